@@ -1,0 +1,133 @@
+#include "tensor/tensor.h"
+
+#include <bit>
+#include <cstring>
+
+#include "tensor/memory.h"
+
+namespace kronbit {
+
+bf16::bf16(float value) {
+  const uint32_t u = std::bit_cast<uint32_t>(value);
+  if ((u & 0x7fffffffu) > 0x7f800000u) {
+    bits = static_cast<uint16_t>((u >> 16) | 0x40u);  // quiet NaN
+  } else {
+    bits = static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+  }
+}
+
+bf16::operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+int64_t bytes_of(DType type) { return type == DType::F32 ? 4 : type == DType::BF16 ? 2 : 8; }
+const char* name_of(DType type) { return type == DType::F32 ? "F32" : type == DType::BF16 ? "BF16" : "F64"; }
+
+Shape::Shape(std::vector<int64_t> extents) : extents_(std::move(extents)) {
+  if (extents_.size() > 8) input_error("shape", "rank: wanted 0..8, got {}", extents_.size());
+  for (int64_t e : extents_) {
+    if (e < 0 || __builtin_mul_overflow(count_, e, &count_)) input_error("shape", "wanted non-negative extents whose product fits 63 bits, got {}", text());
+  }
+}
+
+std::string Shape::text() const { return fmt::format("[{}]", fmt::join(extents_, ", ")); }
+
+Tensor::Tensor(Shape shape, int64_t pitch, DType type, bool zero) : shape_(std::move(shape)), type_(type), pitch_(pitch) {
+  cols_ = shape_.rank() == 0 ? 1 : shape_[shape_.rank() - 1];
+  rows_ = 1;
+  for (int64_t a = 0; a + 1 < shape_.rank(); ++a) rows_ *= shape_[a];
+  int64_t total = 0;
+  if (__builtin_mul_overflow(rows_, pitch_, &total) || __builtin_mul_overflow(total, bytes_of(type), &total)) {
+    input_error("tensor", "{} does not fit memory", shape_.text());
+  }
+  storage_ = allocate(static_cast<size_t>(total));
+  if (zero) {
+    set_zero();
+  } else if (pitch_ > cols_) {
+    const auto size = static_cast<size_t>(bytes_of(type_));
+    auto* base = static_cast<char*>(storage_.get());
+    for (int64_t r = 0; r < rows_; ++r) {
+      std::memset(base + static_cast<size_t>(r * pitch_ + cols_) * size, 0, static_cast<size_t>(pitch_ - cols_) * size);
+    }
+  }
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType type) {
+  return Tensor(shape, shape.rank() == 0 ? 1 : shape[shape.rank() - 1], type, true);
+}
+Tensor Tensor::activation(int64_t h, int64_t w, int64_t n, int64_t c, DType type) {
+  return Tensor({h, w, n, c}, round_up(c, kBlock), type, true);
+}
+Tensor Tensor::activation_uninitialized(int64_t h, int64_t w, int64_t n, int64_t c, DType type) {
+  return Tensor({h, w, n, c}, round_up(c, kBlock), type, false);
+}
+Tensor Tensor::zeros_like(const Tensor& other) { return Tensor(other.shape_, other.pitch_, other.type_, true); }
+Tensor Tensor::uninitialized_like(const Tensor& other) { return Tensor(other.shape_, other.pitch_, other.type_, false); }
+
+Tensor Tensor::from(const Shape& shape, const std::vector<float>& values) {
+  KB_CHECK_EQ(static_cast<int64_t>(values.size()), shape.count());
+  Tensor t = zeros(shape);
+  if (!values.empty()) std::memcpy(t.data<float>(), values.data(), values.size() * sizeof(float));
+  return t;
+}
+
+Tensor Tensor::clone() const {
+  Tensor t(shape_, pitch_, type_, false);
+  if (bytes() > 0) std::memcpy(t.storage_.get(), storage_.get(), static_cast<size_t>(bytes()));
+  return t;
+}
+
+namespace {
+double load(const Tensor& t, int64_t i) {
+  switch (t.dtype()) {
+    case DType::F32: return static_cast<double>(t.data<float>()[i]);
+    case DType::BF16: return static_cast<double>(static_cast<float>(t.data<bf16>()[i]));
+    case DType::F64: return t.data<double>()[i];
+  }
+  return 0;
+}
+}  // namespace
+
+Tensor Tensor::to(DType type) const {
+  if (type == type_) return clone();
+  Tensor t(shape_, pitch_, type, false);
+  for (int64_t i = 0; i < stored(); ++i) {
+    const double v = load(*this, i);
+    switch (type) {
+      case DType::F32: t.data<float>()[i] = static_cast<float>(v); break;
+      case DType::BF16: t.data<bf16>()[i] = bf16(static_cast<float>(v)); break;
+      case DType::F64: t.data<double>()[i] = v; break;
+    }
+  }
+  return t;
+}
+
+void Tensor::set_zero() {
+  if (bytes() > 0) std::memset(storage_.get(), 0, static_cast<size_t>(bytes()));
+}
+
+void Tensor::copy_from(const Tensor& src) {
+  KB_CHECK(src.shape_ == shape_ && src.type_ == type_);
+  const auto size = static_cast<size_t>(bytes_of(type_));
+  for (int64_t r = 0; r < rows_; ++r) {
+    std::memcpy(static_cast<char*>(storage_.get()) + static_cast<size_t>(r * pitch_) * size,
+                static_cast<const char*>(src.storage_.get()) + static_cast<size_t>(r * src.pitch_) * size,
+                static_cast<size_t>(cols_) * size);
+  }
+}
+
+Tensor Tensor::reshaped(const Shape& shape) const {
+  KB_CHECK_EQ(shape.count(), shape_.count());
+  KB_CHECK_EQ(shape.rank() == 0 ? 1 : shape[shape.rank() - 1], cols_);
+  Tensor t = *this;
+  t.shape_ = shape;
+  return t;
+}
+
+std::vector<float> Tensor::values() const {
+  std::vector<float> out;
+  out.reserve(static_cast<size_t>(count()));
+  for (int64_t r = 0; r < rows_; ++r)
+    for (int64_t c = 0; c < cols_; ++c) out.push_back(static_cast<float>(load(*this, r * pitch_ + c)));
+  return out;
+}
+
+}  // namespace kronbit
