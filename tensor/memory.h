@@ -1,4 +1,5 @@
-// Pooled memory: freed blocks are kept by size and handed out again, so a steady training step asks the system for nothing.
+// Pooled memory: freed blocks are kept by size and handed out again, so a steady training step asks the system for
+// nothing.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +12,8 @@ namespace kronbit {
 std::shared_ptr<void> allocate(size_t bytes);
 
 struct MemoryUse {
-  size_t in_use = 0;   ///< bytes handed out
-  size_t reserved = 0; ///< bytes taken from the system: in use or waiting in the pool
+  size_t in_use = 0;    ///< bytes handed out
+  size_t reserved = 0;  ///< bytes taken from the system: in use or waiting in the pool
 };
 MemoryUse memory_use();
 

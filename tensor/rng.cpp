@@ -36,7 +36,8 @@ double Rng::normal() {
 
 uint64_t Rng::below(uint64_t n) {
   KB_CHECK(n > 0);
-  const uint64_t limit = UINT64_MAX - UINT64_MAX % n;  // the largest multiple of n: below it every remainder is equally likely
+  const uint64_t limit =
+      UINT64_MAX - UINT64_MAX % n;  // the largest multiple of n: below it every remainder is equally likely
   uint64_t value = next();
   while (value >= limit) value = next();
   return value % n;

@@ -17,10 +17,10 @@ class Rng {
  public:
   Rng(uint64_t seed, Purpose purpose, std::initializer_list<uint64_t> more = {});
   uint64_t next();
-  double uniform();                   ///< in [0, 1), 53 bits
+  double uniform();  ///< in [0, 1), 53 bits
   double uniform(double lo, double hi) { return lo + (hi - lo) * uniform(); }
-  double normal();                    ///< mean 0, variance 1 (Box-Muller)
-  uint64_t below(uint64_t n);         ///< in [0, n), unbiased; n > 0
+  double normal();                              ///< mean 0, variance 1 (Box-Muller)
+  uint64_t below(uint64_t n);                   ///< in [0, n), unbiased; n > 0
   std::vector<int64_t> permutation(int64_t n);  ///< of 0..n-1 (Fisher-Yates)
 
  private:

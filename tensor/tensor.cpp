@@ -24,13 +24,15 @@ const char* name_of(DType type) { return type == DType::F32 ? "F32" : type == DT
 Shape::Shape(std::vector<int64_t> extents) : extents_(std::move(extents)) {
   if (extents_.size() > 8) input_error("shape", "rank: wanted 0..8, got {}", extents_.size());
   for (int64_t e : extents_) {
-    if (e < 0 || __builtin_mul_overflow(count_, e, &count_)) input_error("shape", "wanted non-negative extents whose product fits 63 bits, got {}", text());
+    if (e < 0 || __builtin_mul_overflow(count_, e, &count_))
+      input_error("shape", "wanted non-negative extents whose product fits 63 bits, got {}", text());
   }
 }
 
 std::string Shape::text() const { return fmt::format("[{}]", fmt::join(extents_, ", ")); }
 
-Tensor::Tensor(Shape shape, int64_t pitch, DType type, bool zero) : shape_(std::move(shape)), type_(type), pitch_(pitch) {
+Tensor::Tensor(Shape shape, int64_t pitch, DType type, bool zero)
+    : shape_(std::move(shape)), type_(type), pitch_(pitch) {
   cols_ = shape_.rank() == 0 ? 1 : shape_[shape_.rank() - 1];
   rows_ = 1;
   for (int64_t a = 0; a + 1 < shape_.rank(); ++a) rows_ *= shape_[a];
@@ -60,7 +62,9 @@ Tensor Tensor::activation_uninitialized(int64_t h, int64_t w, int64_t n, int64_t
   return Tensor({h, w, n, c}, round_up(c, kBlock), type, false);
 }
 Tensor Tensor::zeros_like(const Tensor& other) { return Tensor(other.shape_, other.pitch_, other.type_, true); }
-Tensor Tensor::uninitialized_like(const Tensor& other) { return Tensor(other.shape_, other.pitch_, other.type_, false); }
+Tensor Tensor::uninitialized_like(const Tensor& other) {
+  return Tensor(other.shape_, other.pitch_, other.type_, false);
+}
 
 Tensor Tensor::from(const Shape& shape, const std::vector<float>& values) {
   KB_CHECK_EQ(static_cast<int64_t>(values.size()), shape.count());
@@ -78,9 +82,12 @@ Tensor Tensor::clone() const {
 namespace {
 double load(const Tensor& t, int64_t i) {
   switch (t.dtype()) {
-    case DType::F32: return static_cast<double>(t.data<float>()[i]);
-    case DType::BF16: return static_cast<double>(static_cast<float>(t.data<bf16>()[i]));
-    case DType::F64: return t.data<double>()[i];
+    case DType::F32:
+      return static_cast<double>(t.data<float>()[i]);
+    case DType::BF16:
+      return static_cast<double>(static_cast<float>(t.data<bf16>()[i]));
+    case DType::F64:
+      return t.data<double>()[i];
   }
   return 0;
 }
@@ -92,9 +99,15 @@ Tensor Tensor::to(DType type) const {
   for (int64_t i = 0; i < stored(); ++i) {
     const double v = load(*this, i);
     switch (type) {
-      case DType::F32: t.data<float>()[i] = static_cast<float>(v); break;
-      case DType::BF16: t.data<bf16>()[i] = bf16(static_cast<float>(v)); break;
-      case DType::F64: t.data<double>()[i] = v; break;
+      case DType::F32:
+        t.data<float>()[i] = static_cast<float>(v);
+        break;
+      case DType::BF16:
+        t.data<bf16>()[i] = bf16(static_cast<float>(v));
+        break;
+      case DType::F64:
+        t.data<double>()[i] = v;
+        break;
     }
   }
   return t;

@@ -33,11 +33,17 @@ const char* name_of(DType type);
 template <class T>
 constexpr DType dtype_of();
 template <>
-constexpr DType dtype_of<float>() { return DType::F32; }
+constexpr DType dtype_of<float>() {
+  return DType::F32;
+}
 template <>
-constexpr DType dtype_of<bf16>() { return DType::BF16; }
+constexpr DType dtype_of<bf16>() {
+  return DType::BF16;
+}
 template <>
-constexpr DType dtype_of<double>() { return DType::F64; }
+constexpr DType dtype_of<double>() {
+  return DType::F64;
+}
 
 /// Extents of a tensor, outermost first; every extent >= 0, rank 0..8, the product fits int64.
 class Shape {
@@ -78,11 +84,11 @@ class Tensor {
   bool defined() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }
   DType dtype() const { return type_; }
-  int64_t count() const { return shape_.count(); }          ///< logical numbers
-  int64_t rows() const { return rows_; }                    ///< product of all extents but the last
-  int64_t cols() const { return cols_; }                    ///< last extent (1 for rank 0)
-  int64_t pitch() const { return pitch_; }                  ///< numbers from one row to the next
-  int64_t stored() const { return rows_ * pitch_; }         ///< numbers with padding
+  int64_t count() const { return shape_.count(); }   ///< logical numbers
+  int64_t rows() const { return rows_; }             ///< product of all extents but the last
+  int64_t cols() const { return cols_; }             ///< last extent (1 for rank 0)
+  int64_t pitch() const { return pitch_; }           ///< numbers from one row to the next
+  int64_t stored() const { return rows_ * pitch_; }  ///< numbers with padding
   int64_t bytes() const { return stored() * bytes_of(type_); }
 
   // The four extents of an activation.
@@ -112,7 +118,7 @@ class Tensor {
   }
 
   Tensor clone() const;
-  Tensor to(DType type) const;        ///< converted copy; same pitch
+  Tensor to(DType type) const;  ///< converted copy; same pitch
   void set_zero();
   void copy_from(const Tensor& src);  ///< same shape and type; pitches may differ
   /// The same memory under another shape with equal last extent and count.

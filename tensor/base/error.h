@@ -1,5 +1,5 @@
-// The three kinds of failure, and the checks. Apps turn InputError into one line and exit code 2, Error into one line and
-// exit code 1; InternalError is our own mistake. Messages read `[where] what: wanted ..., got ...`.
+// The three kinds of failure, and the checks. Apps turn InputError into one line and exit code 2, Error into one line
+// and exit code 1; InternalError is our own mistake. Messages read `[where] what: wanted ..., got ...`.
 #pragma once
 
 #include <fmt/format.h>
@@ -51,8 +51,9 @@ namespace detail {
   ((condition) ? void() : ::kronbit::detail::check_failed(__FILE__, __LINE__, #condition, std::string()))
 /// a == b, printing both.
 #define KB_CHECK_EQ(a, b) \
-  (((a) == (b)) ? void()  \
-                : ::kronbit::detail::check_failed(__FILE__, __LINE__, #a " == " #b, fmt::format("{} vs {}", (a), (b))))
+  (((a) == (b))           \
+       ? void()           \
+       : ::kronbit::detail::check_failed(__FILE__, __LINE__, #a " == " #b, fmt::format("{} vs {}", (a), (b))))
 /// As KB_CHECK, in debug builds only: for inner loops.
 #ifdef NDEBUG
 #define KB_DCHECK(condition) void()

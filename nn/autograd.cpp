@@ -1,0 +1,83 @@
+#include "nn/autograd.h"
+
+#include <atomic>
+#include <queue>
+#include <unordered_set>
+
+#include "tensor/parallel.h"
+
+namespace kronbit::nn {
+namespace {
+
+std::atomic<int64_t> recorded{0};
+
+template <class T>
+void add_in_place(Tensor& into, const Tensor& g) {
+  T* a = into.data<T>();
+  const T* b = g.data<T>();
+  parallel_for(into.stored(), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) a[i] += b[i];
+  });
+}
+
+}  // namespace
+
+Var::Var(Tensor value, bool requires_grad) : node_(std::make_shared<Node>()) {
+  node_->value = std::move(value);
+  node_->requires_grad = requires_grad;
+  node_->order = ++recorded;
+}
+
+void Var::add_grad(Tensor g) const {
+  if (!requires_grad()) return;
+  KB_CHECK(g.shape() == node_->value.shape() && g.pitch() == node_->value.pitch());
+  if (!node_->grad.defined()) {
+    node_->grad = std::move(g);
+  } else {
+    visit_float(g.dtype(), [&]<class T>() { add_in_place<T>(node_->grad, g); });
+  }
+}
+
+Var record(Tensor value, std::vector<Var> inputs, std::function<void(const Tensor&)> backward) {
+  bool needed = false;
+  for (const Var& v : inputs) needed = needed || v.requires_grad();
+  Var result(std::move(value), needed);
+  if (needed) {
+    result.node_->inputs = std::move(inputs);
+    result.node_->backward = std::move(backward);
+  }
+  return result;
+}
+
+void backward(const Var& loss, Tensor dy) {
+  if (!loss.requires_grad()) return;
+  if (!dy.defined()) {
+    dy = Tensor::zeros_like(loss.value());
+    visit_float(dy.dtype(), [&]<class T>() {
+      for (int64_t r = 0; r < dy.rows(); ++r)
+        for (int64_t c = 0; c < dy.cols(); ++c) dy.row<T>(r)[c] = T(1);
+    });
+  }
+  loss.add_grad(std::move(dy));
+
+  // Latest first: when a value's turn comes, everything made from it has already added its share.
+  using Entry = std::pair<int64_t, std::shared_ptr<Var::Node>>;
+  std::priority_queue<Entry> waiting;
+  std::unordered_set<int64_t> seen{loss.node_->order};
+  waiting.emplace(loss.node_->order, loss.node_);
+  while (!waiting.empty()) {
+    const std::shared_ptr<Var::Node> node = waiting.top().second;
+    waiting.pop();
+    if (!node->backward) continue;  // a leaf
+    if (node->grad.defined()) node->backward(node->grad);
+    for (const Var& input : node->inputs) {
+      if (input.requires_grad() && seen.insert(input.node_->order).second)
+        waiting.emplace(input.node_->order, input.node_);
+    }
+    node->backward = nullptr;
+    node->inputs.clear();
+    node->grad = Tensor();
+  }
+}
+
+}  // namespace kronbit::nn

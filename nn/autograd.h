@@ -1,0 +1,54 @@
+// Reverse-mode differentiation: a Var is a tensor that remembers which operator made it. backward() walks the record
+// from the loss to the leaves. Operators (nn/ops/) record themselves with record(); plain functions do the arithmetic.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace kronbit::nn {
+
+/// A value and, after backward(), the gradient of the loss with respect to it. Copies share both.
+class Var {
+ public:
+  Var() = default;
+  explicit Var(Tensor value, bool requires_grad = false);
+
+  bool defined() const { return node_ != nullptr; }
+  const Tensor& value() const { return node_->value; }
+  Tensor& value() { return node_->value; }
+  bool requires_grad() const { return node_ && node_->requires_grad; }
+
+  /// The gradient: same shape and type as value(); undefined before anything was added.
+  const Tensor& grad() const { return node_->grad; }
+  Tensor& grad() { return node_->grad; }
+  /// grad += g (the first call keeps g itself, without a copy, so the caller must not reuse it). No-op unless
+  /// requires_grad().
+  void add_grad(Tensor g) const;
+  void clear_grad() { node_->grad = Tensor(); }
+
+ private:
+  using Backward = std::function<void(const Tensor& dy)>;
+  struct Node {
+    Tensor value, grad;
+    bool requires_grad = false;
+    int64_t order = 0;  // time of recording: later values never feed earlier ones
+    std::vector<Var> inputs;
+    Backward backward;  // adds to the inputs' gradients
+  };
+  std::shared_ptr<Node> node_;
+  friend Var record(Tensor value, std::vector<Var> inputs, Backward backward);
+  friend void backward(const Var& loss, Tensor dy);
+};
+
+/// The result of an operator. `backward(dy)` must add_grad() to every input that requires_grad(). Without such an input
+/// nothing is remembered (inference), and whatever `backward` captured is freed at once.
+Var record(Tensor value, std::vector<Var> inputs, std::function<void(const Tensor& dy)> backward);
+
+/// Adds d(loss)/d(leaf) to every leaf that requires a gradient. The record is used up: intermediate gradients, captured
+/// tensors and closures are released on the way. `dy` seeds the gradient of `loss` (default: ones).
+void backward(const Var& loss, Tensor dy = Tensor());
+
+}  // namespace kronbit::nn

@@ -1,0 +1,24 @@
+// Rectified linear unit.
+#pragma once
+
+#include "nn/network.h"
+
+namespace kronbit::nn {
+
+/// Formula:  y = max(x, 0)
+/// Shapes:   x, y any equal shape and pitch; f32 or f64
+Tensor relu_forward(const Tensor& x);
+/// Formula:  dx = dy where y > 0, else 0
+Tensor relu_backward(const Tensor& dy, const Tensor& y);
+
+Var relu(const Var& x);
+
+class Relu : public Op {
+ public:
+  std::string_view kind() const override { return "relu"; }
+  Shape output_shape(std::span<const Shape> inputs) const override { return inputs[0]; }
+  bool non_negative(std::span<const bool>) const override { return true; }
+  Var apply(std::span<const Var> inputs, std::span<Var>, const RunContext&) const override { return relu(inputs[0]); }
+};
+
+}  // namespace kronbit::nn

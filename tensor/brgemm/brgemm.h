@@ -1,0 +1,57 @@
+// Batch-reduce GEMM: the one compute primitive under every training convolution and the linear layer.
+// C (+)= sum over i of A_i * B_i, all i of one shape. Variants (reference, OpenBLAS, one per ISA) are listed in
+// table.cpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/base/error.h"
+
+namespace kronbit {
+
+/// Shapes:   A_i m x k, element (r, c) at a[r * a_row + c * a_col]: a_col = 1 reads rows, a_row = 1 reads a transpose
+/// in place
+///           B_i k x n, element (r, c) at b[r * b_row + c]
+///           C   m x n, element (r, c) at c[r * c_row + c]
+/// Units:    strides in numbers; m, n, k >= 0
+struct BrgemmShape {
+  int64_t m = 0, n = 0, k = 0;
+  int64_t a_row = 0, a_col = 1;
+  int64_t b_row = 0;
+  int64_t c_row = 0;
+};
+
+/// One term of the sum.
+template <class T>
+struct BrgemmTerm {
+  const T* a;
+  const T* b;
+};
+
+/// Formula:  C = [C +] sum_i A_i * B_i; without terms (or k = 0) C = 0 or stays as it is
+/// Requires: C overlaps no A or B. Runs on the calling thread.
+/// Exactness: float variants agree within 1e-5 of sum_i |A_i| |B_i|; the order of the sum depends on the variant and
+/// the shape only.
+template <class T>
+void brgemm(const BrgemmShape& shape, std::span<const BrgemmTerm<T>> terms, T* c, bool accumulate);
+
+/// One row of the table of variants.
+struct BrgemmVariant {
+  std::string_view name;   ///< "avx512"
+  std::string_view needs;  ///< CPU features, for people: "avx512f"
+  bool (*supported)();     ///< CPU and OS allow it
+  void (*run_f32)(const BrgemmShape&, std::span<const BrgemmTerm<float>>, float*, bool);
+  void (*run_f64)(const BrgemmShape&, std::span<const BrgemmTerm<double>>, double*,
+                  bool);  ///< null: the reference runs
+};
+std::span<const BrgemmVariant> brgemm_variants();  ///< best first
+/// The variant in use: the first supported one unless forced.
+const BrgemmVariant& brgemm_variant();
+/// Forces a variant by name ("auto" undoes it). Throws: InputError if the name is unknown or this machine lacks it.
+void force_brgemm_variant(std::string_view name);
+
+}  // namespace kronbit
