@@ -1,0 +1,55 @@
+// How much one more observation would tell about the target task, exactly, for a fixed set of candidates. It never
+// depends on the observed values, so a whole batch can be planned ahead: append() what is planned and go on.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "gp/multitask.h"
+
+namespace kronbit::gp {
+
+/// Formula:  I(y_(x,l); f_m | y) = ½ log((v_full + σ²_l) / (v_res + σ²_l)): v_full the posterior variance of f_l(x),
+/// v_res
+///           that of the residual r_l = f_l − (Kf_lm/Kf_mm) f_m, itself a multi-task model with task matrix
+///           R = Kf − Kf_:m Kf_m: / Kf_mm, given the observations of the tasks below m only. v_res of task m is 0.
+/// Formula:  an appended observation lowers the m x m posterior block of each candidate by γγᵀ/p², γ_l its posterior
+///           covariance with f_l(x), p² its own posterior variance + noise: O(n + m²) per candidate
+/// Units:    nats. Candidates x observations doubles are kept.
+/// Source:   paper §3.2 "Exploration Phase"
+class InformationGain {
+ public:
+  InformationGain(const MultiTaskGp& gp, std::vector<std::vector<double>> candidates);
+
+  size_t candidates() const { return candidates_.size(); }
+  int tasks() const { return static_cast<int>(hyperparameters_.noise.size()); }
+  /// Of observing one task at a candidate, given the observations and everything appended.
+  double information(size_t candidate, int task) const;
+  /// Of one run that passes the tasks 0..top_task at a candidate and observes each.
+  /// Formula:  ½ ln det(V_full + D_B) / det(V_res + D_B), B = tasks 0..top_task
+  double run_information(size_t candidate, int top_task) const;
+  /// The same for the tasks first_task..top_task: a run continued from its checkpoint.
+  double run_information(size_t candidate, int first_task, int top_task) const;
+  /// Takes (candidate, task) as observed.
+  void append(size_t candidate, int task);
+
+ private:
+  // One multi-task model (full or residual) over all candidates.
+  struct Process {
+    Matrix task_covariance;
+    std::vector<size_t> rows;    // which rows of kernel_ it has observed
+    std::vector<size_t> tasks;   // their tasks
+    Cholesky cholesky;           // of their covariance
+    std::vector<double> blocks;  // [candidate][m][m] posterior covariances
+  };
+  Process make_process(const Matrix& task_covariance, size_t observed_tasks, const MultiTaskGp& gp) const;
+  void append_to(Process& process, size_t candidate, size_t task, size_t row) const;
+
+  std::vector<std::vector<double>> candidates_;
+  Hyperparameters hyperparameters_;
+  std::vector<std::vector<double>> points_;  // x of every observation
+  std::vector<std::vector<double>> kernel_;  // [observation][candidate] k(x_i, x_c)
+  Process full_, residual_;
+};
+
+}  // namespace kronbit::gp

@@ -1,0 +1,74 @@
+// Small dense linear algebra in double precision on LAPACK: what Gaussian processes need and nothing else.
+// LAPACK is always called with one thread, because its last bits depend on the number of threads; parallelism belongs
+// to the callers.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace kronbit::gp {
+
+/// A dense matrix, column by column as LAPACK wants it.
+class Matrix {
+ public:
+  Matrix() = default;
+  Matrix(size_t rows, size_t cols, double value = 0.0) : rows_(rows), cols_(cols), data_(rows * cols, value) {}
+  static Matrix identity(size_t n);
+
+  size_t rows() const { return rows_; }
+  size_t cols() const { return cols_; }
+  double& operator()(size_t i, size_t j) { return data_[i + j * rows_]; }
+  double operator()(size_t i, size_t j) const { return data_[i + j * rows_]; }
+  double* column(size_t j) { return data_.data() + j * rows_; }
+  const double* column(size_t j) const { return data_.data() + j * rows_; }
+  double* data() { return data_.data(); }
+  const double* data() const { return data_.data(); }
+
+ private:
+  size_t rows_ = 0, cols_ = 0;
+  std::vector<double> data_;
+};
+
+Matrix transpose(const Matrix& a);
+/// Shapes:   a [n, k], b [k, m]; returns [n, m]
+Matrix multiply(const Matrix& a, const Matrix& b);
+double dot(const std::vector<double>& a, const std::vector<double>& b);
+
+/// A = L Lᵀ, with what had to be added to the diagonal of A to get it.
+class Cholesky {
+ public:
+  /// Tries A, then A + jitter I with jitter 1e-8, 1e-7, ... 1e-3.
+  /// Requires: a square, symmetric (only its lower triangle is read), of the order of 1.
+  /// Throws:   NumericalError when an entry is not finite, or when even the largest jitter does not help.
+  /// Source:   Rasmussen & Williams 2006 p. 45 (numerical noise on the diagonal)
+  explicit Cholesky(Matrix a);
+
+  size_t size() const { return lower_.rows(); }
+  const Matrix& lower() const { return lower_; }                 ///< L; zero above the diagonal
+  double jitter() const { return jitter_; }                      ///< 0 almost always
+  double log_determinant() const;                                ///< of A
+  std::vector<double> solve(std::vector<double> b) const;        ///< A⁻¹ b
+  std::vector<double> solve_lower(std::vector<double> b) const;  ///< L⁻¹ b
+  std::vector<double> solve_upper(std::vector<double> b) const;  ///< L⁻ᵀ b
+  Matrix solve_lower(Matrix b) const;                            ///< L⁻¹ B
+  Matrix inverse() const;                                        ///< A⁻¹, both triangles
+
+  /// Grows A by one row and column in O(n²) plus a copy of L.
+  /// Formula:  new row of L: cᵀ = (L⁻¹ column)ᵀ, pivot = sqrt(diagonal − cᵀc)
+  /// Throws:   NumericalError when the pivot would not be positive
+  void append(const std::vector<double>& column, double diagonal);
+
+ private:
+  Matrix lower_;
+  double jitter_ = 0.0;
+};
+
+/// A = Q diag(values) Qᵀ, values ascending, eigenvectors the columns of Q.
+struct Eigen {
+  std::vector<double> values;
+  Matrix vectors;
+};
+/// Requires: a symmetric (only its lower triangle is read). Throws: NumericalError.
+Eigen eigen_symmetric(Matrix a);
+
+}  // namespace kronbit::gp
