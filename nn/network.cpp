@@ -133,6 +133,7 @@ Var Network::forward(const Tensor& x, const RunContext& context) {
       parameters.push_back(context.training ? var : Var(var.value()));  // inference records nothing
     }
     values[i] = node.op->apply(inputs, parameters, context);
+    if (context.observe) context.observe(node, values[i].value());
     for (int k : node.inputs)
       if (last_reader[static_cast<size_t>(k)] == i) values[static_cast<size_t>(k)] = Var();
   }

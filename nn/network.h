@@ -2,6 +2,7 @@
 // summary, size, quantization, folding, packing and import all read this one description.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,8 @@ struct RunContext {
   bool training = false;  ///< batch statistics and dropout; gradients are recorded for trainable parameters
   uint64_t seed = 0;      ///< of dropout
   uint64_t step = 0;      ///< training step: the other key of dropout
+  /// Called with every node's output as soon as it exists: for looking inside (which layer made the NaN?).
+  std::function<void(const struct Node& node, const Tensor& output)> observe;
 };
 
 /// What a parameter is for; decides its initial value, weight decay and import.

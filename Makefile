@@ -1,0 +1,48 @@
+# kronbit: `make demo` shows a search, `make test` builds and tests everything, `make help` lists the rest.
+.DEFAULT_GOAL := all
+.PHONY: all demo test bench report asan format deps help cifar10 clean
+BUILD ?= build
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+CONFIGURE = cmake -S . -B $(BUILD) $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(shell command -v ninja >/dev/null 2>&1 && echo -G Ninja))
+
+all: deps  ## build the program (build/kronbit) and the experiments (build/experiments/)
+	@$(CONFIGURE) -DKRONBIT_TESTS=OFF >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: all  ## the main job in minutes, on the built-in data: train, search, rank, export, report
+	@sh apps/demo.sh $(BUILD)
+
+test: deps  ## build and run all tests
+	@$(CONFIGURE) -DKRONBIT_TESTS=ON >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS)
+	@cd $(BUILD) && ctest --output-on-failure --progress -j $(JOBS)
+
+bench: deps  ## build and run the kernel benchmarks
+	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS)
+	@for b in $(BUILD)/bench_*; do [ -x $$b ] && $$b || exit 1; done
+
+report: all  ## write RUN/report.html again: make report RUN=folder
+	@test -n "$(RUN)" || { echo "make report RUN=folder of a search"; exit 2; }
+	@$(BUILD)/kronbit report "$(RUN)"
+
+asan: deps  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (in build/asan)
+	@cmake -S . -B build/asan -DKRONBIT_SANITIZE=ON -DKRONBIT_TESTS=ON >/dev/null
+	@cmake --build build/asan -j $(JOBS)
+	@cd build/asan && ASAN_OPTIONS=detect_leaks=1 ctest --output-on-failure --progress -j $(JOBS)
+
+format:  ## clang-format every source
+	@clang-format -i $$(git ls-files '*.h' '*.cpp')
+
+deps:  ## install the Debian packages that are missing
+	@sh .ci/deps
+
+DIR ?= $(HOME)/.cache/kronbit
+cifar10:  ## download CIFAR-10 (163 MB), check it and unpack it: make cifar10 [DIR=folder]
+	@sh data/cifar10.sh "$(DIR)"
+
+clean:  ## remove what was built
+	@rm -rf $(BUILD)
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

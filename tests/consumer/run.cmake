@@ -1,0 +1,13 @@
+# Installs BUILD into a scratch folder, then configures, builds and runs the consumer against it.
+set(stage ${BUILD}/consumer)
+file(REMOVE_RECURSE ${stage})
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${ARGN}\n${output}")
+  endif()
+endfunction()
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${stage}/prefix)
+run(${CMAKE_COMMAND} -S ${SOURCE}/tests/consumer -B ${stage}/build -DCMAKE_PREFIX_PATH=${stage}/prefix)
+run(${CMAKE_COMMAND} --build ${stage}/build)
+run(${stage}/build/consumer)
