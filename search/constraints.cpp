@@ -1,0 +1,95 @@
+#include "search/constraints.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "search/space.h"
+#include "tensor/base/error.h"
+
+namespace kronbit::search {
+namespace {
+
+/// The non-empty pieces of `text` between commas.
+std::vector<std::string> pieces(std::string_view where, std::string_view text) {
+  std::vector<std::string> result;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    if (comma == at) input_error(where, "wanted names or patterns separated by commas, got \"{}\"", text);
+    result.emplace_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return result;
+}
+
+std::vector<size_t> matching_layers(std::string_view where, const std::string& pattern,
+                                    const std::vector<std::string>& layers) {
+  std::vector<size_t> matches;
+  for (size_t layer = 0; layer < layers.size(); ++layer)
+    if (fnmatch(pattern.c_str(), layers[layer].c_str(), 0) == 0) matches.push_back(layer);
+  if (matches.empty())
+    input_error(where, "\"{}\": wanted a pattern that names a convolution layer ({} .. {}), got none", pattern,
+                layers.front(), layers.back());
+  return matches;
+}
+
+}  // namespace
+
+bool Limits::allow(const Cost& cost) const {
+  return (max_bytes == 0.0 || cost.bytes <= max_bytes) && (max_bops == 0.0 || cost.bops <= max_bops) &&
+         (max_average_bits == 0.0 || cost.average_bits <= max_average_bits);
+}
+
+void Constraints::add_fix(std::string_view text) {
+  for (const std::string& piece : pieces("fix", text)) {
+    const size_t equals = piece.rfind('=');
+    const bool good = equals != std::string::npos && equals > 0 && equals + 2 == piece.size() &&
+                      piece.back() >= '0' + kMinBits && piece.back() <= '0' + kMaxBits;
+    if (!good) input_error("fix", "wanted LAYER=BITS with bits 1..8, such as conv1=8, got \"{}\"", piece);
+    fix.emplace_back(piece.substr(0, equals), piece.back() - '0');
+  }
+}
+
+void Constraints::add_tie(std::string_view text) { ties.push_back(pieces("tie", text)); }
+
+LayerRules::LayerRules(const Constraints& constraints, const std::vector<std::string>& layers)
+    : bits_min_(constraints.bits_min), bits_max_(constraints.bits_max), fixed_(layers.size(), 0) {
+  if (bits_min_ < kMinBits || bits_max_ > kMaxBits || bits_min_ > bits_max_)
+    input_error("bits", "range: wanted 1 <= --bits-min <= --bits-max <= 8, got {}..{}", bits_min_, bits_max_);
+  KB_CHECK(!layers.empty());
+  std::vector<bool> tied(layers.size(), false);
+  for (const std::vector<std::string>& patterns : constraints.ties) {
+    std::vector<size_t> group;
+    for (const std::string& pattern : patterns)
+      for (const size_t layer : matching_layers("tie", pattern, layers))
+        if (std::find(group.begin(), group.end(), layer) == group.end()) group.push_back(layer);
+    for (const size_t layer : group) {
+      if (tied[layer]) input_error("tie", "layer {}: wanted at most one tie, got two", layers[layer]);
+      tied[layer] = true;
+    }
+    ties_.push_back(std::move(group));
+  }
+  for (const auto& [pattern, bits] : constraints.fix)
+    for (const size_t layer : matching_layers("fix", pattern, layers)) {
+      if (tied[layer]) input_error("fix", "layer {}: wanted fixed or tied, got both", layers[layer]);
+      if (fixed_[layer] != 0 && fixed_[layer] != bits)
+        input_error("fix", "layer {}: wanted one number of bits, got {} and {}", layers[layer], fixed_[layer], bits);
+      fixed_[layer] = bits;
+    }
+}
+
+Bits LayerRules::apply(Bits bits) const {
+  KB_CHECK_EQ(bits.size(), fixed_.size());
+  for (int& b : bits) b = std::clamp(b, bits_min_, bits_max_);
+  for (const std::vector<size_t>& group : ties_) {
+    int sum = 0;
+    for (const size_t layer : group) sum += bits[layer];
+    const int count = static_cast<int>(group.size());
+    for (const size_t layer : group) bits[layer] = (2 * sum + count) / (2 * count);
+  }
+  for (size_t layer = 0; layer < bits.size(); ++layer)
+    if (fixed_[layer] != 0) bits[layer] = fixed_[layer];
+  return bits;
+}
+
+}  // namespace kronbit::search

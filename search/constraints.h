@@ -1,0 +1,52 @@
+// What the user wants of every configuration: bits of named layers, ties between layers, limits on the whole.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tensor/bits.h"
+
+namespace kronbit::search {
+
+struct Cost;
+
+/// Limits on the whole network; 0 = none.
+struct Limits {
+  double max_bytes = 0.0;
+  double max_average_bits = 0.0;
+  double max_bops = 0.0;
+  bool allow(const Cost& cost) const;
+};
+
+/// Rules on single layers, applied to the bits that a curve has drawn, in this order: bits_min and bits_max clamp every
+/// layer; the layers of a tie share the mean of their bits, rounded half up; fixed layers get their bits, whatever the
+/// range is. Layers are named by shell patterns (* ? [abc]); * matches dots too.
+struct Constraints {
+  std::vector<std::pair<std::string, int>> fix;  ///< (pattern, bits)
+  std::vector<std::vector<std::string>> ties;    ///< each a group of patterns
+  int bits_min = kMinBits;
+  int bits_max = kMaxBits;
+
+  /// "conv1=8,layer3*=2". Throws: InputError.
+  void add_fix(std::string_view text);
+  /// "layer1.*.conv2,layer1.*.downsample*": one group. Throws: InputError.
+  void add_tie(std::string_view text);
+};
+
+/// Constraints with the names of one network filled in.
+class LayerRules {
+ public:
+  /// Throws: InputError when a pattern matches no layer, a layer is in two ties, fixed twice, or fixed and tied, or the
+  ///         range is empty.
+  LayerRules(const Constraints& constraints, const std::vector<std::string>& layers);
+  Bits apply(Bits bits) const;
+
+ private:
+  int bits_min_, bits_max_;
+  std::vector<std::vector<size_t>> ties_;
+  std::vector<int> fixed_;  // 0 = free
+};
+
+}  // namespace kronbit::search
