@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <vector>
 
 #include "gp/multitask.h"
@@ -15,7 +16,7 @@ namespace kronbit::gp {
 ///           R = Kf − Kf_:m Kf_m: / Kf_mm, given the observations of the tasks below m only. v_res of task m is 0.
 /// Formula:  an appended observation lowers the m x m posterior block of each candidate by γγᵀ/p², γ_l its posterior
 ///           covariance with f_l(x), p² its own posterior variance + noise: O(n + m²) per candidate
-/// Units:    nats. Candidates x observations doubles are kept.
+/// Units:    nats. Memory: candidates x distinct observed x doubles.
 /// Source:   paper §3.2 "Exploration Phase"
 class InformationGain {
  public:
@@ -37,19 +38,28 @@ class InformationGain {
   // One multi-task model (full or residual) over all candidates.
   struct Process {
     Matrix task_covariance;
-    std::vector<size_t> rows;    // which rows of kernel_ it has observed
-    std::vector<size_t> tasks;   // their tasks
+    std::vector<size_t> rows;    // observation i: its row of kernel_
+    std::vector<size_t> tasks;   // observation i: its task
     Cholesky cholesky;           // of their covariance
     std::vector<double> blocks;  // [candidate][m][m] posterior covariances
   };
-  Process make_process(const Matrix& task_covariance, size_t observed_tasks, const MultiTaskGp& gp) const;
+  void check(size_t candidate, int task) const;
+  double between(const std::vector<double>& a, const std::vector<double>& b) const;
+  // The row of kernel_ for an observed x, made when it is new.
+  size_t kernel_row(const std::vector<double>& x);
+  Process make_process(const Matrix& task_covariance, const std::vector<size_t>& rows,
+                       const std::vector<size_t>& tasks) const;
+  double variance(const Process& process, size_t candidate, size_t task) const;
+  // Of posterior covariance + noise over the tasks first..last.
+  double log_determinant(const Process& process, size_t candidate, size_t first, size_t last) const;
   void append_to(Process& process, size_t candidate, size_t task, size_t row) const;
 
   std::vector<std::vector<double>> candidates_;
   Hyperparameters hyperparameters_;
-  std::vector<std::vector<double>> points_;  // x of every observation
-  std::vector<std::vector<double>> kernel_;  // [observation][candidate] k(x_i, x_c)
-  Process full_, residual_;
+  std::vector<std::vector<double>> points_;       // distinct x of the observations
+  std::map<std::vector<double>, size_t> row_of_;  // their places
+  std::vector<std::vector<double>> kernel_;       // [point][candidate] k(x_p, x_c)
+  Process full_{}, residual_{};
 };
 
 }  // namespace kronbit::gp

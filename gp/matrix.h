@@ -42,6 +42,7 @@ class Cholesky {
   /// Throws:   NumericalError when an entry is not finite, or when even the largest jitter does not help.
   /// Source:   Rasmussen & Williams 2006 p. 45 (numerical noise on the diagonal)
   explicit Cholesky(Matrix a);
+  Cholesky() = default;  ///< of the empty matrix
 
   size_t size() const { return lower_.rows(); }
   const Matrix& lower() const { return lower_; }                 ///< L; zero above the diagonal

@@ -82,6 +82,8 @@ class MultiTaskGp {
   const std::vector<Observation>& observations() const { return observations_; }
 
  private:
+  LeaveOneOut leave_out(const std::vector<std::vector<size_t>>& blocks) const;
+
   std::vector<Observation> observations_;
   Hyperparameters hyperparameters_;
   Standardisation standardisation_;
