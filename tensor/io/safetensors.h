@@ -100,7 +100,7 @@ std::vector<T> raw_values(const TensorInfo& info) {
 /// IEEE half precision to float, exactly.
 float float_of_f16(uint16_t bits);
 
-/// Collects tensors and writes them as one file. Tensors are ordered by width, F32 before the other 32-bit formats,
+/// Collects tensors and writes them as one file. Tensors are ordered by format, widest first and F32 before I32,
 /// then by name, and the header is padded with blanks so that the data starts at a multiple of 64: with tensors of
 /// whole 64-byte lines every tensor can be mapped aligned.
 class SafetensorsWriter {

@@ -16,6 +16,6 @@ bool has_control_characters(std::string_view text);
 std::string printable(std::string_view text);
 
 /// printable() between double quotes, cut after about `longest` bytes: for "got ..." in messages.
-std::string quoted(std::string_view text, size_t longest = 60);
+std::string quote(std::string_view text, size_t longest = 60);
 
 }  // namespace kronbit
