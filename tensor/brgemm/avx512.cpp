@@ -1,0 +1,81 @@
+// brgemm for AVX-512: a tile of C, up to 12 rows by 32 columns, stays in registers over all terms and all of k.
+//
+// Registers: 12 x 2 accumulators + 2 vectors of B + broadcast elements of A <= 32. Each step of k loads 2 vectors and
+// broadcasts 12 numbers for 24 multiply-adds, so the two FMA units (12 cycles), not the two load ports (7 cycles), are
+// the limit. Nothing is packed: A is read by broadcast, which any strides allow; the last columns of B and C are
+// masked, and masked lanes touch no memory.
+#include <immintrin.h>
+
+#include <algorithm>
+
+#include "tensor/brgemm/variants.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx512f")
+
+namespace kronbit {
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+/// One tile of C: R rows, V vectors of columns; `tail` masks the columns of the last vector.
+template <int R, int V>
+void tile(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, int64_t row, int64_t column, float* c,
+          __mmask16 tail, bool accumulate) {
+  __m512 sum[R][V];
+  const auto mask = [&](int v) { return v == V - 1 ? tail : static_cast<__mmask16>(0xffff); };
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      sum[r][v] = accumulate ? _mm512_maskz_loadu_ps(mask(v), c + r * s.c_row + v * kLanes) : _mm512_setzero_ps();
+    }
+  }
+  for (const BrgemmTerm<float>& term : terms) {
+    const float* b = term.b + column;
+    const float* a = term.a + row * s.a_row;
+    for (int64_t p = 0; p < s.k; ++p, a += s.a_col, b += s.b_row) {
+      __m512 bv[V];
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) bv[v] = _mm512_maskz_loadu_ps(mask(v), b + v * kLanes);
+#pragma GCC unroll 12
+      for (int r = 0; r < R; ++r) {
+        const __m512 av = _mm512_set1_ps(a[r * s.a_row]);
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) sum[r][v] = _mm512_fmadd_ps(av, bv[v], sum[r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) _mm512_mask_storeu_ps(c + r * s.c_row + v * kLanes, mask(v), sum[r][v]);
+  }
+}
+
+using Tile = void (*)(const BrgemmShape&, std::span<const BrgemmTerm<float>>, int64_t, int64_t, float*, __mmask16,
+                      bool);
+constexpr int64_t kRows = 12;
+constexpr Tile kTiles[2][kRows] = {{tile<1, 1>, tile<2, 1>, tile<3, 1>, tile<4, 1>, tile<5, 1>, tile<6, 1>, tile<7, 1>,
+                                    tile<8, 1>, tile<9, 1>, tile<10, 1>, tile<11, 1>, tile<12, 1>},
+                                   {tile<1, 2>, tile<2, 2>, tile<3, 2>, tile<4, 2>, tile<5, 2>, tile<6, 2>, tile<7, 2>,
+                                    tile<8, 2>, tile<9, 2>, tile<10, 2>, tile<11, 2>, tile<12, 2>}};
+
+}  // namespace
+
+void brgemm_f32_avx512(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate) {
+  const int64_t row_tiles = (s.m + kRows - 1) / kRows;
+  for (int64_t column = 0; column < s.n; column += 2 * kLanes) {
+    const int64_t width = std::min(2 * kLanes, s.n - column);
+    const int64_t vectors = width > kLanes ? 2 : 1;
+    const auto tail = static_cast<__mmask16>((1u << (width - (vectors - 1) * kLanes)) - 1u);
+    for (int64_t t = 0; t < row_tiles; ++t) {  // rows shared out evenly: a short last tile would run at a fraction
+      const int64_t row = s.m * t / row_tiles, rows = s.m * (t + 1) / row_tiles - row;
+      kTiles[vectors - 1][rows - 1](s, terms, row, column, c + row * s.c_row + column, tail, accumulate);
+    }
+  }
+}
+
+}  // namespace kronbit
+
+#pragma GCC pop_options

@@ -1,0 +1,15 @@
+// The variants of brgemm, one per file of this folder; listed in table.cpp. Private to the folder.
+#pragma once
+
+#include "tensor/brgemm/brgemm.h"
+
+namespace kronbit {
+
+void brgemm_f32_reference(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate);
+void brgemm_f64_reference(const BrgemmShape& s, std::span<const BrgemmTerm<double>> terms, double* c, bool accumulate);
+void brgemm_f32_openblas(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate);
+void brgemm_f64_openblas(const BrgemmShape& s, std::span<const BrgemmTerm<double>> terms, double* c, bool accumulate);
+void brgemm_f32_avx2(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate);
+void brgemm_f32_avx512(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate);
+
+}  // namespace kronbit
