@@ -31,7 +31,7 @@ inline constexpr int kMaxPictureScans = 100;  // of a progressive JPEG: encoders
 /// damaged, not a regular file.
 Image load_image(const std::filesystem::path& path);
 /// As load_image(), of bytes in memory; `where` names them in messages.
-Image decode_image(std::span<const uint8_t> bytes, const std::string& where);
+Image decode_image(std::span<const std::byte> bytes, const std::string& where);
 
 /// Resized by bilinear interpolation, with antialiasing when it shrinks: every output pixel is the mean of the input
 /// under a triangle that is wide enough to touch all of it. Requires: height, width >= 1.

@@ -30,6 +30,8 @@ class Loader {
  public:
   /// Requires: batch_size >= 1 and a data set that is not empty. Throws: InputError otherwise.
   Loader(Dataset dataset, const Normalization& normalization, const LoaderOptions& options);
+  Loader(const Loader&) = delete;  // the background work points here
+  Loader& operator=(const Loader&) = delete;
 
   /// Batches of one epoch, >= 1.
   int64_t batches() const;

@@ -1,0 +1,33 @@
+// The data set formats behind open(): each reads a folder into the images to train on and the images to test on.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "data/dataset.h"
+
+namespace kronbit::data {
+
+struct Sources {
+  std::shared_ptr<const ImageSource> train, test;
+};
+
+// All throw InputError naming the file, what was wanted and what was there.
+
+/// 10 classes. Record: label, then 32 x 32 red, green and blue values; 10,000 records per file, usually.
+Sources open_cifar10(const std::filesystem::path& folder);
+/// 100 classes. Record: coarse label, fine label, then as CIFAR-10.
+Sources open_cifar100(const std::filesystem::path& folder);
+/// Arrays `data` uint8 [N, 3072] and `labels` int64 [N], counted from 1; other arrays (`mean`) are not read.
+Sources open_imagenet32(const std::filesystem::path& folder);
+/// Pictures are found now and decoded when asked for. Training: a random part of the picture of 8 to 100 % of its area
+/// and 3:4 to 4:3 of its shape, resized; a random flip. Evaluation: fit() of data/image.h.
+Sources open_folder(const std::filesystem::path& folder, int64_t image_size);
+/// 8,000 and 2,000 images of 32 x 32; the same on every machine. See data/synthetic.cpp for what is drawn.
+Sources make_synthetic();
+
+/// rgb[p * 3 + c] = planes[c * pixels + p].
+void planes_to_rgb(const uint8_t* planes, int64_t pixels, uint8_t* rgb);
+
+}  // namespace kronbit::data

@@ -1,0 +1,20 @@
+// Looks at the structure of a JPEG or PNG file before the decoder does. The decoder is lenient (it fills the missing
+// part of a truncated picture with grey) and trusts some counts; here such files are refused by name.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace kronbit::data {
+
+/// Requires: the magic number of a PNG at the front.
+/// Throws: InputError unless it is a chain of chunks with correct checksums from one IHDR to IEND.
+void check_png(std::span<const std::byte> bytes, const std::string& where);
+
+/// Requires: the magic number of a JPEG at the front.
+/// Throws: InputError unless its segments lead to an end marker, with one frame, 1 to kMaxPictureScans scans and
+/// Huffman tables of at most 256 codes that fit their lengths.
+void check_jpeg(std::span<const std::byte> bytes, const std::string& where);
+
+}  // namespace kronbit::data
