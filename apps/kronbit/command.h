@@ -1,0 +1,45 @@
+// The frame of the subcommands: every file cmd_*.cpp adds one of them to the parser; main.cpp runs the chosen one and
+// turns errors into one line and an exit code.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <functional>
+#include <string>
+
+namespace kronbit::app {
+
+/// Options every subcommand understands, and what parsing found out.
+struct Frame {
+  bool json = false;            ///< one JSON object on stdout, logs on stderr
+  bool quiet = false;           ///< no progress on stderr
+  std::string color = "auto";   ///< auto | always | never
+  std::string threads, kernel;  ///< "" = automatic
+  std::function<int()> chosen;  ///< set by the subcommand's callback; returns the exit code
+};
+
+/// Adds a subcommand whose callback makes `run` the chosen work; `examples` end its --help.
+CLI::App* add_command(CLI::App& app, Frame& frame, const std::string& name, const std::string& summary,
+                      const std::string& examples, std::function<int()> run);
+
+/// Set by SIGINT and SIGTERM; long work looks at it, finishes its current write and returns. The second signal ends the
+/// program at once.
+extern std::atomic<bool> stop_requested;
+/// 130 or 143 after a signal, else 0.
+int stop_exit_code();
+
+void add_info(CLI::App& app, Frame& frame);
+void add_size(CLI::App& app, Frame& frame);
+void add_train(CLI::App& app, Frame& frame);
+void add_eval(CLI::App& app, Frame& frame);
+void add_finetune(CLI::App& app, Frame& frame);
+void add_search(CLI::App& app, Frame& frame);
+void add_rank(CLI::App& app, Frame& frame);
+void add_export(CLI::App& app, Frame& frame);
+void add_run(CLI::App& app, Frame& frame);
+void add_verify(CLI::App& app, Frame& frame);
+void add_status(CLI::App& app, Frame& frame);
+void add_report(CLI::App& app, Frame& frame);
+void add_evaluate(CLI::App& app, Frame& frame);
+
+}  // namespace kronbit::app

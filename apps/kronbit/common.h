@@ -1,0 +1,62 @@
+// What several subcommands share: option groups (network, data, bits) and how they become objects; results in JSON.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/kronbit/command.h"
+#include "data/open.h"
+#include "nn/network.h"
+#include "quant/assign.h"
+#include "tensor/bits.h"
+#include "tensor/io/json.h"
+
+namespace kronbit::app {
+
+/// --net --classes --input-size --weights
+struct NetworkOptions {
+  std::string net, weights;
+  std::string classes, input_size;
+};
+void add_network_options(CLI::App* command, NetworkOptions& options, bool weights_required);
+
+/// --data --validation --normalize --image-size --data-seed
+struct DataOptions {
+  std::string data = "synthetic", validation = "train:5000", normalize, image_size, seed = "1";
+};
+void add_data_options(CLI::App* command, DataOptions& options);
+
+/// --bits --mode --block
+struct BitsOptions {
+  std::string bits, mode = "signed-extreme", block = "32";
+};
+void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_required);
+
+/// Opens --data. Without --normalize the weights' own normalization applies, if they say one.
+data::Splits open_data(const DataOptions& options, const std::string& weights_normalization = "");
+
+/// Builds --net with --classes (else what the weights file says, else `data_classes`, else the network's usual number)
+/// and loads --weights if given.
+struct LoadedNetwork {
+  nn::Network net;
+  std::string normalization;  ///< what the weights file says; "" = nothing
+};
+LoadedNetwork load_network(const NetworkOptions& options, int data_classes = 0);
+
+/// What --bits says for a network: a bit list, or @file.json (layer names are checked).
+Bits read_bits(const std::string& text, const nn::Network& net);
+/// --mode and --block. Throws: InputError.
+quant::AssignOptions assign_options(const BitsOptions& options);
+
+/// Prints `json` as one line on stdout.
+void print_json(const Json& json);
+
+/// Path of the folder with the real data sets: $KRONBIT_DATA, else ~/.cache/kronbit.
+std::filesystem::path data_folder();
+
+/// What is said when --precision is not one this build has.
+void check_precision(const std::string& precision);
+
+}  // namespace kronbit::app

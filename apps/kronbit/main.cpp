@@ -1,0 +1,130 @@
+// kronbit: how many bits does each layer of this CNN deserve? Exit codes: 0 done, 1 the work failed, 2 the command line
+// or an input is wrong, 130/143 stopped by a signal.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "apps/kronbit/command.h"
+#include "tensor/base/error.h"
+#include "tensor/brgemm/brgemm.h"
+#include "tensor/cpu.h"
+#include "tensor/io/file.h"
+#include "tensor/io/parse.h"
+#include "tensor/io/text.h"
+#include "tensor/parallel.h"
+
+namespace kronbit::app {
+
+std::atomic<bool> stop_requested{false};
+
+namespace {
+
+std::atomic<int> last_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+
+void on_signal(int number) {
+  if (stop_requested.exchange(true)) _exit(128 + number);
+  last_signal = number;
+}
+
+void install_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a full quota is an error of write(), not a death
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+// OpenBLAS chooses its kernels before main() and takes new CPUs for very old ones; only the environment can tell it
+// better, so the program starts itself once more with OPENBLAS_CORETYPE set.
+void restart_with_the_right_openblas(char** argv) {
+  if (std::getenv("OPENBLAS_CORETYPE")) return;
+  const std::string core = openblas_core_expected();
+  if (core.empty()) return;
+  setenv("OPENBLAS_CORETYPE", core.c_str(), 1);
+  execv("/proc/self/exe", argv);
+  // Without /proc the program goes on with slower dense algebra.
+}
+
+int fail(int code, const std::string& message) {
+  std::fprintf(stderr, "kronbit: %s\n", printable(message).c_str());
+  return code;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"How many bits does each layer of this CNN deserve, and what do you gain?", "kronbit"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", KRONBIT_VERSION);
+  app.footer("Start: kronbit search --help. Exit codes: 0 done, 1 failed, 2 wrong input, 130/143 stopped by a signal.");
+  Frame frame;
+  add_info(app, frame);
+  add_size(app, frame);
+  add_train(app, frame);
+  add_eval(app, frame);
+  add_finetune(app, frame);
+  add_search(app, frame);
+  add_rank(app, frame);
+  add_export(app, frame);
+  add_run(app, frame);
+  add_verify(app, frame);
+  add_status(app, frame);
+  add_report(app, frame);
+  add_evaluate(app, frame);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);  // --help, --version
+  } catch (const CLI::ParseError& e) {
+    return fail(2, fmt::format("{} (see kronbit {}--help)", e.what(),
+                               app.get_subcommands().empty() ? "" : app.get_subcommands().front()->get_name() + " "));
+  }
+  if (!frame.threads.empty()) set_threads(static_cast<int>(parse_int(frame.threads, 1, 1024, "--threads")));
+  if (!frame.kernel.empty()) force_brgemm_variant(frame.kernel);
+  const int code = frame.chosen();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) return fail(1, "[stdout] cannot write the result");
+  return code;
+}
+
+}  // namespace
+
+int stop_exit_code() { return last_signal ? 128 + last_signal : 0; }
+
+CLI::App* add_command(CLI::App& app, Frame& frame, const std::string& name, const std::string& summary,
+                      const std::string& examples, std::function<int()> work) {
+  CLI::App* command = app.add_subcommand(name, summary);
+  command->add_flag("--json", frame.json, "print one JSON object on stdout");
+  command->add_flag("--quiet", frame.quiet, "no progress on stderr");
+  command->add_option("--color", frame.color, "auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
+  command->add_option("--threads", frame.threads, "threads to use (default: the CPUs this process may use)");
+  command->add_option("--kernel", frame.kernel, "force a compute kernel by name (kronbit info lists them)");
+  command->footer(examples);
+  command->callback([&frame, work = std::move(work)] { frame.chosen = work; });
+  return command;
+}
+
+}  // namespace kronbit::app
+
+int main(int argc, char** argv) {
+  using namespace kronbit;
+  try {
+    open_standard_streams();
+    app::restart_with_the_right_openblas(argv);
+    app::install_signals();
+    return app::run(argc, argv);
+  } catch (const InputError& e) {
+    return app::fail(2, e.what());
+  } catch (const Error& e) {
+    return app::stop_requested ? app::stop_exit_code() : app::fail(1, e.what());
+  } catch (const std::bad_alloc&) {
+    return app::fail(1, "[memory] not enough memory");
+  } catch (const std::exception& e) {
+    return app::fail(1, std::string("internal error: ") + e.what());
+  }
+}

@@ -1,0 +1,159 @@
+#include "nn/train.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "nn/checkpoint.h"
+#include "nn/ops/softmax_cross_entropy.h"
+#include "tensor/io/parse.h"
+
+namespace kronbit::nn {
+namespace {
+
+/// The text a checkpoint keeps so that it cannot be continued with other settings.
+std::string fingerprint(const Network& net, const TrainOptions& o, int64_t steps) {
+  const Sgd* sgd = std::get_if<Sgd>(&o.optimiser);
+  const Adam* adam = std::get_if<Adam>(&o.optimiser);
+  const std::string rule =
+      sgd ? fmt::format("sgd {} {} {} {}", sgd->lr, sgd->momentum, sgd->weight_decay, sgd->nesterov)
+          : fmt::format("adam {} {} {} {} {}", adam->lr, adam->beta1, adam->beta2, adam->eps, adam->weight_decay);
+  return fmt::format("{} {} steps, batch {}, seed {}, {}, {}, clip {}, smoothing {}", net.name(), steps, o.batch,
+                     o.seed, rule, format_schedule(o.schedule), o.clip_gradients, o.label_smoothing);
+}
+
+bool all_finite(const Tensor& t) {
+  const float* v = t.data<float>();
+  return std::all_of(v, v + t.stored(), [](float x) { return std::isfinite(x); });
+}
+
+}  // namespace
+
+Trainer::Trainer(Network& net, const data::Dataset& train, const data::Normalization& normalization,
+                 const TrainOptions& options)
+    : net_(net),
+      options_(options),
+      loader_(train, normalization, {.batch_size = options.batch, .seed = options.seed, .training = true}),
+      optimiser_(net.parameters(), options.optimiser) {
+  if (!std::isfinite(options.epochs) || options.epochs < 0 || options.epochs > 1e6) {
+    input_error("train", "epochs: wanted 0..1000000, got {}", options.epochs);
+  }
+  if (!(options.label_smoothing >= 0 && options.label_smoothing < 1)) {
+    input_error("train", "label smoothing: wanted 0 <= s < 1, got {}", options.label_smoothing);
+  }
+  if (train.classes() > net.classes()) {
+    input_error("train", "classes: the network has {}, the data {}", net.classes(), train.classes());
+  }
+  steps_ = steps_in(options.epochs);
+}
+
+int64_t Trainer::steps_in(double epochs) const {
+  if (epochs <= 0) return 0;
+  return std::max<int64_t>(1, std::llround(epochs * static_cast<double>(steps_per_epoch())));
+}
+
+StepReport Trainer::advance() {
+  KB_CHECK(!done());
+  const data::Batch batch = loader_.batch(step_ / steps_per_epoch(), step_ % steps_per_epoch());
+  optimiser_.clear_gradients();
+  const RunContext context{
+      .training = true, .seed = options_.seed, .step = static_cast<uint64_t>(step_), .observe = {}};
+  const Var logits = net_.forward(batch.images, context);
+  const Var loss = softmax_cross_entropy(logits, batch.labels, options_.label_smoothing);
+
+  StepReport report;
+  report.loss = static_cast<double>(loss.value().data<float>()[0]);
+  report.images = static_cast<int64_t>(batch.labels.size());
+  report.correct = count_correct(logits.value(), batch.labels, 1);
+  report.lr = learning_rate(options_.schedule, learning_rate(options_.optimiser), step_, steps_, steps_per_epoch());
+  if (!std::isfinite(report.loss)) throw NumericalError(describe_first_non_finite(batch.images));
+
+  backward(loss);
+  const double limit = options_.clip_gradients > 0 ? options_.clip_gradients : std::numeric_limits<double>::infinity();
+  if (!std::isfinite(optimiser_.clip_gradients(limit))) throw NumericalError(describe_first_non_finite(batch.images));
+  optimiser_.step(report.lr);
+  ++step_;
+  return report;
+}
+
+std::string Trainer::describe_first_non_finite(const Tensor& images) {
+  const std::string advice = "; try a lower --lr, or --clip";
+  std::string found;
+  for (const Parameter& p : net_.parameters()) {
+    if (!all_finite(p.var.value())) {
+      return fmt::format("[train] step {}: {} is not finite{}", step_, p.name, advice);
+    }
+  }
+  Network copy = net_.clone();  // running statistics must not move again
+  RunContext context{.training = true, .seed = options_.seed, .step = static_cast<uint64_t>(step_), .observe = {}};
+  context.observe = [&](const Node& node, const Tensor& output) {
+    if (found.empty() && !all_finite(output)) found = node.name;
+  };
+  copy.forward(images, context);
+  if (!found.empty()) return fmt::format("[train] step {}: the output of {} is not finite{}", step_, found, advice);
+  for (const Parameter& p : net_.parameters()) {
+    if (p.var.requires_grad() && p.var.grad().defined() && !all_finite(p.var.grad())) {
+      return fmt::format("[train] step {}: the gradient of {} is not finite{}", step_, p.name, advice);
+    }
+  }
+  return fmt::format("[train] step {}: the loss is not finite{}", step_, advice);
+}
+
+void Trainer::save(const std::filesystem::path& path, const std::map<std::string, std::string>& notes) const {
+  std::map<std::string, std::string> meta;
+  for (const auto& [key, value] : notes) meta["note." + key] = value;
+  meta["run"] = fingerprint(net_, options_, steps_);
+  meta["step"] = fmt::format("{}", step_);
+  save_checkpoint(path, net_, optimiser_.state(), meta);
+}
+
+std::map<std::string, std::string> Trainer::restore(const std::filesystem::path& path) {
+  Network loaded = net_.clone();  // so that nothing has changed when the file turns out to be the wrong one
+  Checkpoint checkpoint = load_checkpoint(path, loaded);
+  const std::string run = fingerprint(net_, options_, steps_);
+  if (checkpoint.meta["run"] != run) {
+    input_error(path.string(), "the checkpoint is of another run: wanted \"{}\", got \"{}\"", run,
+                checkpoint.meta["run"]);
+  }
+  const int64_t step = parse_int(checkpoint.meta["step"], 0, steps_, path.string() + ": step");
+  optimiser_.load_state(checkpoint.optimiser_state);
+  for (size_t i = 0; i < net_.parameters().size(); ++i) {
+    net_.parameters()[i].var.value().copy_from(loaded.parameters()[i].var.value());
+  }
+  step_ = step;
+  std::map<std::string, std::string> notes;
+  for (const auto& [key, value] : checkpoint.meta) {
+    if (key.starts_with("note.")) notes[key.substr(5)] = value;
+  }
+  return notes;
+}
+
+Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normalization& normalization, int64_t batch,
+                  const std::function<void(int64_t, int64_t)>& progress, const std::atomic<bool>* stop) {
+  const auto start = std::chrono::steady_clock::now();
+  data::Loader loader(dataset, normalization, {.batch_size = batch, .seed = 0, .training = false});
+  Accuracy result;
+  int64_t top1 = 0, top5 = 0;
+  double loss = 0;
+  for (int64_t i = 0; i < loader.batches(); ++i) {
+    if (stop && *stop) throw Error("[evaluate] stopped");
+    const data::Batch b = loader.batch(0, i);
+    const Tensor logits = net.forward(b.images, {}).value();
+    const auto n = static_cast<int64_t>(b.labels.size());
+    top1 += count_correct(logits, b.labels, 1);
+    top5 += count_correct(logits, b.labels, 5);
+    loss +=
+        static_cast<double>(softmax_cross_entropy_forward(logits, b.labels).data<float>()[0]) * static_cast<double>(n);
+    result.images += n;
+    if (progress) progress(result.images, dataset.size());
+  }
+  const auto images = static_cast<double>(result.images);
+  result.top1 = static_cast<double>(top1) / images;
+  result.top5 = static_cast<double>(top5) / images;
+  result.loss = loss / images;
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+}  // namespace kronbit::nn

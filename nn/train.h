@@ -1,0 +1,84 @@
+// Training and evaluation of a network on a data set. A Trainer is a position in a run: every step is a pure function
+// of the weights, the optimiser's state, the seed and the step number, so a restored run ends with the same bits.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "data/loader.h"
+#include "nn/network.h"
+#include "nn/optim.h"
+#include "nn/schedule.h"
+
+namespace kronbit::nn {
+
+struct TrainOptions {
+  double epochs = 1;  ///< fractions allowed: 0.25 is the first quarter of the batches
+  int64_t batch = 128;
+  OptimiserOptions optimiser = Sgd{};
+  Schedule schedule;           ///< of the learning rate, over all steps of the run
+  double clip_gradients = 0;   ///< largest norm of all gradients together; 0: no limit
+  double label_smoothing = 0;  ///< in [0, 1)
+  uint64_t seed = 1;           ///< of order, augmentation and dropout
+};
+
+/// What one step did.
+struct StepReport {
+  double loss = 0;  ///< mean over the batch, before the update
+  int64_t correct = 0, images = 0;
+  double lr = 0;
+};
+
+class Trainer {
+ public:
+  /// Trains `net` in place. Throws: InputError for options out of range or images that do not fit the network.
+  Trainer(Network& net, const data::Dataset& train, const data::Normalization& normalization,
+          const TrainOptions& options);
+
+  int64_t steps() const { return steps_; }  ///< of the whole run
+  int64_t step() const { return step_; }    ///< done so far
+  int64_t steps_per_epoch() const { return loader_.batches(); }
+  /// Steps that make up `epochs` epochs.
+  int64_t steps_in(double epochs) const;
+  bool done() const { return step_ >= steps_; }
+
+  /// One batch forward and backward, one update. Requires: !done().
+  /// Throws: NumericalError naming the first layer whose output (or parameter whose gradient) is not finite; the
+  /// weights are then those before the step, but running statistics may not be.
+  StepReport advance();
+
+  /// Everything a run needs to go on from here, in one file, atomically; `notes` are kept beside it.
+  void save(const std::filesystem::path& path, const std::map<std::string, std::string>& notes = {}) const;
+  /// Throws: InputError if the file is of another network, optimiser, seed or length of run. Returns the notes.
+  std::map<std::string, std::string> restore(const std::filesystem::path& path);
+
+ private:
+  std::string describe_first_non_finite(const Tensor& images);
+
+  Network& net_;
+  TrainOptions options_;
+  data::Loader loader_;
+  Optimiser optimiser_;
+  int64_t steps_ = 0, step_ = 0;
+};
+
+/// What a network gets right on a data set.
+struct Accuracy {
+  double top1 = 0, top5 = 0;  ///< fractions of the images
+  double loss = 0;            ///< mean cross-entropy, nats
+  int64_t images = 0;
+  double seconds = 0;
+};
+
+/// Runs every image of `dataset` once, without augmentation. With fewer than 6 classes top5 is 1.
+/// `progress(done, total)` is called after every batch; a true `*stop` ends early with an Error.
+Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normalization& normalization,
+                  int64_t batch = 128, const std::function<void(int64_t done, int64_t total)>& progress = {},
+                  const std::atomic<bool>* stop = nullptr);
+
+}  // namespace kronbit::nn
