@@ -1,0 +1,45 @@
+#include "nn/ops/dropout.h"
+
+#include <algorithm>
+
+#include "tensor/parallel.h"
+#include "tensor/rng.h"
+
+namespace kronbit::nn {
+
+Tensor dropout_forward(const Tensor& x, double p, const DropoutKey& key) {
+  Tensor y = Tensor::zeros_like(x);
+  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, x.cols()));
+  visit_float(x.dtype(), [&]<class T>() {
+    const T scale = static_cast<T>(1.0 / (1.0 - p));
+    parallel_for(x.rows(), grain, [&](int64_t begin, int64_t end) {
+      Rng rng(key.seed, Purpose::Dropout, {key.step, key.salt, static_cast<uint64_t>(begin)});
+      for (int64_t r = begin; r < end; ++r) {
+        const T* in = x.row<T>(r);
+        T* out = y.row<T>(r);
+        for (int64_t c = 0; c < x.cols(); ++c) out[c] = rng.uniform() < p ? T(0) : in[c] * scale;
+      }
+    });
+  });
+  return y;
+}
+
+Tensor dropout_backward(const Tensor& dy, double p, const DropoutKey& key) { return dropout_forward(dy, p, key); }
+
+Var dropout(const Var& x, double p, const DropoutKey& key) {
+  return record(dropout_forward(x.value(), p, key), {x},
+                [x, p, key](const Tensor& dy) { x.add_grad(dropout_backward(dy, p, key)); });
+}
+
+Dropout::Dropout(double p, uint64_t salt) : p_(p), salt_(salt) {
+  if (!(p >= 0 && p < 1)) input_error("dropout", "p: wanted 0 <= p < 1, got {}", p);
+}
+
+std::string Dropout::describe() const { return fmt::format("p {}", p_); }
+
+Var Dropout::apply(std::span<const Var> inputs, std::span<Var>, const RunContext& context) const {
+  if (!context.training || p_ == 0) return inputs[0];
+  return dropout(inputs[0], p_, {context.seed, context.step, salt_});
+}
+
+}  // namespace kronbit::nn
