@@ -59,6 +59,7 @@ class Optimiser {
     Tensor first, second;  // velocity, or the two moments; undefined if unused
   };
   OptimiserOptions options_;
+  std::string first_name_;  // in state(), before the parameter name
   std::vector<Slot> slots_;
   int64_t steps_ = 0;
 };
