@@ -1,0 +1,26 @@
+// The networks by name. Each is built by one function of vgg.h, resnet.h or googlenet.h; parameter names are those of
+// the PyTorch implementation named there, so its state dicts load without renaming.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nn/network.h"
+
+namespace kronbit::nn {
+
+struct ModelOptions {
+  int classes = 0;         ///< 0: the usual number, 10 (32x32 networks) or 1000 (224x224 networks)
+  int64_t input_size = 0;  ///< height and width of the images; 0: the usual one, 32 or 224
+};
+
+/// The named network, parameters zero: initialize() or load_state_dict() comes next.
+/// Throws: InputError for an unknown name (the message lists the known ones), a negative number of classes, or an input
+///         too small for the network's strides.
+Network build(std::string_view name, const ModelOptions& options = {});
+
+/// Names for build().
+std::vector<std::string> model_names();
+
+}  // namespace kronbit::nn

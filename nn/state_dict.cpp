@@ -1,0 +1,156 @@
+#include "nn/state_dict.h"
+
+#include "nn/state_dict_names.h"
+#include "tensor/io/limits.h"
+#include "tensor/io/parse.h"
+#include "tensor/io/text.h"
+
+namespace kronbit::nn {
+namespace {
+
+using TensorsByName = std::map<std::string, const TensorInfo*>;
+
+/// The tensors of `file` under the names of `net`, without the ignored ones.
+TensorsByName tensors_of(const SafetensorsFile& file, const Network& net) {
+  TensorsByName tensors;
+  for (const TensorInfo& info : file.tensors()) {
+    const std::string name = canonical_name(net.name(), info.name);
+    if (is_ignored(name)) continue;
+    const auto [other, is_new] = tensors.emplace(name, &info);
+    if (!is_new) {
+      input_error(file.name(), "{} and {} are both {} of {}", quote(other->second->name), quote(info.name),
+                  printable(name), net.name());
+    }
+  }
+  return tensors;
+}
+
+/// For every batch normalization that alone reads a convolution: the name its convolution's bias would have.
+/// Key: name of that bias; value: index of the parameter that holds the running mean.
+std::map<std::string, int> running_means_by_bias(const Network& net) {
+  std::map<std::string, int> means;
+  for (const Node& node : net.nodes()) {
+    if (node.op->kind() != "batch_norm") continue;
+    const std::string bias = net.nodes()[static_cast<size_t>(node.inputs[0])].name + ".bias";
+    if (net.find_parameter(bias) != nullptr) continue;
+    for (int p : node.parameters) {
+      if (net.parameters()[static_cast<size_t>(p)].role == Role::Mean) means[bias] = p;
+    }
+  }
+  return means;
+}
+
+/// A linear layer may come as the convolution that does the same, [O, C, kh, kw]: the numbers have the same order.
+bool fits(const Shape& got, const Shape& wanted) {
+  const bool flattened = got.rank() == 4 && wanted.rank() == 2 && got[0] == wanted[0] && got.count() == wanted.count();
+  return got == wanted || flattened;
+}
+
+/// "3 missing (a, b, c)", or the first five of many.
+std::string listed(const std::vector<std::string>& names, std::string_view what) {
+  constexpr size_t kAllUpTo = 20, kElse = 5;
+  const size_t shown = names.size() <= kAllUpTo ? names.size() : kElse;
+  std::string text;
+  for (size_t i = 0; i < shown; ++i) text += (i == 0 ? "" : ", ") + names[i];
+  return fmt::format("{} {} ({}{})", names.size(), what, text, shown < names.size() ? ", ..." : "");
+}
+
+/// Throws: InputError unless `tensors` are exactly the parameters of `net` and biases that `means` can take in.
+void check_tensors(const SafetensorsFile& file, const Network& net, const TensorsByName& tensors,
+                   const std::map<std::string, int>& means) {
+  std::vector<std::string> missing, surplus, misshaped;
+  const auto compare = [&](const TensorInfo& info, const Shape& wanted) {
+    const Shape got(info.shape);
+    if (!fits(got, wanted)) {
+      misshaped.push_back(fmt::format("{}: wanted {}, got {}", printable(info.name), wanted.text(), got.text()));
+    }
+  };
+  for (const Parameter& p : net.parameters()) {
+    const auto it = tensors.find(p.name);
+    if (it == tensors.end()) {
+      missing.push_back(p.name);
+    } else {
+      compare(*it->second, p.var.value().shape());
+    }
+  }
+  for (const auto& [name, info] : tensors) {
+    if (net.find_parameter(name) != nullptr) continue;
+    const auto mean = means.find(name);
+    if (mean == means.end()) {
+      surplus.push_back(printable(info->name));
+    } else {
+      compare(*info, net.parameters()[static_cast<size_t>(mean->second)].var.value().shape());
+    }
+  }
+  std::string problems;
+  const auto append = [&](const std::vector<std::string>& names, std::string_view what) {
+    if (!names.empty()) problems += (problems.empty() ? "" : ", ") + listed(names, what);
+  };
+  append(missing, "missing");
+  append(surplus, "surplus");
+  append(misshaped, "misshaped");
+  if (problems.empty()) return;
+  const std::string says = weights_info(file).network;
+  const std::string hint = says.empty() || says == net.name() ? "" : "; the file says its network is " + quote(says);
+  input_error(file.name(), "wanted the weights of {} with {} classes, got a file with {}{}", net.name(), net.classes(),
+              problems, hint);
+}
+
+void check_variance(const Tensor& variance, const std::string& name, const SafetensorsFile& file) {
+  const float* v = variance.data<float>();
+  for (int64_t i = 0; i < variance.count(); ++i) {
+    if (v[i] < 0) input_error(file.name(), "{}[{}]: wanted a variance, got {}", name, i, v[i]);
+  }
+}
+
+}  // namespace
+
+void load_state_dict(Network& net, const SafetensorsFile& file) {
+  const TensorsByName tensors = tensors_of(file, net);
+  const std::map<std::string, int> means = running_means_by_bias(net);
+  check_tensors(file, net, tensors, means);
+
+  std::vector<Tensor> loaded;
+  for (const Parameter& p : net.parameters()) {
+    const Tensor numbers = to_tensor(*tensors.at(p.name), file.name());
+    loaded.push_back(Tensor::from(p.var.value().shape(), numbers.values()));
+    if (p.role == Role::Variance) check_variance(loaded.back(), p.name, file);
+  }
+  for (const auto& [bias_name, mean_index] : means) {
+    const auto it = tensors.find(bias_name);
+    if (it == tensors.end()) continue;
+    const Tensor bias = to_tensor(*it->second, file.name());
+    Tensor& mean = loaded[static_cast<size_t>(mean_index)];
+    for (int64_t i = 0; i < mean.count(); ++i) mean.data<float>()[i] -= bias.data<float>()[i];
+  }
+  for (size_t i = 0; i < loaded.size(); ++i) net.parameters()[i].var.value().copy_from(loaded[i]);
+}
+
+void load_state_dict(Network& net, const std::filesystem::path& path) {
+  load_state_dict(net, SafetensorsFile::open(path));
+}
+
+void save_state_dict(const Network& net, const std::filesystem::path& path,
+                     const std::map<std::string, std::string>& metadata) {
+  SafetensorsWriter writer;
+  for (const auto& [key, value] : metadata) writer.set_metadata(key, value);
+  writer.set_metadata("network", net.name());
+  writer.set_metadata("classes", fmt::format("{}", net.classes()));
+  for (const Parameter& p : net.parameters()) writer.add(p.name, p.var.value());
+  writer.publish(path);
+}
+
+WeightsInfo weights_info(const SafetensorsFile& file) {
+  const auto text = [&](const std::string& key) {
+    const auto it = file.metadata().find(key);
+    return it == file.metadata().end() ? std::string() : it->second;
+  };
+  WeightsInfo info{text("network"), 0, text("normalization")};
+  const std::string classes = text("classes");
+  if (!classes.empty()) {
+    info.classes = static_cast<int>(parse_int(classes, 1, kMaxClasses, file.name() + ": classes"));
+  }
+  return info;
+}
+
+}  // namespace kronbit::nn

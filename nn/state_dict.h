@@ -1,0 +1,36 @@
+// Weights in and out: the parameters of a network as a safetensors file, under the names PyTorch gives them.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "nn/network.h"
+#include "tensor/io/safetensors.h"
+
+namespace kronbit::nn {
+
+/// Fills every parameter of `net` from `file`, matching by name after canonical_name() (nn/state_dict_names.h). A bias
+/// of a convolution that feeds a batch normalization is taken into that one's running mean: (x + b) - mean = x - (mean
+/// - b). `net` stays as it was when anything is wrong. Throws:   InputError listing the missing, surplus and misshaped
+/// tensors in one line; InputError naming tensor and
+///           index for a number that is not finite or a negative variance.
+/// Exactness: F32 files bit for bit, but for running means that took in a bias.
+void load_state_dict(Network& net, const SafetensorsFile& file);
+void load_state_dict(Network& net, const std::filesystem::path& path);
+
+/// Writes every parameter, and `metadata` besides `network`, `classes` and `format` = "pt", atomically.
+/// Throws: InputError when the folder cannot be written to, Error when writing fails.
+void save_state_dict(const Network& net, const std::filesystem::path& path,
+                     const std::map<std::string, std::string>& metadata = {});
+
+/// What a weights file says about itself. Files of other programs say nothing.
+struct WeightsInfo {
+  std::string network;        ///< name for build(); "" when not said
+  int classes = 0;            ///< 0 when not said
+  std::string normalization;  ///< text for data::parse_normalization(); "" when not said
+};
+/// Throws: InputError when `classes` is not a number of classes.
+WeightsInfo weights_info(const SafetensorsFile& file);
+
+}  // namespace kronbit::nn
