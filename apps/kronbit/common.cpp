@@ -1,0 +1,104 @@
+#include "apps/kronbit/common.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "nn/models/models.h"
+#include "nn/state_dict.h"
+#include "quant/bits_file.h"
+#include "tensor/io/parse.h"
+#include "tensor/io/safetensors.h"
+
+namespace kronbit::app {
+
+void add_network_options(CLI::App* command, NetworkOptions& options, bool weights_required) {
+  std::string names;
+  for (const std::string& name : nn::model_names()) names += (names.empty() ? "" : ", ") + name;
+  command->add_option("--net", options.net, "network: " + names)->required();
+  auto* weights = command->add_option("--weights", options.weights, "safetensors file: ours, or a PyTorch state dict");
+  if (weights_required) weights->required();
+  command->add_option("--classes", options.classes, "classes (default: as the weights or the data say)");
+  command->add_option("--input-size", options.input_size, "height and width of the images (default: the network's)");
+}
+
+void add_data_options(CLI::App* command, DataOptions& options) {
+  command->add_option(
+      "--data", options.data,
+      "synthetic, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR (DIR/train/CLASS/*, DIR/val/CLASS/*)");
+  command->add_option(
+      "--validation", options.validation,
+      "train:N holds N training images out; test:N searches on N test images and reports on the others");
+  command->add_option("--normalize", options.normalize,
+                      "imagenet, cifar10, cifar100 or R,G,B/R,G,B (default: the weights', else the data set's)");
+  command->add_option("--image-size", options.image_size, "folder: only: height and width to read images at");
+  command->add_option("--data-seed", options.seed, "seed of the validation split");
+}
+
+void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_required) {
+  auto* bits = command->add_option("--bits", options.bits,
+                                   "bits per layer: \"6 555 44\", \"4x21 3x27\", one number for all, or @bits.json");
+  if (bits_required) bits->required();
+  command->add_option("--mode", options.mode, "weight quantizer: signed-extreme or paper-floor");
+  command->add_option("--block", options.block, "channels that share a multiplier or exponent");
+}
+
+data::Splits open_data(const DataOptions& options, const std::string& weights_normalization) {
+  data::OpenOptions open;
+  open.validation = options.validation;
+  open.seed = static_cast<uint64_t>(parse_int(options.seed, 0, INT64_MAX, "--data-seed"));
+  if (!options.image_size.empty()) open.image_size = parse_int(options.image_size, 1, 4096, "--image-size");
+  const std::string& normalization = options.normalize.empty() ? weights_normalization : options.normalize;
+  if (!normalization.empty()) open.normalization = data::parse_normalization(normalization);
+  return data::open(options.data, open);
+}
+
+LoadedNetwork load_network(const NetworkOptions& options, int data_classes) {
+  nn::ModelOptions model;
+  std::optional<SafetensorsFile> file;
+  nn::WeightsInfo info;
+  if (!options.weights.empty()) {
+    file = SafetensorsFile::open(options.weights);
+    info = nn::weights_info(*file);
+    if (!info.network.empty() && info.network != options.net) {
+      input_error(options.weights, "wanted weights of {}, got those of {}", options.net, info.network);
+    }
+  }
+  model.classes = !options.classes.empty() ? static_cast<int>(parse_int(options.classes, 1, 65536, "--classes"))
+                  : info.classes > 0       ? info.classes
+                                           : data_classes;
+  if (!options.input_size.empty()) model.input_size = parse_int(options.input_size, 1, 4096, "--input-size");
+  LoadedNetwork loaded{nn::build(options.net, model), info.normalization};
+  if (file) nn::load_state_dict(loaded.net, *file);
+  return loaded;
+}
+
+Bits read_bits(const std::string& text, const nn::Network& net) {
+  if (text.starts_with('@')) return quant::read_bits_file(text.substr(1), net).bits;
+  return parse_bits(text, static_cast<int64_t>(net.convolutions().size()));
+}
+
+quant::AssignOptions assign_options(const BitsOptions& options) {
+  quant::AssignOptions assign;
+  assign.mode = quant::parse_weight_mode(options.mode);
+  assign.block = parse_int(options.block, 1, 65536, "--block");
+  return assign;
+}
+
+void print_json(const Json& json) {
+  const std::string line = dump_line(json) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stdout);
+}
+
+std::filesystem::path data_folder() {
+  if (const char* folder = std::getenv("KRONBIT_DATA"); folder && *folder) return folder;
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home ? home : ".") / ".cache" / "kronbit";
+}
+
+void check_precision(const std::string& precision) {
+  if (precision != "auto" && precision != "fp32") {
+    input_error("--precision", "wanted auto or fp32 (this build computes in fp32 only), got {}", precision);
+  }
+}
+
+}  // namespace kronbit::app

@@ -1,0 +1,114 @@
+#include "apps/kronbit/evaluation.h"
+
+#include <chrono>
+
+#include "quant/packed.h"
+#include "tensor/io/parse.h"
+#include "tensor/memory.h"
+
+namespace kronbit::app {
+
+void add_tune_options(CLI::App* command, TuneOptions& options) {
+  command->add_option("--optimiser", options.optimiser, "sgd or adam");
+  command->add_option("--lr", options.lr, "learning rate");
+  command->add_option("--momentum", options.momentum, "of sgd");
+  command->add_option("--weight-decay", options.weight_decay, "L2 term of the gradient");
+  command->add_option("--batch", options.batch, "images per step");
+}
+
+nn::OptimiserOptions optimiser_options(const TuneOptions& options) {
+  const double lr = parse_number(options.lr, 0, 1e3, "--lr");
+  const double decay = parse_number(options.weight_decay, 0, 1, "--weight-decay");
+  if (options.optimiser == "adam") return nn::Adam{.lr = lr, .weight_decay = decay};
+  if (options.optimiser != "sgd") input_error("--optimiser", "wanted sgd or adam, got {}", options.optimiser);
+  return nn::Sgd{.lr = lr, .momentum = parse_number(options.momentum, 0, 1, "--momentum"), .weight_decay = decay};
+}
+
+Json to_json(const Job& job) {
+  return {{"net", job.network.net},
+          {"weights", job.network.weights},
+          {"classes", job.network.classes},
+          {"input_size", job.network.input_size},
+          {"data", job.data.data},
+          {"validation", job.data.validation},
+          {"normalize", job.data.normalize},
+          {"image_size", job.data.image_size},
+          {"data_seed", job.data.seed},
+          {"mode", job.bits.mode},
+          {"block", job.bits.block},
+          {"optimiser", job.tune.optimiser},
+          {"lr", job.tune.lr},
+          {"momentum", job.tune.momentum},
+          {"weight_decay", job.tune.weight_decay},
+          {"batch", job.tune.batch},
+          {"bits", job.layers},
+          {"epochs", job.epochs},
+          {"seed", job.seed},
+          {"test", job.test},
+          {"keep", job.keep},
+          {"kernel", job.kernel},
+          {"threads", job.threads},
+          {"parent", job.parent}};
+}
+
+Job job_from_json(const Json& j) {
+  const std::string where = "job";
+  Job job;
+  job.network = {get_string(j, "net", where), get_string(j, "weights", where), get_string(j, "classes", where),
+                 get_string(j, "input_size", where)};
+  job.data = {get_string(j, "data", where), get_string(j, "validation", where), get_string(j, "normalize", where),
+              get_string(j, "image_size", where), get_string(j, "data_seed", where)};
+  job.bits = {"", get_string(j, "mode", where), get_string(j, "block", where)};
+  job.tune = {get_string(j, "optimiser", where), get_string(j, "lr", where), get_string(j, "momentum", where),
+              get_string(j, "weight_decay", where), get_string(j, "batch", where)};
+  for (int64_t b : get_ints(j, "bits", kMinBits, kMaxBits, where)) job.layers.push_back(static_cast<int>(b));
+  job.epochs = get_numbers(j, "epochs", 0, 1e6, where);
+  job.seed = static_cast<uint64_t>(get_int(j, "seed", 0, INT64_MAX, where));
+  job.test = get_bool(j, "test", where);
+  job.keep = get_string(j, "keep", where);
+  job.kernel = get_string(j, "kernel", where);
+  job.threads = static_cast<int>(get_int(j, "threads", 1, 1024, where));
+  job.parent = get_int(j, "parent", 0, INT32_MAX, where);
+  return job;
+}
+
+Json run_job(const Job& job) {
+  const auto start = std::chrono::steady_clock::now();
+  const data::Splits splits = open_data(job.data);
+  nn::Network net = load_network(job.network, splits.train.classes()).net;
+  quant::assign_bits(net, job.layers, assign_options(job.bits));
+
+  nn::TrainOptions options;
+  options.epochs = job.epochs.back();
+  options.batch = parse_int(job.tune.batch, 1, 1 << 20, "--batch");
+  options.optimiser = optimiser_options(job.tune);
+  options.seed = job.seed;
+  nn::Trainer trainer(net, splits.train, splits.normalization, options);
+  Json accuracies = Json::array(), losses = Json::array();
+  for (const double epochs : job.epochs) {
+    while (trainer.step() < trainer.steps_in(epochs)) {
+      if (stop_requested) throw Error("[evaluate] stopped");
+      trainer.advance();
+    }
+    const nn::Accuracy a = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested);
+    if (!std::isfinite(a.loss)) throw NumericalError("[evaluate] the validation loss is not finite");
+    accuracies.push_back(a.top1);
+    losses.push_back(a.loss);
+  }
+  Json result = {{"accuracies", accuracies}, {"losses", losses}};
+  if (job.test) {
+    const nn::Accuracy a = nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested);
+    result["test"] = {{"top1", a.top1}, {"top5", a.top5}, {"loss", a.loss}, {"images", a.images}};
+  }
+  if (!job.keep.empty()) {
+    quant::PackOptions pack;
+    pack.normalization = splits.normalization.text();
+    pack.class_names = splits.test.class_names();
+    quant::pack(net, pack).save(job.keep);
+  }
+  result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result["peak_bytes"] = peak_resident_bytes();
+  return result;
+}
+
+}  // namespace kronbit::app

@@ -1,0 +1,45 @@
+// One evaluation: a bit list becomes a quantized network, is fine-tuned through the tasks and measured at each. It runs
+// in a process of its own (kronbit evaluate): job in, one JSON line out, so a crash costs that evaluation only.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "apps/kronbit/common.h"
+#include "nn/train.h"
+#include "tensor/io/json.h"
+
+namespace kronbit::app {
+
+/// How networks are fine-tuned: the same for every configuration. The learning rate is constant, so that a run to a
+/// high task passes the lower ones exactly as runs of their own would.
+struct TuneOptions {
+  std::string optimiser = "sgd", lr = "0.005", momentum = "0.9", weight_decay = "0.0001", batch = "128";
+};
+void add_tune_options(CLI::App* command, TuneOptions& options);
+nn::OptimiserOptions optimiser_options(const TuneOptions& options);
+
+/// Everything an evaluation depends on; the same job gives the same accuracies, on any worker of the same kind.
+struct Job {
+  NetworkOptions network;
+  DataOptions data;
+  BitsOptions bits;  ///< mode and block; the list itself is `layers`
+  TuneOptions tune;
+  Bits layers;
+  std::vector<double> epochs;  ///< of the tasks to pass, ascending; accuracy is measured at each
+  uint64_t seed = 1;
+  bool test = false;   ///< also read the test split, at the end
+  std::string keep;    ///< packed network of the end result, if not empty
+  std::string kernel;  ///< forced compute kernel
+  int threads = 1;
+  int64_t parent = 0;  ///< process to die with; 0 = none (another machine)
+};
+Json to_json(const Job& job);
+Job job_from_json(const Json& json);
+
+/// {"accuracies": [..], "losses": [..], "seconds": .., "peak_bytes": ..} and, with `test`, "test": {top1, top5, loss,
+/// images}. Throws: InputError, NumericalError (a loss that is not finite), Error (stopped).
+Json run_job(const Job& job);
+
+}  // namespace kronbit::app
