@@ -9,7 +9,8 @@
 namespace kronbit::gp {
 namespace {
 
-constexpr int64_t kChunk = 64;
+constexpr int64_t kSolveChunk = 64;     // candidates: their right-hand sides stay in the cache
+constexpr int64_t kUpdateChunk = 4096;  // an update is cheap: below this threads cost more than they bring
 
 // R = Kf − Kf_:m Kf_m: / Kf_mm, its last row and column exactly 0.
 Matrix residual_task_covariance(const Matrix& kf) {
@@ -78,7 +79,7 @@ InformationGain::Process InformationGain::make_process(const Matrix& task_covari
   }
   Process process{task_covariance, rows, tasks, Cholesky(std::move(sigma)), {}};
   process.blocks.resize(candidates_.size() * m * m);
-  parallel_for(static_cast<int64_t>(candidates_.size()), kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(static_cast<int64_t>(candidates_.size()), kSolveChunk, [&](int64_t begin, int64_t end) {
     const size_t first = static_cast<size_t>(begin), count = static_cast<size_t>(end - begin);
     // Column c·m + l: covariances of the observations with f_l at candidate c.
     Matrix cross(n, count * m);
@@ -159,7 +160,7 @@ void InformationGain::append_to(Process& process, size_t candidate, size_t task,
   }
   const std::vector<double> weights = process.cholesky.solve(column);
   const double spread = variance(process, candidate, task) + hyperparameters_.noise[task];
-  parallel_for(static_cast<int64_t>(candidates_.size()), kChunk * kChunk, [&](int64_t begin, int64_t end) {
+  parallel_for(static_cast<int64_t>(candidates_.size()), kUpdateChunk, [&](int64_t begin, int64_t end) {
     const size_t first = static_cast<size_t>(begin), count = static_cast<size_t>(end - begin);
     // Row t: what multiplies Kf[l,t] in the posterior covariance of f_l(x_c) with the new observation.
     std::vector<double> parts(m * count, 0.0);

@@ -22,7 +22,7 @@ void use_one_thread() {
 }
 
 int lapack_size(size_t n) {
-  if (n > 40000) throw NumericalError(fmt::format("[gp] a {0} x {0} matrix does not fit: use fewer observations", n));
+  if (n > 40000) throw NumericalError(fmt::format("[gp] a {0} x {0} matrix is too large: use fewer observations", n));
   return static_cast<int>(n);
 }
 

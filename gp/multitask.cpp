@@ -11,6 +11,8 @@
 namespace kronbit::gp {
 namespace {
 
+constexpr int64_t kPredictChunk = 64;  // points solved for together: they stay in the cache
+
 size_t index(int task) { return static_cast<size_t>(task); }
 
 void check_inputs(const std::vector<std::vector<double>>& x, size_t inputs) {
@@ -100,7 +102,7 @@ Posterior MultiTaskGp::predict(const std::vector<std::vector<double>>& x, int ta
   if (task < 0 || task >= tasks()) input_error("gp", "task: wanted 0..{}, got {}", tasks() - 1, task);
   const size_t n = observations_.size();
   Posterior result{std::vector<double>(x.size()), std::vector<double>(x.size())};
-  parallel_for(static_cast<int64_t>(x.size()), 64, [&](int64_t begin, int64_t end) {
+  parallel_for(static_cast<int64_t>(x.size()), kPredictChunk, [&](int64_t begin, int64_t end) {
     const size_t first = static_cast<size_t>(begin), count = static_cast<size_t>(end - begin);
     Matrix cross(n, count);  // cov(observation i, f_task(x_c))
     std::vector<double> mean(count, 0.0);
