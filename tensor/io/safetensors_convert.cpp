@@ -52,12 +52,13 @@ Tensor to_tensor(const TensorInfo& info, std::string_view where, NonFinite polic
       fill([&](size_t i) { return bf16_of_bits(element<uint16_t>(info, i)); });
       break;
     default:
-      input_error(where, "tensor {}: dtype: wanted F32, F16, BF16 or F64, got {}", quote(info.name, 256),
-                  name_of(info.dtype));
+      input_error(fmt::format("{}: tensor {}", where, quote(info.name, 256)),
+                  "dtype: wanted F32, F16, BF16 or F64, got {}", name_of(info.dtype));
   }
   for (size_t i = 0; policy == NonFinite::Refuse && i < count; ++i) {
     if (!std::isfinite(out[i])) {
-      input_error(where, "tensor {}: wanted finite numbers, got {} at index {}", quote(info.name, 256), out[i], i);
+      input_error(fmt::format("{}: tensor {}", where, quote(info.name, 256)),
+                  "wanted finite numbers, got {} at index {}", out[i], i);
     }
   }
   return tensor;

@@ -83,10 +83,11 @@ std::string_view header_of(std::span<const std::byte> bytes, std::string_view fi
   return header;
 }
 
-// A non-negative integer as the reference takes it: digits only (JSON's "-0" is refused too).
-int64_t as_extent(const Json& value, std::string_view what, std::string_view file) {
-  if (!value.is_number_unsigned()) return as_int(value, 0, -1, what, file);
-  return as_int(value, 0, INT64_MAX, what, file);
+// A non-negative integer as the reference takes it: digits only.
+int64_t as_extent(const Json& value, std::string_view what, std::string_view where) {
+  const int64_t extent = as_int(value, 0, INT64_MAX, what, where);
+  if (!value.is_number_unsigned()) input_error(where, "{}: wanted digits only, got -0", what);
+  return extent;
 }
 
 struct Placed {
@@ -95,15 +96,23 @@ struct Placed {
 };
 
 // Bytes that shape and format ask for.
-int64_t bytes_wanted(const TensorInfo& info, std::string_view what, std::string_view file) {
+int64_t bytes_wanted(const TensorInfo& info, std::string_view where) {
   int64_t bits = bits_of(info.dtype);
   for (int64_t extent : info.shape) {
     if (__builtin_mul_overflow(bits, extent, &bits)) {
-      input_error(file, "{}: wanted a shape whose size fits 63 bits, got [{}]", what, fmt::join(info.shape, ", "));
+      input_error(where, "shape: wanted a size that fits 63 bits, got [{}]", fmt::join(info.shape, ", "));
     }
   }
-  if (bits % 8 != 0) input_error(file, "{}: wanted whole bytes, got {} bits", what, bits);
+  if (bits % 8 != 0) input_error(where, "shape: wanted whole bytes, got {} bits", bits);
   return bits / 8;
+}
+
+StDType read_type(const Json& entry, std::string_view where) {
+  const std::string& type = get_string(entry, "dtype", where);
+  for (const NamedType& known : kTypes) {
+    if (type == known.name) return known.type;
+  }
+  input_error(where, "dtype: wanted F32, F16, BF16, I32 or another one of the format, got {}", quote(type));
 }
 
 Placed read_entry(const std::string& name, const Json& entry, int64_t data_bytes, std::string_view file) {
@@ -111,36 +120,26 @@ Placed read_entry(const std::string& name, const Json& entry, int64_t data_bytes
     input_error(file, "tensor name: wanted 1 to {} bytes without control characters, got {}", kMaxNameBytes,
                 quote(name));
   }
-  const std::string what = "tensor " + quote(name, kMaxNameBytes);
-  if (!entry.is_object()) input_error(file, "{}: wanted an object with dtype, shape and data_offsets", what);
-  const std::string where = fmt::format("{}] [{}", file, what);
-
+  const std::string where = fmt::format("{}: tensor {}", file, quote(name, kMaxNameBytes));
   Placed placed;
   placed.info.name = name;
-  const std::string& type = get_string(entry, "dtype", where);
-  const auto* known =
-      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const NamedType& t) { return type == t.name; });
-  if (known == std::end(kTypes)) {
-    input_error(file, "{}: dtype: wanted F32, F16, BF16, I32 or another one of the format, got {}", what, quote(type));
-  }
-  placed.info.dtype = known->type;
+  placed.info.dtype = read_type(entry, where);
 
   const Json& shape = get_array(entry, "shape", where);
-  if (std::ssize(shape) > kMaxRank)
-    input_error(file, "{}: shape: wanted rank <= {}, got {}", what, kMaxRank, shape.size());
+  if (std::ssize(shape) > kMaxRank) input_error(where, "shape: wanted rank <= {}, got {}", kMaxRank, shape.size());
   for (const Json& extent : shape) placed.info.shape.push_back(as_extent(extent, "shape", where));
 
   const Json& offsets = get_array(entry, "data_offsets", where);
-  if (offsets.size() != 2) input_error(file, "{}: data_offsets: wanted 2 numbers, got {}", what, offsets.size());
+  if (offsets.size() != 2) input_error(where, "data_offsets: wanted 2 numbers, got {}", offsets.size());
   placed.begin = as_extent(offsets[0], "data_offsets", where);
   placed.end = as_extent(offsets[1], "data_offsets", where);
   if (placed.begin > placed.end || placed.end > data_bytes) {
-    input_error(file, "{}: data_offsets: wanted begin <= end <= {}, got [{}, {}]", what, data_bytes, placed.begin,
-                placed.end);
+    input_error(where, "data_offsets: wanted begin <= end <= {} (the file's data), got [{}, {}]", data_bytes,
+                placed.begin, placed.end);
   }
-  const int64_t wanted = bytes_wanted(placed.info, what, file);
+  const int64_t wanted = bytes_wanted(placed.info, where);
   if (placed.end - placed.begin != wanted) {
-    input_error(file, "{}: data_offsets: wanted {} bytes for {} [{}], got {}", what, wanted, type,
+    input_error(where, "data_offsets: wanted {} bytes for {} [{}], got {}", wanted, name_of(placed.info.dtype),
                 fmt::join(placed.info.shape, ", "), placed.end - placed.begin);
   }
   return placed;
@@ -160,9 +159,9 @@ void check_coverage(const std::vector<Placed>& sorted, int64_t data_bytes, std::
   int64_t at = 0;
   for (const Placed& placed : sorted) {
     if (placed.begin != at) {
-      input_error(file, "tensor {}: data_offsets: wanted {} as its begin ({} otherwise), got {}",
-                  quote(placed.info.name, kMaxNameBytes), at, placed.begin > at ? "a hole" : "an overlap",
-                  placed.begin);
+      input_error(fmt::format("{}: tensor {}", file, quote(placed.info.name, kMaxNameBytes)),
+                  "data_offsets: wanted {} as its begin, got {}, which leaves {}", at, placed.begin,
+                  placed.begin > at ? "a hole" : "an overlap");
     }
     at = placed.end;
   }
@@ -176,12 +175,11 @@ const char* name_of(StDType type) { return entry_of(type).name; }
 
 SafetensorsFile SafetensorsFile::parse(std::span<const std::byte> bytes, std::string_view name) {
   const std::string_view text = header_of(bytes, name);
-  const Json header = parse_json(text, fmt::format("{}] [header", name), kMaxHeaderBytes);
+  const Json header = parse_json(text, fmt::format("{}: header", name), kMaxHeaderBytes);
   const std::span<const std::byte> data = bytes.subspan(kLengthBytes + text.size());
   const int64_t data_bytes = std::ssize(data);
-  if (std::ssize(header) > kMaxTensors + 1) {
-    input_error(name, "header: wanted at most {} tensors, got {}", kMaxTensors, header.size());
-  }
+  const int64_t count = std::ssize(header) - (has(header, "__metadata__") ? 1 : 0);
+  if (count > kMaxTensors) input_error(name, "header: wanted at most {} tensors, got {}", kMaxTensors, count);
 
   SafetensorsFile file;
   file.name_ = name;

@@ -60,11 +60,13 @@ std::vector<const SafetensorsWriter::Entry*> SafetensorsWriter::ordered() const 
 
 std::string SafetensorsWriter::header() const {
   Json json = Json::object();
-  json["__metadata__"] = metadata_;
+  auto& members = json.get_ref<Json::object_t&>();  // appended to directly: names are unique already
+  members.emplace_back("__metadata__", metadata_);
   size_t at = 0;
   for (const Entry* entry : ordered()) {
     const size_t end = at + entry->bytes.size();
-    json[entry->name] = {{"dtype", name_of(entry->dtype)}, {"shape", entry->shape}, {"data_offsets", {at, end}}};
+    members.emplace_back(entry->name,
+                         Json{{"dtype", name_of(entry->dtype)}, {"shape", entry->shape}, {"data_offsets", {at, end}}});
     at = end;
   }
   std::string text = dump_line(json);

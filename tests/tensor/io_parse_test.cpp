@@ -1,0 +1,128 @@
+// Numbers, sizes, times and lists of the command line; CRC-32.
+#include "tensor/io/parse.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <clocale>
+
+#include "tensor/base/error.h"
+#include "tensor/io/crc32.h"
+
+namespace kronbit {
+namespace {
+
+TEST(Parse, WholeNumbers) {
+  EXPECT_EQ(parse_int("0", 0, 8, "n"), 0);
+  EXPECT_EQ(parse_int("-7", -8, 8, "n"), -7);
+  EXPECT_EQ(parse_int("9223372036854775807", 0, INT64_MAX, "n"), INT64_MAX);
+  for (const char* bad : {"",
+                          " ",
+                          " 5",
+                          "5 ",
+                          "+5",
+                          "-",
+                          "--5",
+                          "5x",
+                          "x",
+                          "0x10",
+                          "010",
+                          "00",
+                          "-01",
+                          "1e3",
+                          "3.0",
+                          "1,5",
+                          "true",
+                          "2147483648000000000000",
+                          "9223372036854775808",
+                          "\xd9\xa3",
+                          "-1",
+                          "101"}) {
+    EXPECT_THROW(parse_int(bad, 0, 100, "n"), InputError) << bad;
+  }
+  EXPECT_THROW(parse_int(std::string("5\0", 2), 0, 8, "n"), InputError);
+  try {
+    parse_int("ab\n", 1, 8, "--epochs");
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_STREQ(error.what(), "[--epochs] wanted a whole number from 1 to 8, got \"ab\\x0a\"");
+  }
+}
+
+TEST(Parse, Numbers) {
+  EXPECT_EQ(parse_number("1.5", 0, 2, "lr"), 1.5);
+  EXPECT_EQ(parse_number("1e-3", 0, 2, "lr"), 1e-3);
+  EXPECT_EQ(parse_number("-0.25", -1, 2, "lr"), -0.25);
+  EXPECT_EQ(parse_number("0", 0, 2, "lr"), 0);
+  for (const char* bad : {"",    "nan", "inf", "-inf", "NaN", "infinity", "1e999", "-1e999", "1e-999", "-1",   "0x10",
+                          "1,5", " 1",  "1 ",  "010",  "+1",  "1.5.",     "1e",    "e5",     ".",      "1.5f", "--1"}) {
+    EXPECT_THROW(parse_number(bad, 0, 1e300, "lr"), InputError) << bad;
+  }
+}
+
+TEST(Parse, NumbersDoNotDependOnTheLocale) {
+  const std::string before = std::setlocale(LC_ALL, nullptr);
+  for (const char* name : {"de_DE.UTF-8", "de_DE", "fr_FR.UTF-8"}) {
+    if (std::setlocale(LC_ALL, name) != nullptr) break;
+  }
+  EXPECT_EQ(parse_number("1.5", 0, 2, "lr"), 1.5);
+  EXPECT_THROW(parse_number("1,5", 0, 2, "lr"), InputError);
+  std::setlocale(LC_ALL, before.c_str());
+}
+
+TEST(Parse, Sizes) {
+  EXPECT_EQ(parse_bytes("3.5MB", "s"), 3'500'000);
+  EXPECT_EQ(parse_bytes("1.005KB", "s"), 1005) << "1.005 * 1000 is 1004.99... in binary";
+  EXPECT_EQ(parse_bytes("17B", "s"), 17);
+  EXPECT_EQ(parse_bytes("2GB", "s"), 2'000'000'000);
+  EXPECT_EQ(parse_bytes("1.5KiB", "s"), 1536);
+  EXPECT_EQ(parse_bytes("1MiB", "s"), 1 << 20);
+  EXPECT_EQ(parse_bytes("1GiB", "s"), 1 << 30);
+  for (const char* bad : {"", "MB", "3", "3,5MB", "3.5XB", "3.5 MB", "3.5mb", "3.5MBs", "1e400MB", "-1MB", "nanMB",
+                          "infMB", "0x1B", "1e30GB", "3.5M"}) {
+    EXPECT_THROW(parse_bytes(bad, "s"), InputError) << bad;
+  }
+}
+
+TEST(Parse, Times) {
+  EXPECT_EQ(parse_duration("90s", "t"), 90);
+  EXPECT_EQ(parse_duration("30min", "t"), 1800);
+  EXPECT_EQ(parse_duration("2h", "t"), 7200);
+  EXPECT_EQ(parse_duration("0.5d", "t"), 43200);
+  for (const char* bad : {"", "65", "30 min", "1e9min", "0s", "-1h", "30m", "h", "65evals", "nanh", "infs"}) {
+    EXPECT_THROW(parse_duration(bad, "t"), InputError) << bad;
+  }
+}
+
+TEST(Parse, Shares) {
+  EXPECT_EQ(parse_percent_or_fraction("0.5%", "d"), 0.005);
+  EXPECT_EQ(parse_percent_or_fraction("0.005", "d"), 0.005);
+  EXPECT_EQ(parse_percent_or_fraction("100%", "d"), 1);
+  EXPECT_EQ(parse_percent_or_fraction("0", "d"), 0);
+  for (const char* bad : {"", "%", "101%", "1.5", "-1%", "nan", "nan%", "5 %", "5%%"}) {
+    EXPECT_THROW(parse_percent_or_fraction(bad, "d"), InputError) << bad;
+  }
+}
+
+TEST(Parse, Lists) {
+  EXPECT_EQ(split("a,,b", ','), (std::vector<std::string>{"a", "", "b"}));
+  EXPECT_EQ(split("", ','), (std::vector<std::string>{""}));
+  EXPECT_EQ(split("a,", ','), (std::vector<std::string>{"a", ""}));
+  EXPECT_EQ(parse_ints("1,2,3", 1, 3, "l"), (std::vector<int64_t>{1, 2, 3}));
+  EXPECT_EQ(parse_numbers("0,0.25,4", 0, 9, "l"), (std::vector<double>{0, 0.25, 4}));
+  for (const char* bad : {"", ",", "1,", ",1", "1,,2", "1, 2", "1;2", "nan", "10"}) {
+    EXPECT_THROW(parse_ints(bad, 0, 9, "l"), InputError) << bad;
+    EXPECT_THROW(parse_numbers(bad, 0, 9, "l"), InputError) << bad;
+  }
+}
+
+TEST(Crc32, MatchesTheCheckValueAndContinues) {
+  EXPECT_EQ(crc32("123456789"), 0xCBF43926u);
+  EXPECT_EQ(crc32("6789", crc32("12345")), crc32("123456789"));
+  EXPECT_EQ(crc32(""), 0u);
+  EXPECT_EQ(hex_of(0xCBF43926u), "cbf43926");
+  EXPECT_EQ(hex_of(0x1u), "00000001");
+}
+
+}  // namespace
+}  // namespace kronbit
