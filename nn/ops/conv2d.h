@@ -1,0 +1,54 @@
+// Two-dimensional convolution of activations [H][W][N][C], by batch-reduce GEMMs: every output pixel is a sum, over the
+// taps of the kernel that fall inside the image, of matrices images x channels times weights. There is no copy of
+// shifted images and no work on padding. Read tensor/brgemm/brgemm.h first.
+#pragma once
+
+#include "nn/network.h"
+
+namespace kronbit::nn {
+
+struct Conv2dOptions {
+  int64_t in_channels = 0, out_channels = 0;
+  int64_t kernel_h = 0, kernel_w = 0;
+  int64_t stride = 1;
+  int64_t pad = 0;  ///< zeros around the image, on each of its four sides
+};
+
+/// Formula:  y[h][w] = sum over (i, j) of x[h * stride - pad + i][w * stride - pad + j] * w[:, :, i, j]^T
+/// Shapes:   x [H][W][N][C]; w [O, C, kh, kw]; returns y [H'][W'][N][O], H' = (H + 2 pad - kh) / stride + 1, W' alike;
+///           f32 or f64, one type for all
+/// Throws:   InputError if a shape does not fit the options or the kernel is larger than the padded image
+Tensor conv2d_forward(const Tensor& x, const Tensor& w, const Conv2dOptions& options);
+
+/// Formula:  dx[u][v] = sum over (i, j) of dy[(u + pad - i) / stride][(v + pad - j) / stride] * w[:, :, i, j], where
+/// the
+///           quotients are whole and inside dy
+/// Shapes:   dy [H'][W'][N][O]; returns dx of x_shape
+Tensor conv2d_backward_data(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options);
+
+/// Formula:  dw[:, :, i, j] = sum over h, w of dy[h][w]^T * x[h * stride - pad + i][w * stride - pad + j]
+/// Shapes:   returns dw [O, C, kh, kw]
+Tensor conv2d_backward_weights(const Tensor& dy, const Tensor& x, const Conv2dOptions& options);
+
+Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options);
+
+/// Without bias: batch normalization follows every convolution here.
+class Conv2d : public Op {
+ public:
+  explicit Conv2d(const Conv2dOptions& options);
+  const Conv2dOptions& options() const { return options_; }
+  std::string_view kind() const override { return "conv2d"; }
+  std::string describe() const override;
+  Shape output_shape(std::span<const Shape> inputs) const override;
+  std::vector<ParameterSpec> parameters() const override;
+  Var apply(std::span<const Var> inputs, std::span<Var> parameters, const RunContext& context) const override;
+
+ private:
+  Conv2dOptions options_;
+};
+
+/// Shape of the output for an input of shape [H, W, N, C].
+/// Throws: InputError as conv2d_forward()
+Shape conv2d_output_shape(const Shape& x, const Conv2dOptions& options);
+
+}  // namespace kronbit::nn
