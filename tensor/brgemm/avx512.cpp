@@ -7,6 +7,8 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "tensor/brgemm/variants.h"
 
@@ -24,7 +26,7 @@ void tile(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, int64_
           __mmask16 tail, bool accumulate) {
   __m512 sum[R][V];
   const auto mask = [&](int v) { return v == V - 1 ? tail : static_cast<__mmask16>(0xffff); };
-#pragma GCC unroll 12
+#pragma GCC unroll 24
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
@@ -38,7 +40,7 @@ void tile(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, int64_
       __m512 bv[V];
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) bv[v] = _mm512_maskz_loadu_ps(mask(v), b + v * kLanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 24
       for (int r = 0; r < R; ++r) {
         const __m512 av = _mm512_set1_ps(a[r * s.a_row]);
 #pragma GCC unroll 2
@@ -46,7 +48,7 @@ void tile(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, int64_
       }
     }
   }
-#pragma GCC unroll 12
+#pragma GCC unroll 24
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) _mm512_mask_storeu_ps(c + r * s.c_row + v * kLanes, mask(v), sum[r][v]);
@@ -55,23 +57,27 @@ void tile(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, int64_
 
 using Tile = void (*)(const BrgemmShape&, std::span<const BrgemmTerm<float>>, int64_t, int64_t, float*, __mmask16,
                       bool);
-constexpr int64_t kRows = 12;
-constexpr Tile kTiles[2][kRows] = {{tile<1, 1>, tile<2, 1>, tile<3, 1>, tile<4, 1>, tile<5, 1>, tile<6, 1>, tile<7, 1>,
-                                    tile<8, 1>, tile<9, 1>, tile<10, 1>, tile<11, 1>, tile<12, 1>},
-                                   {tile<1, 2>, tile<2, 2>, tile<3, 2>, tile<4, 2>, tile<5, 2>, tile<6, 2>, tile<7, 2>,
-                                    tile<8, 2>, tile<9, 2>, tile<10, 2>, tile<11, 2>, tile<12, 2>}};
+/// Tiles of 1, 2, ... rows.
+template <int V, int... R>
+constexpr std::array<Tile, sizeof...(R)> tiles(std::integer_sequence<int, R...>) {
+  return {tile<R + 1, V>...};
+}
+// One vector of columns: 24 rows, because 12 sums would wait for the latency of the multiply-add.
+constexpr auto kNarrow = tiles<1>(std::make_integer_sequence<int, 24>());
+constexpr auto kWide = tiles<2>(std::make_integer_sequence<int, 12>());
 
 }  // namespace
 
 void brgemm_f32_avx512(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate) {
-  const int64_t row_tiles = (s.m + kRows - 1) / kRows;
   for (int64_t column = 0; column < s.n; column += 2 * kLanes) {
     const int64_t width = std::min(2 * kLanes, s.n - column);
-    const int64_t vectors = width > kLanes ? 2 : 1;
-    const auto tail = static_cast<__mmask16>((1u << (width - (vectors - 1) * kLanes)) - 1u);
+    const bool wide = width > kLanes;
+    const std::span<const Tile> tiles_by_rows = wide ? std::span<const Tile>(kWide) : std::span<const Tile>(kNarrow);
+    const auto tail = static_cast<__mmask16>((1u << (wide ? width - kLanes : width)) - 1u);
+    const auto most = static_cast<int64_t>(tiles_by_rows.size()), row_tiles = (s.m + most - 1) / most;
     for (int64_t t = 0; t < row_tiles; ++t) {  // rows shared out evenly: a short last tile would run at a fraction
       const int64_t row = s.m * t / row_tiles, rows = s.m * (t + 1) / row_tiles - row;
-      kTiles[vectors - 1][rows - 1](s, terms, row, column, c + row * s.c_row + column, tail, accumulate);
+      tiles_by_rows[static_cast<size_t>(rows - 1)](s, terms, row, column, c + row * s.c_row + column, tail, accumulate);
     }
   }
 }
