@@ -96,8 +96,8 @@ void for_each_block(const Tensor& x, const ActivationFormat& format, const Body&
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
       const float m = (x[i] * reciprocal + kRound) - kRound;
-      const bool saturated = (m < lowest) | (m > highest);
-      dx[i] = saturated ? 0.0f : dy[i];
+      const float above = m < lowest ? 0.0f : dy[i];
+      dx[i] = m > highest ? 0.0f : above;
     }
     return;
   }

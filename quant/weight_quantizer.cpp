@@ -1,6 +1,7 @@
 // Blocks of weights as integers and a multiplier; each filter is first turned to [ky][kx][C], so that a block is
 // contiguous.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -18,19 +19,21 @@ constexpr float kSmallestExtreme = 0x1p-120f;  // 128 / kSmallestExtreme is stil
 constexpr float kRound = 12582912.0f;
 constexpr int64_t kLanes = 8;  // partial sums of a block
 
-struct Extremes {
-  float lowest = 0, highest = 0;
-  bool finite = true;
-};
-
-Extremes extremes(const float* w, int64_t n) {
-  Extremes e;
+// The element of largest magnitude, of two the positive one; infinite when there is an infinity or a NaN. Positive
+// floats compare as the integers their bits are, negative ones with the sign bit turned over.
+float extreme_of(const float* w, int64_t n) {
+  int32_t highest = 0, lowest = 0;
+#pragma omp simd reduction(max : highest, lowest)
   for (int64_t i = 0; i < n; ++i) {
-    e.lowest = w[i] < e.lowest ? w[i] : e.lowest;
-    e.highest = w[i] > e.highest ? w[i] : e.highest;
-    e.finite = e.finite && std::fabs(w[i]) <= std::numeric_limits<float>::max();
+    const int32_t bits = std::bit_cast<int32_t>(w[i]);
+    const int32_t turned = bits ^ std::numeric_limits<int32_t>::min();
+    highest = bits > highest ? bits : highest;
+    lowest = turned > lowest ? turned : lowest;
   }
-  return e;
+  const int32_t top = highest >= lowest ? highest : lowest;
+  if (top >= std::bit_cast<int32_t>(std::numeric_limits<float>::infinity()))
+    return std::numeric_limits<float>::infinity();
+  return highest >= lowest ? std::bit_cast<float>(top) : -std::bit_cast<float>(top);
 }
 
 float multiplier_of(const float* w, const float* q, int64_t n) {
@@ -57,13 +60,12 @@ float multiplier_of(const float* w, const float* q, int64_t n) {
 
 // The integers of one block, as floats. Returns the multiplier.
 float quantize_block(const float* w, float* q, int64_t n, int bits, Mode mode) {
-  const Extremes e = extremes(w, n);
-  const float extreme = e.highest >= -e.lowest ? e.highest : e.lowest;
+  const float extreme = extreme_of(w, n);
   const float levels = static_cast<float>(1 << (bits - 1));
-  const bool zero = !e.finite || std::fabs(extreme) < kSmallestExtreme;
+  const bool finite = std::isfinite(extreme), zero = std::fabs(extreme) < kSmallestExtreme;
   if (mode == Mode::Binary) {
     for (int64_t i = 0; i < n; ++i) q[i] = w[i] < 0 ? -1.0f : 1.0f;
-  } else if (zero) {
+  } else if (zero || !finite) {
     std::fill(q, q + n, 0.0f);
   } else if (mode == Mode::SignedExtreme) {
     const float s = -levels / extreme;
@@ -77,7 +79,7 @@ float quantize_block(const float* w, float* q, int64_t n, int bits, Mode mode) {
     for (int64_t i = 0; i < n; ++i)
       q[i] = std::clamp(std::floor(w[i] / std::fabs(extreme) * levels), -levels, levels - 1);
   }
-  if (!e.finite) return std::numeric_limits<float>::quiet_NaN();
+  if (!finite) return std::numeric_limits<float>::quiet_NaN();
   return zero ? 0.0f : multiplier_of(w, q, n);
 }
 
