@@ -107,10 +107,11 @@ std::vector<Curve::Basis> Curve::layer_bases(int64_t layers) const {
 }
 
 Bits Curve::bits(std::span<const double> w, const std::vector<Basis>& layers) {
+  constexpr double kTie = 1e-12;  // a sum that should end in exactly one half may be a rounding error below it
   Bits bits;
   for (const Basis& layer : layers) {
     const double clamped = std::clamp(8.0 * value(w, layer) + 1.0, 1.0, 8.0);
-    bits.push_back(static_cast<int>(std::floor(clamped + 0.5)));
+    bits.push_back(static_cast<int>(std::floor(clamped + 0.5 + kTie)));
   }
   return bits;
 }

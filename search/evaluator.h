@@ -1,0 +1,51 @@
+// Who runs the trainings: the program starts processes here or on a cluster; tests use a formula. The explorer sees
+// this interface only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tensor/bits.h"
+#include "tensor/io/json.h"
+
+namespace kronbit::search {
+
+/// One training from the original weights.
+struct Request {
+  int64_t index = 0;  ///< of the planned run
+  int attempt = 1;    ///< 1, 2, 3
+  Bits bits;
+  std::vector<double> w;  ///< for information only
+  int task = 0;           ///< train through the tasks 0..task, measure the accuracy at each
+  uint64_t seed = 0;      ///< of everything random in it; below 2^63; a function of the run's seed, bits and attempt
+};
+
+/// How it ended.
+struct Result {
+  int64_t index = 0;
+  int attempt = 1;
+  bool ok = false;
+  std::string reason;              ///< why not ok: one line
+  std::vector<double> accuracies;  ///< of the tasks 0..task, in [0,1]
+  double seconds = 0.0;            ///< of the evaluation
+  std::string worker;              ///< who ran it
+  Json details;                    ///< anything else worth keeping: an object, or null
+};
+
+/// Requires of implementations: a result depends on its request only, never on order, time or worker.
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+  /// Requests that can run at the same time, >= 1.
+  virtual int slots() const = 0;
+  /// Starts a request and returns at once. Called only while fewer than slots() are running.
+  virtual void submit(const Request& request) = 0;
+  /// The next result, in any order, or nothing after `seconds`. A crash is a result that is not ok.
+  virtual std::optional<Result> wait(double seconds) = 0;
+  /// Ends what is running, without results: the search stops early.
+  virtual void cancel() = 0;
+};
+
+}  // namespace kronbit::search
