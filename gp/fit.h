@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "gp/fit_objective.h"
 #include "gp/multitask.h"
 
 namespace kronbit::gp {
@@ -26,48 +27,6 @@ struct FitReport {
   int nlopt_result = 0;  ///< NLopt's code for the best start (> 0 success, < 0 stopped early)
   double objective = 0.0;
   double jitter = 0.0;
-};
-
-struct ObjectiveValue {
-  double value;
-  std::vector<double> gradient;
-};
-
-/// The objective over packed parameters: log s_a (m), log u_ab for b < a (row by row), log ℓ_d, log σ²_a (m).
-/// Formula:  Kf = LLᵀ, L_ab = s_a u_ab / |u_a|, u_aa = 1: s_a² is the variance of task a, all correlations are positive
-/// Formula:  value = log p(z) + Σ_d log LogNormal(ℓ_d; √2 + ½ ln d, √3) + Σ_a log LogNormal(σ²_a; −4, 1)
-///           + Σ_a<b log Beta(ρ_ab; 2.5, 1.5). The densities are those of ℓ, σ² and ρ themselves: modes 0.205 √d, e⁻⁵,
-///           0.75
-/// Formula:  G = ααᵀ − Σ⁻¹;  ∂/∂L = lower triangle of M L, M_ab = Σ_{t_i=a,t_j=b} G_ij k_ij;
-///           ∂/∂log ℓ_d = ½ Σ_ij G_ij Kf[t_i,t_j] ∂k_ij/∂log ℓ_d;  ∂/∂σ²_a = ½ Σ_{t_i=a} G_ii
-/// Units:    s in 0.1..10, log u in −6..6, ℓ in 0.025..1000, σ² in 1e-4..10 (standardised outputs)
-/// Source:   Rasmussen & Williams 2006 p. 114, eq. 5.9; lengthscale prior: Hvarfner, Hellsten, Nardi 2024
-class FitObjective {
- public:
-  FitObjective(const std::vector<Observation>& observations, const Standardisation& standardisation, Kernel kernel);
-
-  size_t dimension() const;
-  const std::vector<double>& lower() const { return lower_; }
-  const std::vector<double>& upper() const { return upper_; }
-  /// Throws: NumericalError when Σ cannot be factorised.
-  ObjectiveValue operator()(const std::vector<double>& parameters) const;
-  /// The log priors and their gradient alone.
-  ObjectiveValue log_prior(const std::vector<double>& parameters) const;
-  Hyperparameters unpack(const std::vector<double>& parameters) const;
-  /// The parameters start `start` of a fit begins at. Start 0: Kf_ab = 0.75^|a−b|, every other value at the mode of its
-  /// prior; never the point where all tasks are alike, which is a saddle.
-  std::vector<double> start(int start, uint64_t seed) const;
-
- private:
-  Matrix unit_rows(const std::vector<double>& parameters) const;
-
-  size_t tasks_, inputs_;
-  Kernel kernel_;
-  std::vector<std::vector<double>> points_;  // distinct x
-  std::vector<size_t> point_;                // of each observation
-  std::vector<size_t> task_;
-  std::vector<double> z_;
-  std::vector<double> lower_, upper_;
 };
 
 /// The model at the best hyper-parameters found. Same observations, options and machine: same bits.

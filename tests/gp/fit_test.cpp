@@ -183,6 +183,51 @@ TEST(Fit, SameSeedSameBitsWhateverTheThreads) {
   EXPECT_EQ(a.log_marginal_likelihood(), b.log_marginal_likelihood());
 }
 
+TEST(FitObjective, FiniteAtEveryCornerOfItsBounds) {
+  Rng rng(35, Purpose::Test);
+  const std::vector<Observation> observations = sample(rng, random_hyperparameters(rng, 3, 2), 20);
+  const FitObjective objective(observations, standardise(observations, 3), Kernel::SquaredExponential);
+  for (uint64_t corner = 0; corner < (1u << objective.dimension()); corner += 7) {
+    std::vector<double> at(objective.dimension());
+    for (size_t i = 0; i < at.size(); ++i) at[i] = (corner >> i) & 1 ? objective.upper()[i] : objective.lower()[i];
+    const ObjectiveValue value = objective(at);
+    EXPECT_TRUE(std::isfinite(value.value)) << corner;
+    for (double g : value.gradient) EXPECT_TRUE(std::isfinite(g)) << corner;
+  }
+}
+
+TEST(Maximise, FindsTheTopOfABoundedParabola) {
+  const auto parabola = [](const std::vector<double>& x) {
+    return ObjectiveValue{-(x[0] - 2.0) * (x[0] - 2.0) - 3.0 * (x[1] + 1.0) * (x[1] + 1.0),
+                          {-2.0 * (x[0] - 2.0), -6.0 * (x[1] + 1.0)}};
+  };
+  const Maximum top = maximise(parabola, {0.0, 0.0}, {-1.0, -5.0}, {1.0, 5.0}, 100);
+  EXPECT_NEAR(top.parameters[0], 1.0, 1e-6);  // the bound
+  EXPECT_NEAR(top.parameters[1], -1.0, 1e-6);
+  EXPECT_GT(top.nlopt_result, 0);
+  EXPECT_LE(maximise(parabola, {0.0, 0.0}, {-1.0, -5.0}, {1.0, 5.0}, 2).evaluations, 2);
+}
+
+TEST(Maximise, ABreakdownEndsTheClimbAndKeepsTheBestPoint) {
+  const auto never = [](const std::vector<double>&) -> ObjectiveValue { throw NumericalError("always"); };
+  const Maximum nothing = maximise(never, {0.0}, {-1.0}, {1.0}, 100);
+  EXPECT_EQ(nothing.value, -std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(nothing.parameters.empty());
+  EXPECT_LT(nothing.nlopt_result, 0);
+  for (bool nan : {false, true}) {
+    int calls = 0;
+    const auto breaks = [&](const std::vector<double>& x) {
+      if (++calls == 3 && nan) return ObjectiveValue{std::nan(""), {0.0}};
+      if (calls >= 3) throw NumericalError("third call");
+      return ObjectiveValue{-std::pow(x[0] - 0.9, 4), {-4.0 * std::pow(x[0] - 0.9, 3)}};
+    };
+    const Maximum best = maximise(breaks, {0.0}, {-1.0}, {1.0}, 100);
+    EXPECT_EQ(calls, 3);
+    EXPECT_GE(best.value, -std::pow(0.9, 4));
+    EXPECT_EQ(best.parameters.size(), 1u);
+  }
+}
+
 void expect_usable(const std::vector<Observation>& observations, const FitOptions& options) {
   const MultiTaskGp gp = fit(observations, options);
   EXPECT_TRUE(std::isfinite(gp.log_marginal_likelihood()));
