@@ -14,6 +14,7 @@ Radial radial(Kernel kernel, double squared_distance) {
     }
     case Kernel::Matern52: {
       const double r = std::sqrt(5.0 * squared_distance), decay = std::exp(-r);
+      if (decay == 0.0) return {0.0, 0.0};  // r may be infinite
       return {(1.0 + r + r * r / 3.0) * decay, 5.0 / 3.0 * (1.0 + r) * decay};
     }
   }

@@ -11,7 +11,8 @@
 namespace kronbit::gp {
 namespace {
 
-constexpr int64_t kPredictChunk = 64;  // points solved for together: they stay in the cache
+constexpr double kLargestOutput = 1e100;  // its square is still finite, with room
+constexpr int64_t kPredictChunk = 64;     // points solved for together: they stay in the cache
 
 size_t index(int task) { return static_cast<size_t>(task); }
 
@@ -30,7 +31,7 @@ std::vector<double> standardised_outputs(const std::vector<Observation>& observa
   z.reserve(observations.size());
   for (const Observation& o : observations) {
     z.push_back(standardisation.forward(o.y, o.task));
-    if (!std::isfinite(z.back())) input_error("gp", "y: wanted a value that can be standardised, got {}", o.y);
+    if (!(std::abs(z.back()) <= kLargestOutput)) input_error("gp", "y: wanted a number of moderate size, got {}", o.y);
   }
   return z;
 }

@@ -114,6 +114,12 @@ TEST(Covariance, ValuesByHand) {
   }
 }
 
+TEST(Covariance, PointsVeryFarApartAreIndependent) {
+  for (Kernel kernel : {Kernel::SquaredExponential, Kernel::Matern52}) {
+    for (double far : {1e3, 1e200, -1e308}) EXPECT_EQ(covariance(kernel, {1e308}, {far}, {0.1}), 0.0);
+  }
+}
+
 TEST(Covariance, GradientsByCentralDifferences) {
   Rng rng(5, Purpose::Test);
   for (Kernel kernel : {Kernel::SquaredExponential, Kernel::Matern52}) {

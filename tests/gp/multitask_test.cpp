@@ -155,6 +155,7 @@ TEST(MultiTaskGp, RefusesWhatMakesNoSense) {
   EXPECT_THROW(MultiTaskGp({{{0.1, 0.2}, -1, 1.0}}, h, none), InputError);
   EXPECT_THROW(MultiTaskGp({{{0.1, nan}, 0, 1.0}}, h, none), InputError);
   EXPECT_THROW(MultiTaskGp({{{0.1, 0.2}, 0, nan}}, h, none), InputError);
+  EXPECT_THROW(MultiTaskGp({{{0.1, 0.2}, 0, 1e300}}, h, none), InputError);
   EXPECT_THROW(MultiTaskGp({{{0.1, 0.2}, 0, 1.0}}, h, no_standardisation(1)), InputError);
   Hyperparameters bad = h;
   bad.noise[0] = 0.0;
