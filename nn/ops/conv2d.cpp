@@ -24,12 +24,12 @@ void check_tensor(const char* what, const Tensor& t, const Shape& want, DType ty
 
 Shape weight_shape(const Conv2dOptions& o) { return {o.out_channels, o.in_channels, o.kernel_h, o.kernel_w}; }
 
-/// The k-th of `parts` almost equal parts of [0, n).
 struct Range {
   int64_t begin, end;
-  Range(int64_t n, int64_t parts, int64_t k) : begin(n * k / parts), end(n * (k + 1) / parts) {}
   int64_t size() const { return end - begin; }
 };
+/// The k-th of `parts` almost equal parts of [0, n).
+Range part(int64_t n, int64_t parts, int64_t k) { return {n * k / parts, n * (k + 1) / parts}; }
 
 /// In one direction: tap number `tap` of the kernel meets pixel `source`.
 struct Tap {
@@ -97,7 +97,7 @@ void sum_of_taps(const Tensor& from, const Tensor& weights, int64_t kernel_w, co
     std::vector<BrgemmTerm<T>> terms;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t panel = task % panels, h = task / panels % to.height(), block = task / panels / to.height();
-      const Range image(images, blocks, block);
+      const Range image = part(images, blocks, block);
       const BrgemmShape shape{.m = image.size(),
                               .n = std::min(kPanel, to.channels() - panel * kPanel),
                               .k = from.channels(),
@@ -124,67 +124,112 @@ void sum_of_taps(const Tensor& from, const Tensor& weights, int64_t kernel_w, co
 template <class T>
 Tensor fold(const Tensor& partial, const Conv2dOptions& o) {
   const int64_t splits = partial.height(), taps = partial.width(), channels = partial.images();
+  constexpr int64_t kRows = 16;  // channels of one task: its sums fit the L1 cache
+  const int64_t row_blocks = chunk_count(channels, kRows), panels = chunk_count(o.out_channels, kPanel);
   Tensor dw = Tensor::zeros(weight_shape(o), partial.dtype());
-  parallel_for(o.out_channels, kPanel, [&](int64_t begin, int64_t end) {
-    for (int64_t c = 0; c < channels; ++c) {
+  parallel_for(panels * row_blocks, 1, [&](int64_t task, int64_t) {
+    const int64_t first = task / row_blocks * kPanel, width = std::min(kPanel, o.out_channels - first);
+    const int64_t begin = task % row_blocks * kRows, count = std::min(kRows, channels - begin);
+    std::vector<T> sums(static_cast<size_t>(taps * count * kPanel));  // [tap][c][o]
+    for (int64_t split = 0; split < splits; ++split) {
+      T* to = sums.data();
       for (int64_t tap = 0; tap < taps; ++tap) {
-        T sum[kPanel] = {};
-        for (int64_t split = 0; split < splits; ++split) {
-          const T* row = partial.row<T>((split * taps + tap) * channels + c) + begin;
-          for (int64_t k = 0; k < end - begin; ++k) sum[k] += row[k];
+        for (int64_t c = 0; c < count; ++c, to += kPanel) {
+          const T* from = partial.row<T>((split * taps + tap) * channels + begin + c) + first;
+          for (int64_t k = 0; k < kPanel; ++k) to[k] += from[k];  // padding included: it is zero
         }
-        for (int64_t k = begin; k < end; ++k) dw.data<T>()[(k * channels + c) * taps + tap] = sum[k - begin];
+      }
+    }
+    for (int64_t k = 0; k < width; ++k) {
+      T* to = dw.data<T>() + ((first + k) * channels + begin) * taps;
+      for (int64_t c = 0; c < count; ++c) {
+        for (int64_t tap = 0; tap < taps; ++tap)
+          to[c * taps + tap] = sums[static_cast<size_t>((tap * count + c) * kPanel + k)];
       }
     }
   });
   return dw;
 }
 
-template <class T>
-Tensor weight_gradient(const Tensor& dy, const Tensor& x, const Conv2dOptions& o) {
-  constexpr int64_t kRows = 48, kColumns = 128;  // of one task's part of dw: multiples of the tiles of brgemm
-  const int64_t images = x.images(), taps = o.kernel_h * o.kernel_w, blocks = chunk_count(images, kImages);
-  const int64_t row_parts = chunk_count(x.channels(), kRows), column_parts = chunk_count(dy.channels(), kColumns);
-  // The sum over rows of pixels and blocks of images is split as far as it takes to have tasks; each split has its own
-  // partial sum.
-  const int64_t units = dy.height() * blocks;
-  const int64_t splits = std::min(units, chunk_count(kTasks, row_parts * column_parts));
-  Tensor partial = Tensor::activation(std::max<int64_t>(splits, 1), taps, x.channels(), dy.channels(), x.dtype());
-  const Taps rows = forward_taps(dy.height(), x.height(), o.kernel_h, o);
-  const Taps columns = backward_taps(dy.width(), x.width(), o.kernel_w, o);
+/// The sum over pixels and images, cut into units: a block of images, a row of dy, a segment of that row. A unit is
+/// small enough that its numbers stay in the first caches while all taps use them.
+struct Units {
+  int64_t images, height, width;  // of dy
+  int64_t image_blocks = chunk_count(images, kImages);
+  int64_t segments = chunk_count(width, std::max<int64_t>(1, kTerms / std::clamp<int64_t>(images, 1, kImages)));
+  static constexpr int64_t kTerms = 256;
 
-  parallel_for(splits * row_parts * column_parts, 1, [&](int64_t task, int64_t) {
-    const int64_t split = task / column_parts / row_parts;
-    const Range c(x.channels(), row_parts, task / column_parts % row_parts);
-    const int64_t first = task % column_parts * kColumns, width = std::min(kColumns, dy.channels() - first);
-    const Range unit(units, splits, split);
-    std::vector<std::vector<BrgemmTerm<T>>> terms(static_cast<size_t>(o.kernel_w));
-    for (int64_t u = unit.begin; u < unit.end; ++u) {
-      const int64_t h = u / blocks;
-      const Range image(images, blocks, u % blocks);
-      const BrgemmShape shape{.m = c.size(),
-                              .n = width,
-                              .k = image.size(),
-                              .a_row = 1,
-                              .a_col = x.pitch(),
-                              .b_row = dy.pitch(),
-                              .c_row = partial.pitch()};
-      for (const Tap& i : rows[static_cast<size_t>(h)]) {
-        for (auto& list : terms) list.clear();
-        for (int64_t v = 0; v < x.width(); ++v) {
-          for (const Tap& j : columns[static_cast<size_t>(v)]) {
-            const T* a = x.row<T>((i.source * x.width() + v) * images + image.begin) + c.begin;
-            const T* b = dy.row<T>((h * dy.width() + j.source) * images + image.begin) + first;
-            terms[static_cast<size_t>(j.tap)].push_back({a, b});
-          }
-        }
-        for (int64_t j = 0; j < o.kernel_w; ++j) {
-          const int64_t tap = i.tap * o.kernel_w + j;
-          T* sum = partial.row<T>((split * taps + tap) * x.channels() + c.begin) + first;
-          brgemm<T>(shape, terms[static_cast<size_t>(j)], sum, true);
+  int64_t count() const { return image_blocks * height * segments; }
+  Range image(int64_t unit) const { return part(images, image_blocks, unit / segments / height); }
+  int64_t row(int64_t unit) const { return unit / segments % height; }
+  Range pixels(int64_t unit) const { return part(width, segments, unit % segments); }
+};
+
+/// The part of dw that one task sums up.
+struct WeightTask {
+  Range channels, outputs, units;
+  int64_t split;  // where in the partial sums [split][tap][c][o]
+};
+
+template <class T>
+void sum_weight_gradient(const Tensor& dy, const Tensor& x, const Conv2dOptions& o, const Taps& rows,
+                         const Taps& columns, const Units& units, const WeightTask& task, Tensor& partial) {
+  const int64_t taps = o.kernel_h * o.kernel_w;
+  BrgemmShape shape{.m = task.channels.size(),
+                    .n = task.outputs.size(),
+                    .k = 0,
+                    .a_row = 1,
+                    .a_col = x.pitch(),
+                    .b_row = dy.pitch(),
+                    .c_row = partial.pitch()};
+  std::vector<std::vector<BrgemmTerm<T>>> terms(static_cast<size_t>(o.kernel_w));
+  std::vector<char> started(static_cast<size_t>(taps));
+  const auto add = [&](int64_t tap, std::span<const BrgemmTerm<T>> products) {
+    T* sum = partial.row<T>((task.split * taps + tap) * x.channels() + task.channels.begin) + task.outputs.begin;
+    char& again = started[static_cast<size_t>(tap)];
+    brgemm<T>(shape, products, sum, again != 0);
+    again = 1;
+  };
+  for (int64_t unit = task.units.begin; unit < task.units.end; ++unit) {
+    const int64_t h = units.row(unit);
+    const Range image = units.image(unit), pixels = units.pixels(unit);
+    shape.k = image.size();
+    for (const Tap& i : rows[static_cast<size_t>(h)]) {
+      for (auto& list : terms) list.clear();
+      for (int64_t w = pixels.begin; w < pixels.end; ++w) {
+        const T* b = dy.row<T>((h * dy.width() + w) * dy.images() + image.begin) + task.outputs.begin;
+        for (const Tap& j : columns[static_cast<size_t>(w)]) {
+          const T* a = x.row<T>((i.source * x.width() + j.source) * x.images() + image.begin) + task.channels.begin;
+          terms[static_cast<size_t>(j.tap)].push_back({a, b});
         }
       }
+      for (int64_t j = 0; j < o.kernel_w; ++j) add(i.tap * o.kernel_w + j, terms[static_cast<size_t>(j)]);
     }
+  }
+  for (int64_t tap = 0; tap < taps; ++tap) {  // taps that never met a pixel
+    if (!started[static_cast<size_t>(tap)]) add(tap, {});
+  }
+}
+
+template <class T>
+Tensor weight_gradient(const Tensor& dy, const Tensor& x, const Conv2dOptions& o) {
+  constexpr int64_t kChannels = 48, kOutputs = 64;  // of one task's part of dw: whole tiles of brgemm
+  const int64_t channel_parts = chunk_count(x.channels(), kChannels);
+  const int64_t output_parts = chunk_count(dy.channels(), kOutputs), parts = channel_parts * output_parts;
+  const Units units{dy.images(), dy.height(), dy.width()};
+  // The units are split as far as it takes to have enough tasks; each split has its own partial sum.
+  const int64_t splits = std::clamp<int64_t>(kTasks / parts, 1, std::max<int64_t>(units.count(), 1));
+  Tensor partial =
+      Tensor::activation_uninitialized(splits, o.kernel_h * o.kernel_w, x.channels(), dy.channels(), x.dtype());
+  const Taps rows = forward_taps(dy.height(), x.height(), o.kernel_h, o);
+  const Taps columns = forward_taps(dy.width(), x.width(), o.kernel_w, o);
+  parallel_for(splits * parts, 1, [&](int64_t task, int64_t) {
+    const int64_t split = task / parts, output = task % parts / channel_parts * kOutputs;
+    const WeightTask mine{part(x.channels(), channel_parts, task % channel_parts),
+                          {output, std::min(dy.channels(), output + kOutputs)},
+                          part(units.count(), splits, split),
+                          split};
+    sum_weight_gradient<T>(dy, x, o, rows, columns, units, mine, partial);
   });
   return fold<T>(partial, o);
 }
