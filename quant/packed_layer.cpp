@@ -1,0 +1,146 @@
+#include "quant/packed_layer.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "tensor/io/safetensors.h"
+
+namespace kronbit::quant {
+namespace {
+
+// `value` as a number of `format`.
+float rounded(float value, MultiplierFormat format) {
+  switch (format) {
+    case MultiplierFormat::F16:
+      return float_of_f16(f16_of_float(value));
+    case MultiplierFormat::BF16:
+      return static_cast<float>(bf16(value));
+    default:
+      return value;
+  }
+}
+
+// BF16 keeps 8 significant bits: a half that is further off, being subnormal or zero, is the worse choice.
+bool keeps(float value, MultiplierFormat format) {
+  const float kept = rounded(value, format);
+  return std::isfinite(kept) && std::fabs(kept - value) <= 0x1p-8f * std::fabs(value);
+}
+
+void pack_block(const int8_t* integers, int64_t lanes, int bits, Mode mode, uint8_t* planes) {
+  const int64_t bytes = (lanes + 7) / 8;
+  for (int64_t i = 0; i < lanes; ++i) {
+    const unsigned value = mode == Mode::Binary ? integers[i] < 0 : static_cast<uint8_t>(integers[i]);
+    for (int p = 0; p < bits; ++p)
+      planes[p * bytes + i / 8] = static_cast<uint8_t>(planes[p * bytes + i / 8] | (value >> p & 1) << (i % 8));
+  }
+}
+
+// Calls use(planes of the block, lanes, index of its first integer in [O][kh][kw][C]) for every block.
+template <class Layer, class Use>
+void for_each_block(Layer& layer, const Use& use) {
+  auto* planes = layer.planes.data();
+  int64_t first = 0;
+  for (int64_t position = 0; position < layer.positions(); ++position) {
+    for (int64_t k = 0; k < layer.blocks(); ++k) {
+      const int64_t lanes = layer.lanes(k);
+      use(planes, lanes, first);
+      planes += layer.bits * ((lanes + 7) / 8);
+      first += lanes;
+    }
+  }
+}
+
+}  // namespace
+
+int64_t PackedLayer::position_bytes() const {
+  int64_t bytes = 0;
+  for (int64_t k = 0; k < blocks(); ++k) bytes += bits * ((lanes(k) + 7) / 8);
+  return bytes;
+}
+
+int64_t PackedLayer::bytes() const {
+  return static_cast<int64_t>(planes.size()) + static_cast<int64_t>(multipliers.size()) * bytes_of(format);
+}
+
+PackedLayer pack_layer(std::string name, const QuantizedWeights& weights, MultiplierFormat format) {
+  PackedLayer layer{std::move(name), weights.shape, weights.bits, weights.mode, weights.block, format, {}, {}};
+  if (format == MultiplierFormat::Auto) {
+    const bool half = std::all_of(weights.multipliers.begin(), weights.multipliers.end(),
+                                  [](float m) { return keeps(m, MultiplierFormat::F16); });
+    layer.format = half ? MultiplierFormat::F16 : MultiplierFormat::BF16;
+  }
+  for (float m : weights.multipliers) {
+    if (!std::isfinite(m)) input_error("pack", "{}: a weight is not finite", layer.name);
+    if (!keeps(m, layer.format)) {
+      input_error("pack", "{}: multiplier {} does not fit {}; use {} multipliers", layer.name, m, name_of(layer.format),
+                  layer.format == MultiplierFormat::F16 ? "bf16 or f32" : "f32");
+    }
+    layer.multipliers.push_back(rounded(m, layer.format));
+  }
+  layer.planes.resize(static_cast<size_t>(layer.positions() * layer.position_bytes()));
+  for_each_block(layer, [&](uint8_t* planes, int64_t lanes, int64_t first) {
+    pack_block(weights.integers.data() + first, lanes, layer.bits, layer.mode, planes);
+  });
+  return layer;
+}
+
+void unpack_block(const uint8_t* planes, int64_t lanes, int bits, Mode mode, int8_t* integers) {
+  const int64_t bytes = (lanes + 7) / 8;
+  for (int64_t i = 0; i < lanes; ++i) {
+    int value = 0;
+    for (int p = 0; p < bits; ++p) {
+      const int bit = planes[p * bytes + i / 8] >> (i % 8) & 1;
+      value += p == bits - 1 ? -bit * (1 << p) : bit * (1 << p);
+    }
+    integers[i] = static_cast<int8_t>(mode == Mode::Binary ? 2 * value + 1 : value);
+  }
+}
+
+QuantizedWeights unpack(const PackedLayer& layer) {
+  QuantizedWeights weights{layer.shape, layer.bits, layer.mode, layer.block, {}, layer.multipliers};
+  weights.integers.resize(static_cast<size_t>(layer.shape.count()));
+  for_each_block(layer, [&](const uint8_t* planes, int64_t lanes, int64_t first) {
+    unpack_block(planes, lanes, layer.bits, layer.mode, weights.integers.data() + first);
+  });
+  return weights;
+}
+
+bool padding_is_zero(const PackedLayer& layer) {
+  bool zero = true;
+  for_each_block(layer, [&](const uint8_t* planes, int64_t lanes, int64_t) {
+    const int64_t bytes = (lanes + 7) / 8;
+    if (lanes % 8 == 0) return;
+    for (int p = 0; p < layer.bits; ++p) zero = zero && planes[(p + 1) * bytes - 1] >> (lanes % 8) == 0;
+  });
+  return zero;
+}
+
+uint16_t f16_of_float(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = bits >> 16 & 0x8000;
+  uint32_t magnitude = bits & 0x7fffffff;
+  const float a = std::bit_cast<float>(magnitude);
+  if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7e00);
+  if (a >= 65520) return static_cast<uint16_t>(sign | 0x7c00);
+  if (a < 0x1p-14f) return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(a * 0x1p24f)));
+  magnitude += 0xfff + (magnitude >> 13 & 1);  // 13 bits fewer, half to even; a carry goes into the exponent
+  return static_cast<uint16_t>(sign | (magnitude - (112u << 23)) >> 13);  // exponent bias 127 -> 15
+}
+
+std::vector<std::byte> encode_multipliers(const PackedLayer& layer) {
+  std::vector<std::byte> bytes(layer.multipliers.size() * static_cast<size_t>(bytes_of(layer.format)));
+  for (size_t i = 0; i < layer.multipliers.size(); ++i) {
+    const float m = layer.multipliers[i];
+    if (layer.format == MultiplierFormat::F32) {
+      std::memcpy(bytes.data() + 4 * i, &m, 4);
+    } else {
+      const uint16_t half = layer.format == MultiplierFormat::F16 ? f16_of_float(m) : bf16(m).bits;
+      std::memcpy(bytes.data() + 2 * i, &half, 2);
+    }
+  }
+  return bytes;
+}
+
+}  // namespace kronbit::quant
