@@ -18,7 +18,7 @@ struct OpenOptions {
   std::string validation = "train:5000";
   uint64_t seed = 1;
   /// Without one: the data set's own (CIFAR, synthetic), ImageNet's for the others.
-  std::optional<Normalization> normalization;
+  std::optional<Normalization> normalization = {};
   int64_t image_size = 224;  ///< folders only: height and width, 1..4096
 };
 
