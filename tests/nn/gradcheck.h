@@ -21,7 +21,7 @@ struct GradCase {
 /// h = 1e-5, entry by entry (`sample` of them, evenly spread, in larger inputs). Checks too that the padding lanes of
 /// output and gradients are zero and that both have the same bits with 1 and 3 threads.
 /// Returns: "" or a line that says what is wrong where.
-std::string gradient_error(const GradCase& c, int64_t sample = 200);
+std::string gradient_error(const GradCase& c, int64_t sample = 60);
 
 /// f64 tensors of normal numbers, drawn from `seed`; random_activation pads its channels.
 Tensor random_activation(int64_t h, int64_t w, int64_t n, int64_t c, uint64_t seed);
