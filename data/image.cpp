@@ -67,14 +67,6 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& where) {
   const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
-  if (!stbi_info_from_memory(data, size, &width, &height, &channels)) {
-    input_error(where, "cannot read the picture's header: {}", stbi_failure_reason());
-  }
-  if (width < 1 || height < 1 || width > kMaxPictureSide || height > kMaxPictureSide ||
-      int64_t{width} * height > kMaxPicturePixels) {
-    input_error(where, "wanted a picture of at most {} x {} and {} pixels, got {} x {}", kMaxPictureSide,
-                kMaxPictureSide, kMaxPicturePixels, width, height);
-  }
   std::unique_ptr<stbi_uc, void (*)(void*)> pixels(nullptr, &std::free);
   try {
     pixels.reset(stbi_load_from_memory(data, size, &width, &height, &channels, 3));

@@ -121,7 +121,7 @@ void NpzArray::open(const std::filesystem::path& path, const std::string& member
     zip_error_init_with_code(&error, code);
     const std::string reason = zip_error_strerror(&error);
     zip_error_fini(&error);
-    input_error(file_name, "wanted an .npz archive, got something else: {}", reason);
+    input_error(file_name, "cannot be read as an .npz archive: {}", reason);
   }
   const int64_t members = zip_get_num_entries(archive_.get(), 0);
   if (members > kMaxMembers) input_error(file_name, "wanted at most {} arrays, got {}", kMaxMembers, members);

@@ -32,6 +32,14 @@ class Reader {
   const std::string& where_;
 };
 
+void check_size(uint32_t width, uint32_t height, const std::string& where) {
+  if (width < 1 || height < 1 || width > kMaxPictureSide || height > kMaxPictureSide ||
+      int64_t{width} * height > kMaxPicturePixels) {
+    input_error(where, "wanted a picture of 1 x 1 to {} x {} and at most {} pixels, got {} x {}", kMaxPictureSide,
+                kMaxPictureSide, kMaxPicturePixels, width, height);
+  }
+}
+
 constexpr uint32_t tag(const char (&name)[5]) {
   uint32_t value = 0;
   for (int i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(name[i]);
@@ -75,8 +83,13 @@ void check_png(std::span<const std::byte> bytes, const std::string& where) {
     if (length > INT32_MAX) input_error(where, "the picture is damaged: a chunk of {} bytes", length);
     const auto chunk = in.take(size_t{4} + length);
     if (in.number(4) != crc32(chunk)) input_error(where, "the picture is damaged: wrong checksum");
-    const uint32_t name = Reader(chunk, where).number(4);
+    Reader content(chunk, where);
+    const uint32_t name = content.number(4);
     if ((name == tag("IHDR")) != first) input_error(where, "the picture is damaged: wanted one IHDR, at the front");
+    if (first) {
+      const uint32_t width = content.number(4), height = content.number(4);
+      check_size(width, height, where);
+    }
     if (name == tag("IEND")) return;
   }
 }
@@ -92,7 +105,13 @@ void check_jpeg(std::span<const std::byte> bytes, const std::string& where) {
     if (length < 2) input_error(where, "the picture is damaged: a segment of {} bytes", length);
     const auto segment = in.take(length - 2);
     const bool frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
-    frames += frame;
+    if (frame) {
+      ++frames;
+      Reader content(segment, where);
+      content.number(1);  // bits per value
+      const uint32_t height = content.number(2), width = content.number(2);
+      check_size(width, height, where);
+    }
     if (marker == 0xC4) check_huffman_tables(Reader(segment, where), where);
     if (marker == 0xDA && ++scans > kMaxPictureScans) {
       input_error(where, "wanted a JPEG of at most {} scans, got more", kMaxPictureScans);

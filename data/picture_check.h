@@ -9,12 +9,13 @@
 namespace kronbit::data {
 
 /// Requires: the magic number of a PNG at the front.
-/// Throws: InputError unless it is a chain of chunks with correct checksums from one IHDR to IEND.
+/// Throws: InputError unless it is within the limits of data/image.h and a chain of chunks with correct checksums from
+/// one IHDR to IEND.
 void check_png(std::span<const std::byte> bytes, const std::string& where);
 
 /// Requires: the magic number of a JPEG at the front.
-/// Throws: InputError unless its segments lead to an end marker, with one frame, 1 to kMaxPictureScans scans and
-/// Huffman tables of at most 256 codes that fit their lengths.
+/// Throws: InputError unless it is within the limits of data/image.h and its segments lead to an end marker, with one
+/// frame, 1 to kMaxPictureScans scans and Huffman tables of at most 256 codes that fit their lengths.
 void check_jpeg(std::span<const std::byte> bytes, const std::string& where);
 
 }  // namespace kronbit::data

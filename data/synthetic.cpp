@@ -30,6 +30,12 @@ Point random_direction(Rng& rng) {
 
 Colour random_colour(Rng& rng) { return {rng.uniform(), rng.uniform(), rng.uniform()}; }
 
+/// Not far from upright: up to 24 degrees to either side.
+Point tilted(Rng& rng) {
+  const double t = rng.uniform(-0.45, 0.45), r = std::sqrt(1 + t * t);
+  return {1 / r, t / r};
+}
+
 /// At least `apart` from `other`: something that can be seen on it.
 Colour contrasting_colour(Rng& rng, const Colour& other, double apart) {
   for (;;) {
@@ -101,12 +107,12 @@ bool covers(int kind, double u, double v, bool in_disc) {
 }
 
 void paint_shape(Canvas& canvas, int kind, const Colour& background, Rng& rng) {
-  const Point centre{rng.uniform(10, 22), rng.uniform(10, 22)}, along = random_direction(rng);
-  const double size = kind < 7 ? rng.uniform(6, 10.5) : rng.uniform(7.5, 11.5);
+  const Point centre{rng.uniform(12, 20), rng.uniform(12, 20)}, along = tilted(rng);
+  const double size = rng.uniform(8, 12);
   const double stretch = rng.uniform(0.8, 1);
   const bool in_disc = rng.below(2) == 0;
   const double opacity = rng.uniform(0.75, 1);
-  paint(canvas, contrasting_colour(rng, background, 0.35), [&](double x, double y) {
+  paint(canvas, contrasting_colour(rng, background, 0.6), [&](double x, double y) {
     int inside = 0;  // of four samples per pixel
     if (std::abs(x - centre.x) > size + 1 || std::abs(y - centre.y) > size + 1) return 0.0;
     for (const Point& s : {Point{-0.25, -0.25}, Point{0.25, -0.25}, Point{-0.25, 0.25}, Point{0.25, 0.25}}) {
@@ -126,11 +132,11 @@ void draw(int kind, Rng& rng, uint8_t* rgb) {
   paint(canvas, other, [&](double x, double y) {  // a gradient from one side to the other
     return 0.25 + 0.25 * ((x - 16) * along.x + (y - 16) * along.y) / 22.7;
   });
-  const uint64_t behind = 2 + rng.below(4), in_front = rng.below(3);
+  const uint64_t behind = 1 + rng.below(3), in_front = rng.below(2);
   for (uint64_t k = 0; k < behind; ++k) paint_line(canvas, background, rng);
   paint_shape(canvas, kind, background, rng);
   for (uint64_t k = 0; k < in_front; ++k) paint_line(canvas, background, rng);
-  const double noise = rng.uniform(0.03, 0.12);
+  const double noise = rng.uniform(0.02, 0.08);
   for (const auto& row : canvas) {
     for (const Colour& pixel : row) {
       uint64_t bits = rng.next();
