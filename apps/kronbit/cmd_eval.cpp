@@ -34,7 +34,8 @@ struct Subject {
 };
 
 Subject open_subject(const Options& options, int data_classes) {
-  if (!options.network.weights.empty() && quant::is_packed(SafetensorsFile::open(options.network.weights))) {
+  if (!options.network.weights.empty() &&
+      quant::PackedNetwork::is_packed(SafetensorsFile::open(options.network.weights))) {
     const quant::PackedNetwork packed = quant::PackedNetwork::load(options.network.weights);
     if (!options.bits.bits.empty()) input_error("--bits", "{} is packed: its bits are fixed", options.network.weights);
     nn::Network net = packed.network();

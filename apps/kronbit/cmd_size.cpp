@@ -20,7 +20,8 @@ int run(const Frame& frame, const Options& options) {
   const Bits bits = read_bits(options.bits.bits, net);
   const quant::SizeRule rule = quant::parse_size_rule(options.rule);
   const int64_t block = parse_int(options.bits.block, 1, 65536, "--block");
-  const quant::SizeReport size = quant::network_size(net, bits, rule, block);
+  const auto layers = nn::conv_layers(net);
+  const quant::SizeReport size = quant::size_of(layers, bits, rule, block);
   if (frame.json) {
     print_json({{"net", net.name()},
                 {"rule", options.rule},
@@ -28,9 +29,9 @@ int run(const Frame& frame, const Options& options) {
                 {"total_bits", size.total_bits},
                 {"weights", size.weights},
                 {"bytes", size.bytes},
-                {"megabytes", static_cast<double>(size.bytes) / 1e6},
-                {"mebibytes", static_cast<double>(size.bytes) / 1048576.0},
-                {"percent_of_fp32", size.percent_of_fp32},
+                {"megabytes", size.megabytes()},
+                {"mebibytes", size.mebibytes()},
+                {"percent_of_fp32", size.percent_of_fp32()},
                 {"bops", size.bops}});
     return 0;
   }
@@ -38,15 +39,13 @@ int run(const Frame& frame, const Options& options) {
   fmt::print("convolutions  {} layers, {} weights, {} bits in all, {:.2f} bits per weight\n", bits.size(), size.weights,
              size.total_bits, 8.0 * static_cast<double>(size.bytes) / static_cast<double>(size.weights));
   fmt::print("size          {} bytes = {:.2f} MB = {:.2f} MiB ({:.2f} % of fp32), rule {}\n", size.bytes,
-             static_cast<double>(size.bytes) / 1e6, static_cast<double>(size.bytes) / 1048576.0, size.percent_of_fp32,
-             options.rule);
+             size.megabytes(), size.mebibytes(), size.percent_of_fp32(), options.rule);
   fmt::print("bit work      {:.3g} bit operations per image (multiplications x bits x bits)\n",
              static_cast<double>(size.bops));
   if (!options.layers) return 0;
-  const auto layers = nn::conv_layers(net);
   fmt::print("\n{:<28} {:>4} {:>10} {:>12} {:>7}\n", "layer", "bits", "weights", "bytes", "share");
   for (size_t i = 0; i < layers.size(); ++i) {
-    const int64_t bytes = quant::layer_bytes(layers[i], bits[i], rule, block);
+    const int64_t bytes = quant::size_of({&layers[i], 1}, {bits[i]}, rule, block).bytes;
     fmt::print("{:<28} {:>4} {:>10} {:>12} {:>6.1f}%\n", layers[i].name, bits[i], layers[i].weights(), bytes,
                100.0 * static_cast<double>(bytes) / static_cast<double>(size.bytes));
   }

@@ -79,7 +79,7 @@ Bits read_bits(const std::string& text, const nn::Network& net) {
 
 quant::AssignOptions assign_options(const BitsOptions& options) {
   quant::AssignOptions assign;
-  assign.mode = quant::parse_weight_mode(options.mode);
+  assign.mode = quant::parse_mode(options.mode);
   assign.block = parse_int(options.block, 1, 65536, "--block");
   return assign;
 }

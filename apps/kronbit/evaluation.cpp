@@ -1,6 +1,7 @@
 #include "apps/kronbit/evaluation.h"
 
 #include <chrono>
+#include <cmath>
 
 #include "quant/packed.h"
 #include "tensor/io/parse.h"
@@ -43,6 +44,7 @@ Json to_json(const Job& job) {
           {"batch", job.tune.batch},
           {"bits", job.layers},
           {"epochs", job.epochs},
+          {"schedule", job.schedule},
           {"seed", job.seed},
           {"test", job.test},
           {"keep", job.keep},
@@ -63,6 +65,7 @@ Job job_from_json(const Json& j) {
               get_string(j, "weight_decay", where), get_string(j, "batch", where)};
   for (int64_t b : get_ints(j, "bits", kMinBits, kMaxBits, where)) job.layers.push_back(static_cast<int>(b));
   job.epochs = get_numbers(j, "epochs", 0, 1e6, where);
+  job.schedule = get_string(j, "schedule", where);
   job.seed = static_cast<uint64_t>(get_int(j, "seed", 0, INT64_MAX, where));
   job.test = get_bool(j, "test", where);
   job.keep = get_string(j, "keep", where);
@@ -82,6 +85,7 @@ Json run_job(const Job& job) {
   options.epochs = job.epochs.back();
   options.batch = parse_int(job.tune.batch, 1, 1 << 20, "--batch");
   options.optimiser = optimiser_options(job.tune);
+  options.schedule = nn::parse_schedule(job.schedule);
   options.seed = job.seed;
   nn::Trainer trainer(net, splits.train, splits.normalization, options);
   Json accuracies = Json::array(), losses = Json::array();

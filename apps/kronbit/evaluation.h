@@ -27,7 +27,8 @@ struct Job {
   BitsOptions bits;  ///< mode and block; the list itself is `layers`
   TuneOptions tune;
   Bits layers;
-  std::vector<double> epochs;  ///< of the tasks to pass, ascending; accuracy is measured at each
+  std::vector<double> epochs;         ///< of the tasks to pass, ascending; accuracy is measured at each
+  std::string schedule = "constant";  ///< of the learning rate; only constant passes lower tasks as runs of their own
   uint64_t seed = 1;
   bool test = false;   ///< also read the test split, at the end
   std::string keep;    ///< packed network of the end result, if not empty

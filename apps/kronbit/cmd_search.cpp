@@ -1,0 +1,292 @@
+// kronbit search: explores bit assignments, ranks them, fine-tunes the best and writes the report.
+#include <chrono>
+
+#include "apps/kronbit/best.h"
+#include "apps/kronbit/finals.h"
+#include "apps/kronbit/job_pool.h"
+#include "apps/kronbit/progress.h"
+#include "apps/kronbit/report.h"
+#include "apps/kronbit/search_settings.h"
+#include "nn/state_dict.h"
+#include "nn/train.h"
+#include "search/journal.h"
+#include "tensor/io/crc32.h"
+#include "tensor/io/file.h"
+#include "tensor/io/parse.h"
+#include "tensor/io/safetensors.h"
+
+namespace kronbit::app {
+namespace {
+
+struct Options {
+  SearchSettings settings;
+  std::string budget = "40evals", workers = "1", launch, out, final_top = "3", final_epochs, final_schedule = "cosine",
+              final_seeds = "1", precision = "auto";
+  bool resume = false, dry_run = false;
+};
+
+/// Fills in what only the files can tell: fingerprints, numbers of images, the accuracy before quantization.
+void examine(SearchSettings& s, const std::filesystem::path& out, bool dry_run) {
+  const std::string weights_normalization = nn::weights_info(SafetensorsFile::open(s.network.weights)).normalization;
+  s.weights_crc = "crc32:" + hex_of(crc32_of_file(s.network.weights));
+  s.network.weights = std::filesystem::absolute(s.network.weights).lexically_normal().string();
+  const data::Splits splits = open_data(s.data, weights_normalization);
+  s.fingerprint = splits.fingerprint;
+  s.normalization = splits.normalization.text();
+  s.train_images = splits.train.size();
+  s.validation_images = splits.validation.size();
+  s.test_images = splits.test.size();
+  nn::Network net = load_network(s.network, splits.train.classes()).net;
+  s.classes = net.classes();
+  if (s.classes < splits.train.classes()) {
+    input_error("--net", "classes: wanted at least the data's {}, got {}", splits.train.classes(), s.classes);
+  }
+  const search::JournalContent known = search::read_journal(out);
+  if (!known.lines.empty()) {
+    // Already measured when the run began; were anything else different, the comparison of settings would say so.
+    const Json& settings = get_object(known.lines[0], "settings", "journal");
+    if (has(settings, "fp32_validation")) {
+      s.fp32_validation = get_number(settings, "fp32_validation", 0, 1, "journal");
+      return;
+    }
+  }
+  if (!dry_run)
+    s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested).top1;
+}
+
+PoolOptions pool_options(const Options& options) {
+  PoolOptions pool;
+  pool.workers = static_cast<int>(parse_int(options.workers, 1, 1024, "--workers"));
+  for (const std::string& word : split(options.launch, ' ')) {
+    if (!word.empty()) pool.launch.push_back(word);
+  }
+  return pool;
+}
+
+FinalOptions final_options(const Options& options) {
+  FinalOptions final;
+  final.top = static_cast<int>(parse_int(options.final_top, 0, 100, "--final-top"));
+  if (!options.final_epochs.empty()) final.epochs = parse_number(options.final_epochs, 1e-6, 1e6, "--final-epochs");
+  nn::parse_schedule(options.final_schedule);
+  final.schedule = options.final_schedule;
+  final.seeds = static_cast<int>(parse_int(options.final_seeds, 1, 100, "--final-seeds"));
+  return final;
+}
+
+int print_plan(const Frame& frame, const SearchSettings& s, const SearchSpace& space, const search::Budget& budget) {
+  const search::Explorer explorer(space.candidates, space.tries, space.explorer);
+  const search::Plan plan = explorer.plan_round();
+  Json runs = Json::array();
+  for (const search::PlannedRun& run : plan.runs) {
+    runs.push_back(
+        {{"bits", space.candidates[run.candidate].bits}, {"task", run.task}, {"reason", search::name_of(run.reason)}});
+  }
+  if (frame.json) {
+    print_json({{"candidates", space.candidates.size()},
+                {"layers", space.layers.size()},
+                {"epochs", space.epochs},
+                {"costs", space.costs},
+                {"budget", budget.text()},
+                {"first_round", runs}});
+    return 0;
+  }
+  double least = 1e300, most = 0;
+  for (const search::Candidate& c : space.candidates) {
+    least = std::min(least, c.cost.bytes);
+    most = std::max(most, c.cost.bytes);
+  }
+  fmt::print("{}: {} layers, {} distinct configurations on {}, {:.3f} to {:.3f} MB\n", s.network.net,
+             space.layers.size(), space.candidates.size(), space.curve.text(), least / 1e6, most / 1e6);
+  fmt::print("data: {} training, {} validation, {} test images\n", s.train_images, s.validation_images, s.test_images);
+  for (size_t t = 0; t < space.epochs.size(); ++t) {
+    fmt::print("task {}: {} epochs, cost {:.4g} = {:.1f} % of the last\n", t, space.epochs[t], space.costs[t],
+               100 * space.costs[t] / space.costs.back());
+  }
+  fmt::print("budget: {}; the first round:\n", budget.text());
+  for (const search::PlannedRun& run : plan.runs) {
+    fmt::print("  {:<30} to task {} ({})\n", format_bits(space.candidates[run.candidate].bits), run.task,
+               search::name_of(run.reason));
+  }
+  fmt::print("nothing was written\n");
+  return 0;
+}
+
+/// Keeps in RUN/work what best/ may need: the packed network of the best evaluation.
+void forget_others(const std::filesystem::path& work, const std::filesystem::path& keep) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(work, ignored)) {
+    if (entry.path() != keep && entry.path().filename().string().find(".final") == std::string::npos) {
+      std::filesystem::remove(entry.path(), ignored);
+    }
+  }
+}
+
+class Session {
+ public:
+  Session(const Frame& frame, const Options& options, SearchSettings settings)
+      : frame_(frame),
+        settings_(std::move(settings)),
+        space_(make_space(settings_)),
+        pool_(pool_options(options)),
+        final_(final_options(options)),
+        run_(spec(options)),
+        work_(run_.folder() / "work") {
+    make_folder(work_);
+    remove_stale_temporaries(work_);
+  }
+
+  int run() {
+    if (run_.resumed()) {
+      fmt::print(stderr, "going on with {} evaluations{}\n", run_.state().evaluations(),
+                 run_.repaired() ? " (a torn last line was moved to journal.torn)" : "");
+      if (run_.state().best()) refresh_best(*run_.state().best());
+    }
+    const auto ended = explore();
+    if (ended == search::Ended::Stopped) return stopped();
+    if (final_.top > 0 && run_.state().evaluations() > 0 &&
+        !run_finals(run_, settings_, space_, frame_, final_, pool_)) {
+      return stopped();
+    }
+    std::error_code ignored;
+    std::filesystem::remove_all(work_, ignored);
+    write_report(run_.folder());
+    print_result();
+    return 0;
+  }
+
+ private:
+  search::SearchSpec spec(const Options& options) const {
+    return {options.out,   options.resume,    to_json(settings_), search::Budget::parse(options.budget),
+            space_.epochs, space_.candidates, space_.tries,       space_.explorer};
+  }
+
+  search::Ended explore() {
+    ProcessEvaluator evaluator(job_of(settings_, frame_, pool_.workers), space_.epochs, work_, pool_);
+    Progress progress(frame_, "search", "evaluations");
+    search::Callbacks callbacks;
+    callbacks.stop = [] { return stop_requested.load(); };
+    callbacks.journalled = [&](const Json& line, const search::Progress& p) { show(progress, line, p); };
+    callbacks.improved = [&](const search::Best& best) { refresh_best(best); };
+    return run_.explore(evaluator, callbacks);
+  }
+
+  void show(Progress& progress, const Json& line, const search::Progress& p) {
+    if (line["event"] == "failed") progress.log(fmt::format("failed: {}", line.value("reason", "")));
+    if (line["event"] == "evaluation") {
+      progress.log(fmt::format("{:>4}  {:<32} {:>6} epochs  {:.2f} %  {:.0f} s", p.evaluations,
+                               format_bits(line["bits"].get<Bits>()), line["epochs"].get<double>(),
+                               100 * line["accuracy"].get<double>(), line["seconds"].get<double>()));
+      const auto& best = p.best;
+      if (best) forget_others(work_, packed_path(work_, space_.candidates[best->candidate].bits, best->task));
+    }
+    const search::Budget& budget = run_.state().budget();
+    const std::string note = p.eta > 0 ? duration_text(p.eta) + " left" : "";
+    if (budget.evaluations > 0) {
+      progress.update(p.evaluations, budget.evaluations, note);
+    } else {
+      progress.update(static_cast<int64_t>(p.seconds), static_cast<int64_t>(budget.seconds), note);
+    }
+  }
+
+  void refresh_best(const search::Best& best) {
+    const std::filesystem::path packed = packed_path(work_, space_.candidates[best.candidate].bits, best.task);
+    if (std::filesystem::exists(packed)) publish_best(run_.folder(), packed);
+  }
+
+  int stopped() {
+    write_report(run_.folder());
+    fmt::print(stderr, "stopped after {} evaluations; the same command with --resume goes on\n",
+               run_.state().evaluations());
+    return stop_exit_code();
+  }
+
+  void print_result() {
+    const Finals finals = read_finals(run_.lines(), space_);
+    const std::string report = (run_.folder() / "report.html").string();
+    if (!frame_.json) {
+      fmt::print("{}", format_finals(finals));
+      const std::string sentence = verdict(finals);
+      if (!sentence.empty()) fmt::print("{}\n", sentence);
+      fmt::print("{} evaluations, best/ and report.html in {}\n", run_.state().evaluations(), run_.folder().string());
+      return;
+    }
+    Json rows = Json::array();
+    for (const FinalRow& row : finals.rows) {
+      rows.push_back({{"kind", row.kind},
+                      {"bits", row.bits},
+                      {"accuracy", row.estimate},
+                      {"accuracy_sd", row.sd},
+                      {"top1", row.mean_top1()},
+                      {"top1_sd", row.sd_top1()},
+                      {"bytes", row.bytes},
+                      {"bops", row.bops}});
+    }
+    print_json({{"evaluations", run_.state().evaluations()},
+                {"fp32_top1", finals.fp32_top1 ? Json(*finals.fp32_top1) : Json(nullptr)},
+                {"finals", rows},
+                {"verdict", verdict(finals)},
+                {"report", report}});
+  }
+
+  const Frame& frame_;
+  SearchSettings settings_;
+  SearchSpace space_;
+  PoolOptions pool_;
+  FinalOptions final_;
+  search::SearchRun run_;
+  std::filesystem::path work_;
+};
+
+int run(const Frame& frame, const Options& options) {
+  check_precision(options.precision);
+  if (options.out.empty() && !options.dry_run) input_error("--out", "wanted a folder for the run, got nothing");
+  const search::Budget budget = search::Budget::parse(options.budget);
+  pool_options(options);
+  final_options(options);
+  SearchSettings settings = options.settings;
+  search::Curve::parse(settings.curve);
+  if (!options.out.empty()) {
+    // The cheap mistakes first: an unusable folder, or one that holds a run.
+    if (!options.dry_run) make_folder(options.out);
+    if (!options.resume && !options.dry_run && !search::read_journal(options.out).lines.empty()) {
+      input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder",
+                  options.out);
+    }
+  }
+  examine(settings, options.out, options.dry_run);
+  if (options.dry_run) return print_plan(frame, settings, make_space(settings), budget);
+  Session session(frame, options, std::move(settings));
+  return session.run();
+}
+
+}  // namespace
+
+void add_search(CLI::App& app, Frame& frame) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = add_command(
+      app, frame, "search", "find the bits that every layer deserves",
+      "Examples:\n"
+      "  kronbit search --net resnet20 --weights w.safetensors --data cifar10:DIR --tasks 0,0.25,1,4 --budget 65evals "
+      "--out runs/s\n"
+      "  kronbit search --net resnet20 --weights resnet20-cifar10.safetensors --data cifar10:DIR --normalize imagenet "
+      "\\\n"
+      "                 --validation test:5000 --budget 2h --max-size 150KB --workers 2 --out runs/s2\n"
+      "  the same command with --resume goes on after any interruption; --dry-run shows the plan and writes nothing.\n"
+      "RUN/report.html is the answer, RUN/best/model.safetensors the packed network.",
+      [&frame, options] { return run(frame, *options); });
+  add_search_settings(command, options->settings);
+  command->add_option("--budget", options->budget, "in all, over resumes: 65evals, 30min, 2h");
+  command->add_option("--out", options->out, "run folder");
+  command->add_flag("--resume", options->resume, "go on with the run in --out, if there is one");
+  command->add_flag("--dry-run", options->dry_run, "show space, costs and first round; write nothing");
+  command->add_option("--workers", options->workers, "evaluations at the same time");
+  command->add_option("--launch", options->launch,
+                      "run command put before each evaluation: \"srun --exclusive -N1 -n1\"");
+  command->add_option("--final-top", options->final_top, "configurations to fine-tune and test at the end");
+  command->add_option("--final-epochs", options->final_epochs, "of that fine-tuning (default: the last task's)");
+  command->add_option("--final-schedule", options->final_schedule, "learning rate of that fine-tuning");
+  command->add_option("--final-seeds", options->final_seeds, "trainings of each, for mean and sd");
+  command->add_option("--precision", options->precision, "auto or fp32");
+}
+
+}  // namespace kronbit::app

@@ -1,0 +1,61 @@
+// kronbit verify: counts the bytes of a packed file and runs it against the reference kernel.
+#include <algorithm>
+
+#include "apps/kronbit/common.h"
+#include "data/loader.h"
+#include "quant/packed.h"
+#include "quant/verify.h"
+#include "tensor/io/parse.h"
+
+namespace kronbit::app {
+namespace {
+
+/// Larger than what float sums in another order make of exact products; a wrong plane or multiplier is far above it.
+constexpr double kTolerance = 1e-3;
+
+struct Options {
+  std::string model, images = "64";
+  DataOptions data;
+};
+
+int run(const Frame& frame, const Options& options) {
+  const quant::PackedNetwork packed = quant::PackedNetwork::load(options.model);
+  const data::Splits splits = open_data(options.data, packed.normalization());
+  const int64_t n = std::min(parse_int(options.images, 1, 4096, "--images"), splits.test.size());
+  data::Loader loader(splits.test.first(n), splits.normalization, {.batch_size = n, .seed = 0, .training = false});
+  const quant::Verification v = quant::verify(options.model, loader.batch(0, 0).images);
+  // Rounding can flip a quantized activation by one step, which then travels on: classes may differ on a few images.
+  const bool good =
+      v.file_bytes == v.rule_bytes && (v.relative_difference() <= kTolerance || v.same_class * 100 >= v.images * 98);
+  if (frame.json) {
+    print_json({{"ok", good},
+                {"images", v.images},
+                {"largest_difference", v.largest_difference},
+                {"relative_difference", v.relative_difference()},
+                {"same_class", v.same_class},
+                {"file_bytes", v.file_bytes},
+                {"rule_bytes", v.rule_bytes}});
+  } else {
+    fmt::print("bytes       {} in the file, {} by the rule packed: {}\n", v.file_bytes, v.rule_bytes,
+               v.file_bytes == v.rule_bytes ? "equal" : "DIFFERENT");
+    fmt::print(
+        "arithmetic  {} images: largest difference of a logit {:.3g} ({:.2g} of the largest), same class on {}\n",
+        v.images, v.largest_difference, v.relative_difference(), v.same_class);
+    fmt::print("{}\n", good ? "verified" : "NOT verified");
+  }
+  return good ? 0 : 1;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Frame& frame) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = add_command(app, frame, "verify", "check a packed network: its bytes and its arithmetic",
+                                  "Example:\n  kronbit verify model.safetensors --data cifar10:DIR",
+                                  [&frame, options] { return run(frame, *options); });
+  command->add_option("model", options->model, "packed network")->required();
+  command->add_option("--images", options->images, "test images to run");
+  add_data_options(command, options->data);
+}
+
+}  // namespace kronbit::app

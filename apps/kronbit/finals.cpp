@@ -1,0 +1,233 @@
+#include "apps/kronbit/finals.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "apps/kronbit/best.h"
+#include "apps/kronbit/progress.h"
+#include "nn/train.h"
+#include "tensor/io/file.h"
+#include "tensor/rng.h"
+
+namespace kronbit::app {
+namespace {
+
+bool finished(const std::vector<Json>& lines, const std::string& kind, const Bits& bits, int seed) {
+  return std::any_of(lines.begin(), lines.end(), [&](const Json& line) {
+    return line["event"] == "final" && line["kind"] == kind && line["bits"] == Json(bits) && line["seed"] == seed;
+  });
+}
+
+void record_fp32(search::SearchRun& run, const SearchSettings& settings) {
+  for (const Json& line : run.lines()) {
+    if (line["event"] == "fp32") return;
+  }
+  const Job job = job_of(settings, {}, 1);
+  const data::Splits splits = open_data(job.data);
+  nn::Network net = load_network(job.network).net;
+  const nn::Accuracy a = nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested);
+  run.record({{"event", "fp32"}, {"top1", a.top1}, {"top5", a.top5}, {"loss", a.loss}, {"images", a.images}});
+}
+
+std::filesystem::path final_path(const std::filesystem::path& work, const Bits& bits, int seed) {
+  return packed_path(work, bits, 0).replace_extension(fmt::format(".final{}.safetensors", seed));
+}
+
+}  // namespace
+
+double FinalRow::mean_top1() const {
+  double sum = 0;
+  for (double v : top1) sum += v;
+  return top1.empty() ? 0 : sum / static_cast<double>(top1.size());
+}
+
+double FinalRow::sd_top1() const {
+  if (top1.size() < 2) return 0;
+  double sum = 0;
+  for (double v : top1) sum += (v - mean_top1()) * (v - mean_top1());
+  return std::sqrt(sum / static_cast<double>(top1.size() - 1));
+}
+
+std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunState& state,
+                                    const FinalOptions& options) {
+  const gp::MultiTaskGp model = state.explorer().fit();
+  const std::vector<search::Ranked> ranked =
+      search::rank(model, space.candidates, search::measured_at_last_task(state.explorer()), space.goal, space.limits);
+  std::vector<FinalRow> rows;
+  const auto add = [&](const std::string& kind, const Bits& bits, const std::vector<double>& w) {
+    const auto p = model.predict({w}, state.explorer().tasks() - 1);
+    const search::Cost cost = space.cost_of(bits);
+    rows.push_back(
+        {kind, bits, std::clamp(p.mean[0], 0.0, 1.0), std::sqrt(p.variance[0]), {}, {}, cost.bytes, cost.bops});
+  };
+  for (size_t i = 0; i < ranked.size() && static_cast<int>(i) < options.top; ++i) {
+    const search::Candidate& c = space.candidates[ranked[i].candidate];
+    add(fmt::format("best {}", i + 1), c.bits, c.w);
+  }
+  if (rows.empty()) return rows;
+  const search::Candidate& first = space.candidates[ranked[0].candidate];
+  const auto layers = static_cast<int64_t>(space.layers.size());
+  const Bits uniform = search::nearest_uniform(layers, first.cost.bytes, space.cost_of);
+  add("uniform", uniform, space.curve.fit(uniform));
+  const Bits reversed = search::reversed_of_equal_size(space.curve, first, space.cost_of);
+  add("reversed", reversed, space.curve.fit(reversed));
+  return rows;
+}
+
+bool run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space, const Frame& frame,
+                const FinalOptions& options, const PoolOptions& pool_options) {
+  record_fp32(run, settings);
+  const std::vector<FinalRow> rows = choose_finals(space, run.state(), options);
+  const std::filesystem::path work = run.folder() / "work";
+  struct Task {
+    const FinalRow* row;
+    int seed;
+  };
+  std::vector<Task> tasks;
+  for (int seed = 1; seed <= options.seeds; ++seed) {
+    for (const FinalRow& row : rows) tasks.push_back({&row, seed});
+  }
+  const auto job_for = [&](const Task& task) {
+    Job job = job_of(settings, frame, pool_options.workers);
+    job.layers = task.row->bits;
+    job.epochs = {options.epochs > 0 ? options.epochs : space.epochs.back()};
+    job.schedule = options.schedule;
+    job.seed = Rng(space.explorer.seed, Purpose::Search, {3, static_cast<uint64_t>(task.seed)}).next() >> 1;
+    job.test = true;
+    job.keep = final_path(work, task.row->bits, task.seed).string();
+    return job;
+  };
+
+  JobPool pool(pool_options);
+  Progress progress(frame, "final", "trainings");
+  size_t next = 0, committed = 0;
+  std::vector<std::optional<JobPool::Outcome>> outcomes(tasks.size());
+  while (committed < tasks.size()) {
+    progress.update(static_cast<int64_t>(committed), static_cast<int64_t>(tasks.size()));
+    if (stop_requested) {
+      pool.kill_all();
+      return false;
+    }
+    while (next < tasks.size() && pool.running() < pool.workers()) {
+      if (!finished(run.lines(), tasks[next].row->kind, tasks[next].row->bits, tasks[next].seed)) {
+        pool.submit(job_for(tasks[next]), static_cast<int64_t>(next));
+      }
+      ++next;
+    }
+    if (pool.running() > 0) {
+      if (auto outcome = pool.wait(0.2)) outcomes[static_cast<size_t>(outcome->tag)] = std::move(outcome);
+    }
+    // In order, so that the journal does not depend on the number of workers.
+    while (committed < next) {
+      const auto& [row, seed] = tasks[committed];
+      if (finished(run.lines(), row->kind, row->bits, seed)) {
+        ++committed;
+        continue;
+      }
+      const auto& outcome = outcomes[committed];
+      if (!outcome) break;
+      if (!outcome->ok)
+        throw Error(
+            fmt::format("[search] the final training of {} failed: {}", format_bits(row->bits), outcome->reason));
+      const Json& test = get_object(outcome->result, "test", "evaluate");
+      run.record({{"event", "final"},
+                  {"kind", row->kind},
+                  {"bits", row->bits},
+                  {"seed", seed},
+                  {"estimate", row->estimate},
+                  {"sd", row->sd},
+                  {"epochs", job_for(tasks[committed]).epochs[0]},
+                  {"validation", outcome->result["accuracies"][0]},
+                  {"top1", test["top1"]},
+                  {"top5", test["top5"]},
+                  {"loss", test["loss"]},
+                  {"images", test["images"]},
+                  {"seconds", outcome->seconds}});
+      ++committed;
+    }
+  }
+  progress.update(static_cast<int64_t>(tasks.size()), static_cast<int64_t>(tasks.size()));
+
+  // The best of the ranked ones, judged on validation images.
+  const Json* best = nullptr;
+  double best_score = 0;
+  for (const Json& line : run.lines()) {
+    if (line["event"] != "final" || !line["kind"].get<std::string>().starts_with("best")) continue;
+    const Bits bits = line["bits"].get<Bits>();
+    const double s = search::score(space.goal, line["validation"].get<double>(), bits, space.cost_of(bits));
+    if (!best || s > best_score) {
+      best = &line;
+      best_score = s;
+    }
+  }
+  if (best) {
+    const std::filesystem::path packed = final_path(work, (*best)["bits"].get<Bits>(), (*best)["seed"].get<int>());
+    if (std::filesystem::exists(packed)) publish_best(run.folder(), packed);
+  }
+  return true;
+}
+
+Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
+  Finals finals;
+  for (const Json& line : lines) {
+    if (line["event"] == "fp32") finals.fp32_top1 = get_number(line, "top1", 0, 1, "journal");
+    if (line["event"] != "final") continue;
+    const Bits bits = line["bits"].get<Bits>();
+    const std::string kind = get_string(line, "kind", "journal");
+    auto row = std::find_if(finals.rows.begin(), finals.rows.end(),
+                            [&](const FinalRow& r) { return r.kind == kind && r.bits == bits; });
+    if (row == finals.rows.end()) {
+      const search::Cost cost = space.cost_of(bits);
+      finals.rows.push_back({kind,
+                             bits,
+                             get_number(line, "estimate", 0, 1, "journal"),
+                             get_number(line, "sd", 0, 1e6, "journal"),
+                             {},
+                             {},
+                             cost.bytes,
+                             cost.bops});
+      row = finals.rows.end() - 1;
+    }
+    row->validation.push_back(get_number(line, "validation", 0, 1, "journal"));
+    row->top1.push_back(get_number(line, "top1", 0, 1, "journal"));
+  }
+  return finals;
+}
+
+std::string format_finals(const Finals& finals) {
+  size_t width = 13;
+  for (const FinalRow& row : finals.rows) width = std::max(width, format_bits(row.bits).size());
+  std::string out = fmt::format("{:<9} {:<{}} {:>16} {:>10} {:>6} {:>7} {:>6} {:>8}\n", "", "configuration", width,
+                                "GP estimate", "mean top-1", "sd", "delta", "bits", "MB");
+  if (finals.fp32_top1)
+    out += fmt::format("{:<9} {:<{}} {:>16} {:>9.2f}%\n", "fp32", "32-bit floating point", width, "-",
+                       100 * *finals.fp32_top1);
+  for (const FinalRow& row : finals.rows) {
+    int total = 0;
+    for (int b : row.bits) total += b;
+    out += fmt::format("{:<9} {:<{}} {:>16} {:>9.2f}% {:>6} {:>+6.2f}% {:>6} {:>8.4f}\n", row.kind,
+                       format_bits(row.bits), width, fmt::format("{:.2f}% +- {:.2f}", 100 * row.estimate, 100 * row.sd),
+                       100 * row.mean_top1(), row.top1.size() > 1 ? fmt::format("{:.2f}", 100 * row.sd_top1()) : "-",
+                       100 * (row.mean_top1() - row.estimate), total, row.bytes / 1e6);
+  }
+  return out;
+}
+
+std::string verdict(const Finals& finals) {
+  const FinalRow* best = nullptr;
+  const FinalRow* uniform = nullptr;
+  for (const FinalRow& row : finals.rows) {
+    if (row.kind == "best 1" && !best) best = &row;
+    if (row.kind == "uniform" && !uniform) uniform = &row;
+  }
+  if (!best || !uniform) return "";
+  const double points = 100 * (best->mean_top1() - uniform->mean_top1());
+  const double bytes = 100 * (best->bytes / uniform->bytes - 1);
+  return fmt::format("{} {} uniform {} bits by {:.2f} points at {:+.1f} % of its bytes", format_bits(best->bits),
+                     points > 0   ? "beats"
+                     : points < 0 ? "loses to"
+                                  : "equals",
+                     uniform->bits[0], std::abs(points), bytes);
+}
+
+}  // namespace kronbit::app

@@ -1,0 +1,57 @@
+// After the search: the best configurations are fine-tuned and read the test split, once, next to what they must beat.
+// The result is the paper's Table 1 for this network.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/kronbit/job_pool.h"
+#include "apps/kronbit/search_settings.h"
+#include "search/ranking.h"
+#include "search/run.h"
+
+namespace kronbit::app {
+
+struct FinalOptions {
+  int top = 3;        ///< configurations of the ranking
+  double epochs = 0;  ///< of fine-tuning; 0: those of the last task
+  std::string schedule = "cosine";
+  int seeds = 1;  ///< trainings of each, with different seeds
+};
+
+/// One row: a configuration, what the model said before and what the test split said after.
+struct FinalRow {
+  std::string kind;  ///< "best 1", "uniform", "reversed"
+  Bits bits;
+  double estimate = 0, sd = 0;           ///< of the model, at the last task
+  std::vector<double> validation, top1;  ///< one per seed that has finished
+  double bytes = 0, bops = 0;
+  double mean_top1() const;
+  double sd_top1() const;  ///< between seeds; 0 with fewer than two
+};
+
+/// The table of a run.
+struct Finals {
+  std::vector<FinalRow> rows;
+  std::optional<double> fp32_top1;  ///< of the weights the search started from, on the same test images
+};
+
+/// Which configurations come in: the first of the ranking, then the uniform and the reversed one of the first's size.
+std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunState& state,
+                                    const FinalOptions& options);
+
+/// Trains and tests what is missing in the journal of `run`, on the pool of `options`, and leaves the best (by
+/// validation score) in best/. False when a signal ended it early.
+bool run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space, const Frame& frame,
+                const FinalOptions& options, const PoolOptions& pool);
+
+/// The rows in a journal, in the order they were written.
+Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space);
+
+/// The table as text: configuration, estimate, mean top-1, sd, delta, bits, megabytes.
+std::string format_finals(const Finals& finals);
+/// One sentence: does the best configuration beat the uniform one of its size? "" without both.
+std::string verdict(const Finals& finals);
+
+}  // namespace kronbit::app

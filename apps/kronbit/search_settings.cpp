@@ -1,0 +1,229 @@
+#include "apps/kronbit/search_settings.h"
+
+#include <algorithm>
+
+#include "nn/models/models.h"
+#include "quant/size.h"
+#include "search/journal.h"
+#include "search/run.h"
+#include "tensor/io/parse.h"
+#include "tensor/parallel.h"
+
+namespace kronbit::app {
+namespace {
+
+// Text settings and where they live: one list for writing and reading.
+std::vector<std::pair<const char*, std::string*>> text_fields(SearchSettings& s) {
+  return {{"net", &s.network.net},
+          {"weights", &s.network.weights},
+          {"weights_crc", &s.weights_crc},
+          {"classes_option", &s.network.classes},
+          {"input_size", &s.network.input_size},
+          {"data", &s.data.data},
+          {"validation", &s.data.validation},
+          {"normalize", &s.data.normalize},
+          {"image_size", &s.data.image_size},
+          {"data_seed", &s.data.seed},
+          {"fingerprint", &s.fingerprint},
+          {"normalization", &s.normalization},
+          {"mode", &s.quantizer.mode},
+          {"block", &s.quantizer.block},
+          {"optimiser", &s.tune.optimiser},
+          {"lr", &s.tune.lr},
+          {"momentum", &s.tune.momentum},
+          {"weight_decay", &s.tune.weight_decay},
+          {"batch", &s.tune.batch},
+          {"by", &s.wish.by},
+          {"k", &s.wish.k},
+          {"min_accuracy", &s.wish.min_accuracy},
+          {"max_drop", &s.wish.max_drop},
+          {"max_size", &s.wish.max_size},
+          {"max_avg_bits", &s.wish.max_avg_bits},
+          {"max_bops", &s.wish.max_bops},
+          {"tasks", &s.tasks},
+          {"curve", &s.curve},
+          {"cost", &s.cost},
+          {"seed", &s.seed},
+          {"bits_min", &s.bits_min},
+          {"bits_max", &s.bits_max}};
+}
+
+std::vector<double> parse_tasks(const std::string& text) {
+  const std::vector<double> epochs = parse_numbers(text, 0, 1e6, "--tasks");
+  if (epochs.size() > 16) input_error("--tasks", "wanted at most 16 tasks, got {}", epochs.size());
+  for (size_t i = 1; i < epochs.size(); ++i) {
+    if (epochs[i] <= epochs[i - 1]) input_error("--tasks", "wanted epochs that increase, got {}", text);
+  }
+  return epochs;
+}
+
+/// lambda of each task: forward passes (a training image counts three: forward, backward to data and to weights).
+std::vector<double> parse_costs(const SearchSettings& s, const std::vector<double>& epochs) {
+  std::vector<double> costs;
+  if (s.cost == "work") {
+    for (double e : epochs) {
+      costs.push_back(static_cast<double>(s.validation_images) + 3 * e * static_cast<double>(s.train_images));
+    }
+    return costs;
+  }
+  costs = parse_numbers(s.cost, 1e-9, 1e12, "--cost");
+  if (costs.size() != epochs.size())
+    input_error("--cost", "wanted {} numbers, one per task, got {}", epochs.size(), costs.size());
+  return costs;
+}
+
+}  // namespace
+
+void add_wish_options(CLI::App* command, WishOptions& o) {
+  command->add_option("--by", o.by, "what is wanted: effective, accuracy, size or bops");
+  command->add_option("--k", o.k, "of the effective accuracy E = a - (sum of bits - 4 n) / k");
+  command->add_option("--min-accuracy", o.min_accuracy, "least accuracy, 0.91 or 91%");
+  command->add_option("--max-drop", o.max_drop, "largest loss against fp32, 0.5% or 0.005");
+  command->add_option("--max-size", o.max_size, "largest packed size of the convolutions, 3.5MB");
+  command->add_option("--max-avg-bits", o.max_avg_bits, "largest mean bits per weight");
+  command->add_option("--max-bops", o.max_bops, "most bit operations per image");
+}
+
+search::Limits limits_of(const WishOptions& o) {
+  search::Limits limits;
+  if (!o.max_size.empty()) limits.max_bytes = static_cast<double>(parse_bytes(o.max_size, "--max-size"));
+  if (!o.max_avg_bits.empty()) limits.max_average_bits = parse_number(o.max_avg_bits, 1e-3, 8, "--max-avg-bits");
+  if (!o.max_bops.empty()) limits.max_bops = parse_number(o.max_bops, 1, 1e18, "--max-bops");
+  return limits;
+}
+
+search::Goal goal_of(const WishOptions& o, double fp32) {
+  search::Goal goal;
+  goal.by = search::parse_by(o.by);
+  if (goal.by == search::By::Latency) input_error("--by", "wanted effective, accuracy, size or bops, got latency");
+  goal.k = parse_number(o.k, 1e-3, 1e9, "--k");
+  if (!o.min_accuracy.empty()) goal.min_accuracy = parse_percent_or_fraction(o.min_accuracy, "--min-accuracy");
+  if (!o.max_drop.empty()) {
+    goal.min_accuracy = std::max(goal.min_accuracy, fp32 - parse_percent_or_fraction(o.max_drop, "--max-drop"));
+  }
+  return goal;
+}
+
+void add_search_settings(CLI::App* command, SearchSettings& s) {
+  add_network_options(command, s.network, true);
+  add_data_options(command, s.data);
+  command->add_option("--tasks", s.tasks, "epochs of fine-tuning at which accuracy is measured, ascending");
+  command->add_option("--curve", s.curve, "bezier:DEGREE, chebyshev:WEIGHTS or line");
+  command->add_option("--cost", s.cost, "of the tasks: work (forward passes) or numbers, one per task");
+  command->add_option("--seed", s.seed, "of the search and of every evaluation");
+  command->add_option("--fix", s.fix, "bits of layers by name, applied after the curve: 'conv1=8,layer3*=2'");
+  command->add_option("--tie", s.tie, "layers that share their bits: 'layer1.*.conv2,layer1.*.shortcut*'");
+  command->add_option("--bits-min", s.bits_min, "least bits of a layer");
+  command->add_option("--bits-max", s.bits_max, "most bits of a layer");
+  command->add_option("--try", s.tries, "bits to evaluate first, at the highest task (repeatable; @bits.json too)");
+  command->add_flag("--no-baselines", s.no_baselines, "do not evaluate the uniform 2, 3 and 4 bit networks first");
+  command->add_option("--mode", s.quantizer.mode, "weight quantizer: signed-extreme or paper-floor");
+  command->add_option("--block", s.quantizer.block, "channels that share a multiplier or exponent");
+  add_tune_options(command, s.tune);
+  add_wish_options(command, s.wish);
+}
+
+Json to_json(const SearchSettings& settings) {
+  SearchSettings s = settings;
+  Json json = Json::object();
+  for (const auto& [key, value] : text_fields(s)) json[key] = *value;
+  json["fix"] = s.fix;
+  json["tie"] = s.tie;
+  json["try"] = s.tries;
+  json["no_baselines"] = s.no_baselines;
+  json["train_images"] = s.train_images;
+  json["validation_images"] = s.validation_images;
+  json["test_images"] = s.test_images;
+  json["classes"] = s.classes;
+  json["fp32_validation"] = s.fp32_validation;
+  json["precision"] = "fp32";
+  return json;
+}
+
+SearchSettings settings_from_json(const Json& json, std::string_view where) {
+  SearchSettings s;
+  for (const auto& [key, value] : text_fields(s)) *value = get_string(json, key, where);
+  s.fix = get_strings(json, "fix", where);
+  s.tie = get_strings(json, "tie", where);
+  s.tries = get_strings(json, "try", where);
+  s.no_baselines = get_bool(json, "no_baselines", where);
+  s.train_images = get_int(json, "train_images", 0, INT64_MAX, where);
+  s.validation_images = get_int(json, "validation_images", 0, INT64_MAX, where);
+  s.test_images = get_int(json, "test_images", 0, INT64_MAX, where);
+  s.classes = static_cast<int>(get_int(json, "classes", 1, 65536, where));
+  s.fp32_validation = get_number(json, "fp32_validation", 0, 1, where);
+  return s;
+}
+
+SearchSpace make_space(const SearchSettings& s) {
+  nn::ModelOptions model{.classes = s.classes};
+  if (!s.network.input_size.empty()) model.input_size = parse_int(s.network.input_size, 1, 4096, "--input-size");
+  SearchSpace space{.net = nn::build(s.network.net, model), .layers = {}, .curve = search::Curve::parse(s.curve)};
+  space.layers = nn::conv_layers(space.net);
+  space.epochs = parse_tasks(s.tasks);
+  space.costs = parse_costs(s, space.epochs);
+  space.limits = limits_of(s.wish);
+  space.goal = goal_of(s.wish, s.fp32_validation);
+
+  const int64_t block = parse_int(s.quantizer.block, 1, 65536, "--block");
+  space.cost_of = [layers = space.layers, block](const Bits& bits) {
+    const quant::SizeReport size = quant::size_of(layers, bits, quant::SizeRule::Packed, block);
+    double weight_bits = 0;
+    for (size_t l = 0; l < layers.size(); ++l) weight_bits += static_cast<double>(layers[l].weights()) * bits[l];
+    return search::Cost{.bytes = static_cast<double>(size.bytes),
+                        .bops = static_cast<double>(size.bops),
+                        .average_bits = weight_bits / static_cast<double>(size.weights)};
+  };
+
+  search::SpaceOptions options;
+  options.curve = space.curve;
+  for (const nn::ConvInfo& layer : space.layers) options.layers.push_back(layer.name);
+  for (const std::string& text : s.fix) options.constraints.add_fix(text);
+  for (const std::string& text : s.tie) options.constraints.add_tie(text);
+  options.constraints.bits_min = static_cast<int>(parse_int(s.bits_min, kMinBits, kMaxBits, "--bits-min"));
+  options.constraints.bits_max = static_cast<int>(parse_int(s.bits_max, kMinBits, kMaxBits, "--bits-max"));
+  options.limits = space.limits;
+  options.cost = space.cost_of;
+  const auto n = static_cast<int64_t>(space.layers.size());
+  if (!s.no_baselines) {
+    for (const char* uniform : {"4", "3", "2"}) options.more.push_back(parse_bits(uniform, n));
+  }
+  for (const std::string& text : s.tries) options.more.push_back(read_bits(text, space.net));
+  space.candidates = search::make_candidates(options);
+  for (const Bits& bits : options.more) {
+    const size_t found = search::find_candidate(space.candidates, bits);
+    if (std::find(space.tries.begin(), space.tries.end(), found) == space.tries.end()) space.tries.push_back(found);
+  }
+  space.explorer.costs = space.costs;
+  space.explorer.goal = space.goal;
+  space.explorer.seed = static_cast<uint64_t>(parse_int(s.seed, 0, INT64_MAX, "--seed"));
+  return space;
+}
+
+Job job_of(const SearchSettings& s, const Frame& frame, int workers) {
+  Job job;
+  job.network = s.network;
+  job.network.classes = fmt::format("{}", s.classes);
+  job.data = s.data;
+  job.data.normalize = s.normalization;
+  job.bits = s.quantizer;
+  job.tune = s.tune;
+  job.kernel = frame.kernel;
+  job.threads = std::max(1, threads() / workers);
+  return job;
+}
+
+RunView open_run(const std::filesystem::path& folder) {
+  const search::JournalContent content = search::read_journal(folder);
+  if (content.lines.empty()) input_error(folder.string(), "wanted the folder of a search, found no journal in it");
+  const std::string where = (folder / search::kJournalName).string();
+  const Json& application = get_object(content.lines[0], "settings", where);
+  if (!has(application, "curve")) input_error(folder.string(), "wanted the folder of a search, got that of a training");
+  SearchSettings settings = settings_from_json(application, where);
+  SearchSpace space = make_space(settings);
+  search::RunState state =
+      search::read_state(content, search::Explorer(space.candidates, space.tries, space.explorer), space.epochs);
+  return {folder, std::move(settings), std::move(space), content.lines, std::move(state)};
+}
+
+}  // namespace kronbit::app

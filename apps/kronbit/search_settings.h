@@ -1,0 +1,76 @@
+// Everything a search depends on, as text that lives in the first line of its journal: from it alone rank, status and
+// report rebuild the candidates and the state of a run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/kronbit/common.h"
+#include "apps/kronbit/evaluation.h"
+#include "nn/layers.h"
+#include "search/explorer.h"
+#include "search/goal.h"
+#include "search/space.h"
+#include "search/state.h"
+
+namespace kronbit::app {
+
+/// What is wanted: shared by search (where it steers) and rank (where it only orders).
+struct WishOptions {
+  std::string by = "effective", k = "100", min_accuracy, max_drop, max_size, max_avg_bits, max_bops;
+};
+void add_wish_options(CLI::App* command, WishOptions& options);
+search::Limits limits_of(const WishOptions& options);
+/// fp32: accuracy that --max-drop refers to.
+search::Goal goal_of(const WishOptions& options, double fp32);
+
+struct SearchSettings {
+  NetworkOptions network;
+  DataOptions data;
+  BitsOptions quantizer;  ///< mode and block
+  TuneOptions tune;
+  WishOptions wish;
+  std::string tasks = "0,0.25,1,4", curve = "bezier:1", cost = "work", seed = "1", bits_min = "1", bits_max = "8";
+  std::vector<std::string> fix, tie, tries;
+  bool no_baselines = false;
+  // Found when the search started.
+  std::string weights_crc, fingerprint, normalization;
+  int64_t train_images = 0, validation_images = 0, test_images = 0;
+  int classes = 0;
+  double fp32_validation = 0;
+};
+void add_search_settings(CLI::App* command, SearchSettings& settings);
+Json to_json(const SearchSettings& settings);
+SearchSettings settings_from_json(const Json& json, std::string_view where);
+
+/// The search space and how it is explored, as the settings define them.
+struct SearchSpace {
+  nn::Network net;  ///< without weights
+  std::vector<nn::ConvInfo> layers;
+  search::Curve curve;
+  std::vector<double> epochs, costs;  ///< of each task; costs in forward passes unless the user gave others
+  search::CostOf cost_of;
+  search::Limits limits;
+  search::Goal goal;
+  std::vector<search::Candidate> candidates;
+  std::vector<size_t> tries;
+  search::ExplorerOptions explorer;
+};
+/// Throws: InputError for anything that does not fit together.
+SearchSpace make_space(const SearchSettings& settings);
+
+/// The evaluation every request becomes.
+Job job_of(const SearchSettings& settings, const Frame& frame, int workers);
+
+/// A run folder read back, also while it is running.
+struct RunView {
+  std::filesystem::path folder;
+  SearchSettings settings;
+  SearchSpace space;
+  std::vector<Json> lines;
+  search::RunState state;
+};
+/// Throws: InputError when there is no search in `folder`.
+RunView open_run(const std::filesystem::path& folder);
+
+}  // namespace kronbit::app
