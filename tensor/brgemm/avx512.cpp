@@ -33,9 +33,15 @@ void tile(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, int64_
       sum[r][v] = accumulate ? _mm512_maskz_loadu_ps(mask(v), c + r * s.c_row + v * kLanes) : _mm512_setzero_ps();
     }
   }
-  for (const BrgemmTerm<float>& term : terms) {
-    const float* b = term.b + column;
-    const float* a = term.a + row * s.a_row;
+  for (size_t i = 0; i < terms.size(); ++i) {
+    const float* a = terms[i].a + row * s.a_row;
+    const float* b = terms[i].b + column;
+    // Rows of one cache line each give the hardware nothing to foresee the next term by.
+    if (s.k <= kLanes && i + 1 < terms.size()) {
+      const float* next = terms[i + 1].a + row * s.a_row;
+#pragma GCC unroll 24
+      for (int r = 0; r < R; ++r) _mm_prefetch(reinterpret_cast<const char*>(next + r * s.a_row), _MM_HINT_T0);
+    }
     for (int64_t p = 0; p < s.k; ++p, a += s.a_col, b += s.b_row) {
       __m512 bv[V];
 #pragma GCC unroll 2
