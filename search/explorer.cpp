@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "gp/information.h"
@@ -75,6 +76,7 @@ Plan Explorer::plan_round() const {
     } else {
       const gp::MultiTaskGp model = fit(&plan.fit);
       plan.fitted = true;
+      plan.logit_warp = model.standardisation().logit_warp;
       plan.hyperparameters = model.hyperparameters();
       plan.runs = informed_runs(model);
     }
@@ -180,12 +182,21 @@ void Explorer::drop() {
 }
 
 gp::MultiTaskGp Explorer::fit(gp::FitReport* report) const {
+  const auto log_density = [](const gp::MultiTaskGp& model) {
+    const std::vector<double> each = model.leave_one_x_out().log_density;
+    return std::accumulate(each.begin(), each.end(), 0.0);
+  };
   gp::FitOptions options;
   options.tasks = tasks();
   options.starts = options_.fit_starts;
-  options.logit_warp = options_.logit_warp;
   options.seed = Rng(options_.seed, Purpose::Search, {1, observations_.size()}).next();
-  return gp::fit(observations_, options, report);
+  gp::FitReport plain_report, warped_report;
+  gp::MultiTaskGp plain = gp::fit(observations_, options, &plain_report);
+  options.logit_warp = true;
+  gp::MultiTaskGp warped = gp::fit(observations_, options, &warped_report);
+  const bool warp = log_density(warped) > log_density(plain);
+  if (report != nullptr) *report = warp ? warped_report : plain_report;
+  return warp ? warped : plain;
 }
 
 }  // namespace kronbit::search

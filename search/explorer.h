@@ -33,6 +33,7 @@ struct Plan {
   std::vector<PlannedRun> runs;
   bool fitted = false;  ///< false for the initial design
   gp::FitReport fit;
+  bool logit_warp = false;
   gp::Hyperparameters hyperparameters;
 };
 
@@ -43,7 +44,6 @@ struct ExplorerOptions {
       1;      ///< of each round: runs at the last task where the goal may be reached; 0 = the paper's pure exploration
   Goal goal;  ///< of the target runs
   uint64_t seed = 0;
-  bool logit_warp = false;
   int fit_starts = 2;
 };
 
@@ -93,7 +93,8 @@ class Explorer {
   bool dropped(size_t candidate) const { return dropped_[candidate]; }
   const std::vector<gp::Observation>& observations() const { return observations_; }
 
-  /// The model fitted to everything told so far. Requires: an observation.
+  /// The model fitted to everything told so far: on the accuracies or on their logits, whichever predicts left-out
+  /// configurations better (sum of leave-one-x-out log densities). Requires: an observation.
   gp::MultiTaskGp fit(gp::FitReport* report = nullptr) const;
 
  private:

@@ -84,7 +84,6 @@ Json RunState::search_settings() const {
       {"target_runs", options.target_runs},
       {"goal", {{"by", name_of(options.goal.by)}, {"k", options.goal.k}, {"min_accuracy", options.goal.min_accuracy}}},
       {"seed", options.seed},
-      {"logit_warp", options.logit_warp},
       {"fit_starts", options.fit_starts},
       {"tries", tries},
       {"candidates", explorer_.candidates().size()},
@@ -118,6 +117,7 @@ Json RunState::plan_line(const Plan& plan) const {
   Json line = {{"event", "plan"}, {"round", plan.round}, {"runs", runs}};
   if (plan.fitted)
     line["fit"] = {{"observations", explorer_.observations().size()},
+                   {"logit_warp", plan.logit_warp},
                    {"objective", plan.fit.objective},
                    {"evaluations", plan.fit.evaluations},
                    {"nlopt", plan.fit.nlopt_result},

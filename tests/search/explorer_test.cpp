@@ -168,9 +168,9 @@ TEST(Explorer, AllFailingStillEnds) {
 TEST(Explorer, PromotionKeepsTheFirstValues) {
   const std::vector<Candidate> all = fake_candidates();
   Explorer explorer({all[3], all[200]}, {}, options_for({1, 2}));
-  explorer.begin_round({0, {{0, 0, 0, Reason::Design, 0.0}}, false, {}, {}});
+  explorer.begin_round({0, {{0, 0, 0, Reason::Design, 0.0}}, false, {}, false, {}});
   explorer.tell({0.25});
-  explorer.begin_round({1, {{1, 0, 1, Reason::Information, 0.0}}, false, {}, {}});
+  explorer.begin_round({1, {{1, 0, 1, Reason::Information, 0.0}}, false, {}, false, {}});
   explorer.tell({0.5, 0.75});
   EXPECT_EQ(explorer.known(0), (std::vector<double>{0.25, 0.75}));
   EXPECT_EQ(explorer.observations().size(), 2u);
