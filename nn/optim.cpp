@@ -67,7 +67,6 @@ void adam_step(const Adam& options, double learning_rate, int64_t t, Tensor& par
   const float* grad = gradient.data<float>();
   float *p = parameter.data<float>(), *m = first.data<float>(), *v = second.data<float>();
   parallel_for(parameter.stored(), kGrain, [&](int64_t begin, int64_t end) {
-#pragma omp simd
     for (int64_t i = begin; i < end; ++i) {
       const float g = grad[i] + decay * p[i];
       m[i] += rest1 * (g - m[i]);

@@ -10,6 +10,7 @@ Tensor relu_forward(const Tensor& x) {
     const T* in = x.data<T>();
     T* out = y.data<T>();
     parallel_for(x.stored(), 1 << 16, [&](int64_t begin, int64_t end) {
+#pragma omp simd
       for (int64_t i = begin; i < end; ++i) out[i] = in[i] > T(0) ? in[i] : T(0);
     });
   });
@@ -23,6 +24,7 @@ Tensor relu_backward(const Tensor& dy, const Tensor& y) {
     const T* out = y.data<T>();
     T* d = dx.data<T>();
     parallel_for(dy.stored(), 1 << 16, [&](int64_t begin, int64_t end) {
+#pragma omp simd
       for (int64_t i = begin; i < end; ++i) d[i] = out[i] > T(0) ? g[i] : T(0);
     });
   });
