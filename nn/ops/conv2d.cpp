@@ -284,9 +284,15 @@ Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options) {
 }
 
 Conv2d::Conv2d(const Conv2dOptions& options) : options_(options) {
+  constexpr int64_t kMost = 1 << 16;  // keeps the arithmetic on shapes far from overflow
   const auto& o = options_;
-  if (o.in_channels < 1 || o.out_channels < 1 || o.kernel_h < 1 || o.kernel_w < 1 || o.stride < 1 || o.pad < 0) {
-    input_error("conv2d", "options: wanted channels, kernel and stride >= 1 and pad >= 0, got {}", describe());
+  bool good = o.pad >= 0 && o.pad <= kMost;
+  for (int64_t value : {o.in_channels, o.out_channels, o.kernel_h, o.kernel_w, o.stride}) {
+    good = good && value >= 1 && value <= kMost;
+  }
+  if (!good) {
+    input_error("conv2d", "options: wanted channels, kernel and stride 1..{}, pad 0..{}, got {}", kMost, kMost,
+                describe());
   }
 }
 
