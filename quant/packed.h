@@ -16,8 +16,8 @@ namespace kronbit::quant {
 
 struct PackOptions {
   MultiplierFormat multipliers = MultiplierFormat::Auto;
-  std::vector<std::string> class_names;  ///< none, or one per class
-  std::string normalization;             ///< text for data::parse_normalization(); "" when not known
+  std::vector<std::string> class_names = {};  ///< none, or one per class
+  std::string normalization = {};             ///< text for data::parse_normalization(); "" when not known
 };
 
 /// The file, all little-endian: metadata and tensors.
