@@ -19,7 +19,7 @@ struct RunContext {
   uint64_t seed = 0;      ///< of dropout
   uint64_t step = 0;      ///< training step: the other key of dropout
   /// Called with every node's output as soon as it exists: for looking inside (which layer made the NaN?).
-  std::function<void(const struct Node& node, const Tensor& output)> observe;
+  std::function<void(const struct Node& node, const Tensor& output)> observe = {};
 };
 
 /// What a parameter is for; decides its initial value, weight decay and import.

@@ -141,8 +141,8 @@ void Optimiser::step(double lr) {
 
 std::map<std::string, Tensor> Optimiser::state() const {
   std::map<std::string, Tensor> state;
-  Tensor step = Tensor::zeros({1}, DType::F64);
-  step.data<double>()[0] = static_cast<double>(steps_);
+  Tensor step = Tensor::zeros({1});
+  step.data<float>()[0] = static_cast<float>(steps_);  // exact up to 2^24 steps
   state["step"] = step;
   for (const Slot& slot : slots_) {
     if (slot.first.defined()) state[first_name_ + slot.name] = slot.first.clone();

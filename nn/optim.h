@@ -46,7 +46,7 @@ class Optimiser {
   /// One update at learning rate `lr`. A parameter without a gradient stays as it is.
   void step(double lr);
 
-  /// What a resumed run needs: "step" [1] f64, and per parameter "velocity.NAME" (Sgd with momentum) or
+  /// What a resumed run needs: "step" [1], and per parameter "velocity.NAME" (Sgd with momentum) or
   /// "first_moment.NAME" and "second_moment.NAME" (Adam). Copies.
   std::map<std::string, Tensor> state() const;
   /// Throws: InputError listing what is missing, surplus or misshaped; then nothing is changed.
