@@ -37,6 +37,7 @@ struct Result {
 /// Requires of implementations: a result depends on its request only, never on order, time or worker.
 class Evaluator {
  public:
+  /// Ends what is running.
   virtual ~Evaluator() = default;
   /// Requests that can run at the same time, >= 1.
   virtual int slots() const = 0;

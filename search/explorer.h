@@ -39,10 +39,9 @@ struct Plan {
 
 struct ExplorerOptions {
   std::vector<double> costs;  ///< lambda of each task, ascending with the tasks; any unit
-  int round = 4;  ///< runs planned together; the model is refitted after each round, so this is not a number of workers
-  int target_runs =
-      1;      ///< of each round: runs at the last task where the goal may be reached; 0 = the paper's pure exploration
-  Goal goal;  ///< of the target runs
+  int round = 4;        ///< runs planned together; the model is refitted after each round. Not a number of workers
+  int target_runs = 1;  ///< of each round: runs where the goal may be reached best; 0 = the paper's pure exploration
+  Goal goal;            ///< of the target runs
   uint64_t seed = 0;
   int fit_starts = 2;
 };
@@ -53,13 +52,13 @@ struct ExplorerOptions {
 ///   then until the round is full: argmax over candidates x and tasks l of I(run to l at x; f_m | y) / lambda_l,
 ///   exactly over all candidates (ties: lowest index, lowest task).
 /// A candidate is run at most once per round, and again only to a higher task than before.
-/// Design:   the tries at the last task; then 2 (d + 1) candidates nearest to the first points of a space-filling
-/// sequence
-///           shifted by the seed, d = number of weights: the first and every third at the last task, the others at task
-///           0.
-/// Exactness: a pure function of options, candidates and what was told, in order; not of time or of the number of
-/// workers. Source:   paper §3.2 "Exploration Phase"; target runs: Song, Chen, Yue 2019 (MF-MI-Greedy), with an upper
-/// confidence bound
+/// Design:   the tries at the last task; then 2 (d + 1) candidates, d the number of weights, nearest to the first
+/// points
+///           of a space-filling sequence shifted by the seed: every third, from the first on, at the last task, the
+///           others at task 0.
+/// Exactness: a pure function of options, candidates and what was told, in order; not of time or number of workers.
+/// Source:   paper §3.2 "Exploration Phase"; target runs after Song, Chen, Yue 2019 (MF-MI-Greedy), here by an upper
+///           confidence bound
 class Explorer {
  public:
   Explorer(std::vector<Candidate> candidates, std::vector<size_t> tries, ExplorerOptions options);

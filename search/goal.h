@@ -12,7 +12,7 @@ enum class By { Effective, Accuracy, Size, Bops, Latency };
 By parse_by(std::string_view text);
 std::string_view name_of(By by);
 
-/// Formula:  E = accuracy - (sum_l b_l - 4 n) / k: at k = 100 one bit more than 4 per layer costs one point of accuracy
+/// Formula:  E = accuracy - (sum_l b_l - 4 n) / k: at k = 100 every bit beyond 4 n costs one point of accuracy
 /// Source:   paper §3.3
 double effective_accuracy(double accuracy, const Bits& bits, double k = 100.0);
 

@@ -51,7 +51,7 @@ enum class Ended { BudgetSpent, Exhausted, Stopped };
 class SearchRun {
  public:
   /// Throws: InputError when the folder is in use by another process, holds a run and `resume` is false, or the run has
-  ///         other settings (each is listed) or a larger budget; when its journal is damaged (with the line).
+  ///         other settings (each is listed) or a larger budget than now; when its journal is damaged (with the line).
   explicit SearchRun(SearchSpec spec);
 
   /// Plans, submits and journals until the budget is spent, nothing is left to run or stop() says so. Results are

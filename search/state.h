@@ -42,7 +42,7 @@ class RunState {
   Json settings_line(const Json& application_settings) const;
   Json budget_line(const Budget& budget) const;
   Json plan_line(const Plan& plan) const;
-  /// Of the first waiting run. Requires: usable(result).
+  /// Of the first waiting run. Requires: nothing against it in unusable().
   Json evaluation_line(const Result& result) const;
   /// Of the first waiting run.
   Json failed_line(const Result& result) const;

@@ -98,10 +98,12 @@ inline SearchSpec fake_spec(const std::filesystem::path& folder, bool resume, co
   spec.settings = {{"net", "fake"}, {"data", {{"name", "none"}, {"crc", "00000000"}}}, {"lr", 0.1}};
   spec.budget = Budget::parse(budget);
   spec.epochs = {0, 1, 4};
-  spec.candidates = fake_candidates();
+  static const std::vector<Candidate> candidates = fake_candidates();
+  spec.candidates = candidates;
   spec.tries = {find_candidate(spec.candidates, Bits(8, 4))};
   spec.explorer.costs = {1, 5, 17};
   spec.explorer.seed = 3;
+  spec.explorer.fit_starts = 1;
   return spec;
 }
 

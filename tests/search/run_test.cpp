@@ -115,14 +115,14 @@ TEST(Run, KilledAfterAnyLineEndsTheSame) {
   {
     FakeEvaluator evaluator;
     evaluator.failure = flaky;
-    SearchRun run(fake_spec(whole, false, "13evals"));
+    SearchRun run(fake_spec(whole, false, "11evals"));
     run.explore(evaluator);
   }
   const std::string text = text_of(whole);
   const std::vector<std::string> unbroken = essence(whole);
   for (size_t at = 0; at != std::string::npos; at = text.find('\n', at + 1)) {
-    expect_resumes(cut, text, at, "13evals", unbroken);  // torn: the line end is missing
-    expect_resumes(cut, text, at == 0 ? 0 : at + 1, "13evals", unbroken);
+    expect_resumes(cut, text, at, "11evals", unbroken);  // torn: the line end is missing
+    expect_resumes(cut, text, at == 0 ? 0 : at + 1, "11evals", unbroken);
   }
 }
 

@@ -121,9 +121,9 @@ TEST(Space, EnumerationAgreesWithDenseSampling) {
 TEST(Space, EveryListIsDrawnByItsWeights) {
   for (const char* text : {"bezier:1", "chebyshev:4", "chebyshev:1", "line"}) {
     const Curve curve = Curve::parse(text);
-    const std::vector<CurvePoint> points = distinct_points(curve, 20, 3000);
+    const std::vector<CurvePoint> points = distinct_points(curve, 10, 3000);
     for (size_t p = 0; p < points.size(); ++p) {
-      EXPECT_EQ(curve.bits(points[p].w, 20), points[p].bits);
+      EXPECT_EQ(curve.bits(points[p].w, 10), points[p].bits);
       if (p > 0) {
         EXPECT_LT(points[p - 1].bits, points[p].bits);
       }
