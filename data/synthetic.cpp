@@ -108,11 +108,11 @@ bool covers(int kind, double u, double v, bool in_disc) {
 
 void paint_shape(Canvas& canvas, int kind, const Colour& background, Rng& rng) {
   const Point centre{rng.uniform(12, 20), rng.uniform(12, 20)}, along = tilted(rng);
-  const double size = rng.uniform(8, 12);
+  const double size = rng.uniform(7, 11.5);
   const double stretch = rng.uniform(0.8, 1);
   const bool in_disc = rng.below(2) == 0;
   const double opacity = rng.uniform(0.75, 1);
-  paint(canvas, contrasting_colour(rng, background, 0.6), [&](double x, double y) {
+  paint(canvas, contrasting_colour(rng, background, 0.5), [&](double x, double y) {
     int inside = 0;  // of four samples per pixel
     if (std::abs(x - centre.x) > size + 1 || std::abs(y - centre.y) > size + 1) return 0.0;
     for (const Point& s : {Point{-0.25, -0.25}, Point{0.25, -0.25}, Point{-0.25, 0.25}, Point{0.25, 0.25}}) {
@@ -132,11 +132,11 @@ void draw(int kind, Rng& rng, uint8_t* rgb) {
   paint(canvas, other, [&](double x, double y) {  // a gradient from one side to the other
     return 0.25 + 0.25 * ((x - 16) * along.x + (y - 16) * along.y) / 22.7;
   });
-  const uint64_t behind = 1 + rng.below(3), in_front = rng.below(2);
+  const uint64_t behind = 1 + rng.below(4), in_front = rng.below(2);
   for (uint64_t k = 0; k < behind; ++k) paint_line(canvas, background, rng);
   paint_shape(canvas, kind, background, rng);
   for (uint64_t k = 0; k < in_front; ++k) paint_line(canvas, background, rng);
-  const double noise = rng.uniform(0.02, 0.08);
+  const double noise = rng.uniform(0.02, 0.1);
   for (const auto& row : canvas) {
     for (const Colour& pixel : row) {
       uint64_t bits = rng.next();
