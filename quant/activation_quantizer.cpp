@@ -96,7 +96,7 @@ void for_each_block(const Tensor& x, const ActivationFormat& format, const Body&
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
       const float m = (x[i] * reciprocal + kRound) - kRound;
-      const float above = m < lowest ? 0.0f : dy[i];
+      const float g = dy[i], above = m < lowest ? 0.0f : g;
       dx[i] = m > highest ? 0.0f : above;
     }
     return;

@@ -115,9 +115,10 @@ void for_each_filter(const Tensor& w, int bits, Mode mode, int64_t block, const 
 template <class Integer>
 void dequantize_filter(const Integer* q, const float* multipliers, int64_t c, int64_t taps, int64_t block, float* w) {
   const int64_t blocks = (c + block - 1) / block;
-  for (int64_t i = 0; i < c; ++i)
-    for (int64_t t = 0; t < taps; ++t)
-      w[i * taps + t] = multipliers[t * blocks + i / block] * static_cast<float>(q[t * c + i]);
+  for (int64_t k = 0; k < blocks; ++k)
+    for (int64_t i = k * block; i < std::min(c, (k + 1) * block); ++i)
+      for (int64_t t = 0; t < taps; ++t)
+        w[i * taps + t] = multipliers[t * blocks + k] * static_cast<float>(q[t * c + i]);
 }
 
 }  // namespace
