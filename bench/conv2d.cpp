@@ -21,7 +21,7 @@ const Layer kLayers[] = {
     {"vgg16 conv4", 16, 128, {128, 128, 3, 3, 1, 1}},         {"vgg16 conv7", 8, 128, {256, 256, 3, 3, 1, 1}},
     {"vgg16 conv10", 4, 128, {512, 512, 3, 3, 1, 1}},         {"vgg16 conv13", 2, 128, {512, 512, 3, 3, 1, 1}},
     {"resnet18 downsample", 16, 128, {128, 256, 1, 1, 2, 0}}, {"resnet18 layer4", 4, 250, {512, 512, 3, 3, 1, 1}},
-    {"resnet50 stem", 224, 16, {3, 64, 7, 7, 2, 3}},           {"resnet20 layer3", 8, 1, {64, 64, 3, 3, 1, 1}}};
+    {"resnet50 stem", 224, 16, {3, 64, 7, 7, 2, 3}},          {"resnet20 layer3", 8, 1, {64, 64, 3, 3, 1, 1}}};
 
 enum class Pass { Forward, Data, Weights };
 constexpr const char* kPasses[] = {"forward", "data", "weights"};

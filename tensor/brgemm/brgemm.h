@@ -34,8 +34,8 @@ struct BrgemmTerm {
 
 /// Formula:  C = [C +] sum_i A_i * B_i; without terms (or k = 0) C = 0 or stays as it is
 /// Requires: C overlaps no A or B. Runs on the calling thread.
-/// Exactness: float variants agree within 1e-5 of sum_i |A_i| |B_i|; the order of the sum depends on the variant and
-/// the shape only.
+/// Exactness: float variants agree within 1e-5 of sum_i |A_i| |B_i| for sums of up to 10^4 products; the order of the
+/// sum depends on the variant and the shape only.
 template <class T>
 void brgemm(const BrgemmShape& shape, std::span<const BrgemmTerm<T>> terms, T* c, bool accumulate);
 
