@@ -78,6 +78,22 @@ TEST(Fold, LeavesTheLogitsAsTheyWere) {
   EXPECT_EQ(folded.find_parameter("bn1.running_var"), nullptr);
 }
 
+TEST(Fold, FollowsTheFormulaWhereTheVarianceVanishes) {
+  nn::Network net = nn::build("resnet20");
+  const auto set = [&](const char* name, float value) {
+    Tensor t = net.find_parameter(name)->var.value();  // shares its memory
+    t.data<float>()[1] = value;
+  };
+  set("bn1.weight", 3);
+  set("bn1.bias", 0.5f);
+  set("bn1.running_mean", 0.25f);
+  set("bn1.running_var", 0);
+  const nn::Network folded = fold_batch_norm(net);
+  const double scale = 3 / std::sqrt(1e-5);
+  EXPECT_EQ(folded.find_parameter("bn1.scale")->var.value().data<float>()[1], static_cast<float>(scale));
+  EXPECT_EQ(folded.find_parameter("bn1.shift")->var.value().data<float>()[1], static_cast<float>(0.5 - 0.25 * scale));
+}
+
 TEST_F(PackedFile, ComputesWhatTheFoldedNetworkComputes) {
   const Tensor x = images(3);
   for (const char* bits : {"8", "4", "1", kMixed}) {
@@ -285,6 +301,18 @@ TEST_F(Damaged, MetadataIsRefused) {
     std::string& layers = m["layers"];
     layers.replace(layers.find("layer1.0.conv1"), 14, "layer1.0.conv2");
   });
+}
+
+TEST_F(Damaged, ClassesAreCheckedBeforeTheyTakeMemory) {
+  try {
+    parse([](Metadata& m, Tensors&, Own&) {
+      m["classes"] = "65536";
+      m.erase("class_names");
+    });
+    ADD_FAILURE();
+  } catch (const InputError& e) {
+    EXPECT_NE(std::string(e.what()).find("classes: wanted the rows"), std::string::npos) << e.what();
+  }
 }
 
 TEST_F(Damaged, TensorsAreRefused) {
