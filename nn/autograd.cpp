@@ -16,6 +16,7 @@ void add_in_place(Tensor& into, const Tensor& g) {
   T* a = into.data<T>();
   const T* b = g.data<T>();
   parallel_for(into.stored(), 1 << 16, [&](int64_t begin, int64_t end) {
+#pragma omp simd
     for (int64_t i = begin; i < end; ++i) a[i] += b[i];
   });
 }

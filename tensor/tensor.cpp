@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tensor/memory.h"
+#include "tensor/parallel.h"
 
 namespace kronbit {
 
@@ -46,9 +47,12 @@ Tensor::Tensor(Shape shape, int64_t pitch, DType type, bool zero)
   } else if (pitch_ > cols_) {
     const auto size = static_cast<size_t>(bytes_of(type_));
     auto* base = static_cast<char*>(storage_.get());
-    for (int64_t r = 0; r < rows_; ++r) {
-      std::memset(base + static_cast<size_t>(r * pitch_ + cols_) * size, 0, static_cast<size_t>(pitch_ - cols_) * size);
-    }
+    parallel_for(rows_, 1 << 14, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        std::memset(base + static_cast<size_t>(r * pitch_ + cols_) * size, 0,
+                    static_cast<size_t>(pitch_ - cols_) * size);
+      }
+    });
   }
 }
 
