@@ -25,6 +25,8 @@ CLI::App* add_command(CLI::App& app, Frame& frame, const std::string& name, cons
 /// Set by SIGINT and SIGTERM; long work looks at it, finishes its current write and returns. The second signal ends the
 /// program at once.
 extern std::atomic<bool> stop_requested;
+/// Makes SIGINT and SIGTERM set it; the others that matter are ignored.
+void install_signals();
 /// 130 or 143 after a signal, else 0.
 int stop_exit_code();
 

@@ -2,7 +2,6 @@
 // or an input is wrong, 130/143 stopped by a signal.
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -18,28 +17,7 @@
 
 namespace kronbit::app {
 
-std::atomic<bool> stop_requested{false};
-
 namespace {
-
-std::atomic<int> last_signal{0};
-static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
-
-void on_signal(int number) {
-  if (stop_requested.exchange(true)) _exit(128 + number);
-  last_signal = number;
-}
-
-void install_signals() {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  std::signal(SIGXFSZ, SIG_IGN);  // a full quota is an error of write(), not a death
-  std::signal(SIGPIPE, SIG_IGN);
-}
 
 // OpenBLAS chooses its kernels before main() and takes new CPUs for very old ones; only the environment can tell it
 // better, so the program starts itself once more with OPENBLAS_CORETYPE set.
@@ -92,22 +70,6 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-
-int stop_exit_code() { return last_signal ? 128 + last_signal : 0; }
-
-CLI::App* add_command(CLI::App& app, Frame& frame, const std::string& name, const std::string& summary,
-                      const std::string& examples, std::function<int()> work) {
-  CLI::App* command = app.add_subcommand(name, summary);
-  command->add_flag("--json", frame.json, "print one JSON object on stdout");
-  command->add_flag("--quiet", frame.quiet, "no progress on stderr");
-  command->add_option("--color", frame.color, "auto, always or never")
-      ->check(CLI::IsMember({"auto", "always", "never"}));
-  command->add_option("--threads", frame.threads, "threads to use (default: the CPUs this process may use)");
-  command->add_option("--kernel", frame.kernel, "force a compute kernel by name (kronbit info lists them)");
-  command->footer(examples);
-  command->callback([&frame, work = std::move(work)] { frame.chosen = work; });
-  return command;
-}
 
 }  // namespace kronbit::app
 
