@@ -1,3 +1,4 @@
+cmake_minimum_required(VERSION 3.22)
 # The dependency order of the modules: tensor <- data <- nn <- quant, tensor <- gp <- search; apps see everything.
 # Every #include "module/..." of a module's files must name the module itself or one it may depend on.
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
