@@ -48,13 +48,13 @@ struct SearchSpace {
   nn::Network net;  ///< without weights
   std::vector<nn::ConvInfo> layers;
   search::Curve curve;
-  std::vector<double> epochs, costs;  ///< of each task; costs in forward passes unless the user gave others
-  search::CostOf cost_of;
-  search::Limits limits;
-  search::Goal goal;
-  std::vector<search::Candidate> candidates;
-  std::vector<size_t> tries;
-  search::ExplorerOptions explorer;
+  std::vector<double> epochs = {}, costs = {};  ///< of each task; costs in forward passes unless the user gave others
+  search::CostOf cost_of = {};
+  search::Limits limits = {};
+  search::Goal goal = {};
+  std::vector<search::Candidate> candidates = {};
+  std::vector<size_t> tries = {};
+  search::ExplorerOptions explorer = {};
 };
 /// Throws: InputError for anything that does not fit together.
 SearchSpace make_space(const SearchSettings& settings);

@@ -1,0 +1,40 @@
+// What the model of a run expects of configurations: shared by rank and report.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/kronbit/search_settings.h"
+#include "gp/multitask.h"
+#include "search/ranking.h"
+
+namespace kronbit::app {
+
+/// A configuration, whether a candidate or not, and its accuracy at the last task as the model expects it.
+struct Expected {
+  Bits bits;
+  std::vector<double> w;  ///< its place for the model
+  search::Cost cost;
+  double accuracy = 0, sd = 0;
+  double effective = 0;
+  std::optional<double> measured = {};
+};
+Expected expect(const RunView& run, const gp::MultiTaskGp& model, const search::Goal& goal, const Bits& bits);
+
+/// What a configuration has to beat.
+struct Rivals {
+  Expected uniform, reversed;  ///< of the size nearest to it
+};
+Rivals rivals(const RunView& run, const gp::MultiTaskGp& model, const search::Goal& goal, size_t candidate);
+
+/// One sentence: is the configuration expected to beat the uniform one, and is that more than the model's doubt?
+std::string expected_verdict(const Expected& best, const Expected& uniform);
+
+/// 4 P: bytes of the convolutions in floating point.
+double fp32_bytes(const SearchSpace& space);
+
+/// "0.123 MB", with more digits for small networks.
+std::string megabytes(double bytes);
+
+}  // namespace kronbit::app

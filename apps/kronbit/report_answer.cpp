@@ -1,0 +1,154 @@
+// The first screen of a search's report: the answer, what it rests on, and the table that proves it.
+#include <algorithm>
+#include <cmath>
+
+#include "apps/kronbit/html.h"
+#include "apps/kronbit/progress.h"
+#include "apps/kronbit/report_plot_parts.h"
+#include "apps/kronbit/report_sections.h"
+
+namespace kronbit::app {
+namespace {
+
+std::string code(const Bits& bits) { return "<code>" + escape(format_bits(bits)) + "</code>"; }
+
+std::string points(double difference) { return fmt::format("{:+.2f} points", 100 * difference); }
+
+/// " and beats uniform 4 bits by 0.52 points at -3.1 % of its bytes": on the test split, with the doubt that so few
+/// images leave.
+std::string against_uniform(const FinalRow& best, const FinalRow& uniform, int64_t images) {
+  const double difference = best.mean_top1() - uniform.mean_top1();
+  const double doubt = 2 * std::hypot(test_sd(best, images), test_sd(uniform, images));
+  if (best.bits == uniform.bits) return fmt::format("It is the uniform network of {} bits.", uniform.bits[0]);
+  const char* verb = difference > 0 ? "beats" : difference < 0 ? "loses to" : "equals";
+  return fmt::format("It {} the uniform network of {} bits by <b>{:.2f} points</b> with {:+.1f} % bytes{}.", verb,
+                     uniform.bits[0], 100 * std::abs(difference), 100 * (best.bytes / uniform.bytes - 1),
+                     std::abs(difference) < doubt
+                         ? fmt::format(", which is within the doubt of the test (&plusmn; {:.2f})", 100 * doubt)
+                         : "");
+}
+
+std::string final_answer(const SearchReport& report, const FinalRow& best) {
+  const double whole = fp32_bytes(report.run.space);
+  std::string text = fmt::format(
+      "{} with the bits {} takes <b>{}</b>, <b>{:.1f} %</b> of fp32, and reaches <b>{}</b> on the test split",
+      escape(report.run.settings.network.net), code(best.bits), megabytes(best.bytes), 100 * best.bytes / whole,
+      percent(best.mean_top1()));
+  if (report.finals.fp32_top1)
+    text += fmt::format(", <b>{}</b> against fp32", points(best.mean_top1() - *report.finals.fp32_top1));
+  text += ". ";
+  if (const FinalRow* uniform = report.final_of("uniform"))
+    text += against_uniform(best, *uniform, report.final_images);
+  return text;
+}
+
+std::string expected_answer(const SearchReport& report, const Expected& best) {
+  return fmt::format(
+      "So far the best expected bits of {} are {}: <b>{}</b>, <b>{:.1f} %</b> of fp32, and <b>{} &plusmn; {:.2f}</b> "
+      "on "
+      "validation images after {} of fine-tuning; {}. The test split has not been read yet.",
+      escape(report.run.settings.network.net), code(best.bits), megabytes(best.cost.bytes),
+      100 * best.cost.bytes / fp32_bytes(report.run.space), percent(best.accuracy), 200 * best.sd,
+      task_name(report, report.tasks() - 1), escape(expected_verdict(best, report.rivals->uniform)));
+}
+
+std::string tile(const std::string& value, const std::string& what) {
+  return fmt::format("<div><b>{}</b><span>{}</span></div>\n", value, what);
+}
+
+std::string tiles(const SearchReport& report) {
+  const search::RunState& state = report.run.state;
+  std::string html;
+  if (const Bits bits = report.chosen(); !bits.empty()) {
+    const search::Cost cost = report.run.space.cost_of(bits);
+    html += tile(megabytes(cost.bytes), "packed convolutions");
+    html += tile(fmt::format("{:.1f} %", 100 * cost.bytes / fp32_bytes(report.run.space)), "of fp32");
+    html += tile(fmt::format("{:.2f}", cost.average_bits), "bits per weight");
+  }
+  if (const FinalRow* best = report.champion()) html += tile(percent(best->mean_top1()), "test accuracy");
+  if (report.finals.fp32_top1) html += tile(percent(*report.finals.fp32_top1), "fp32, test");
+  html += tile(percent(report.run.settings.fp32_validation), "fp32, validation");
+  html += tile(fmt::format("{}", state.evaluations()), "evaluations of " + state.budget().text());
+  html += tile(duration_text(state.seconds()), "spent in them");
+  return "<div class=\"facts\">\n" + html + "</div>\n";
+}
+
+/// Validation accuracy far above test accuracy: the validation images were not new to the weights.
+std::string optimism(const SearchReport& report) {
+  const double images = static_cast<double>(report.run.settings.validation_images);
+  std::string html;
+  const auto check = [&](const std::string& what, double validation, double test) {
+    const double sd = std::sqrt(validation * (1 - validation) / std::max(images, 1.0) +
+                                test * (1 - test) / std::max(static_cast<double>(report.final_images), 1.0));
+    if (validation - test <= std::max(0.02, 3 * sd)) return;
+    html += warning(fmt::format(
+        "{}: validation accuracy {} is far above test accuracy {}. The weights have probably seen the validation "
+        "images in training; search again with <code>--validation test:N</code>, or hold images out before training.",
+        what, percent(validation), percent(test)));
+  };
+  if (report.finals.fp32_top1) check("fp32", report.run.settings.fp32_validation, *report.finals.fp32_top1);
+  for (const FinalRow& row : report.finals.rows) {
+    double mean = 0;
+    for (double v : row.validation) mean += v / static_cast<double>(row.validation.size());
+    check(escape(row.kind) + " " + code(row.bits), mean, row.mean_top1());
+  }
+  return html;
+}
+
+}  // namespace
+
+std::string answer_section(const SearchReport& report) {
+  std::string html = fmt::format("<h1>kronbit search &middot; {} &middot; {}</h1>\n", escape(report.name),
+                                 escape(report.run.settings.data.data));
+  const FinalRow* champion = report.champion();
+  const std::string answer =
+      champion ? final_answer(report, *champion)
+      : report.best
+          ? expected_answer(report, *report.best)
+          : "No answer yet: " +
+                escape(report.model_problem.empty() ? "nothing is within the limits" : report.model_problem) + ".";
+  html += "<p class=\"answer\">" + answer + "</p>\n" + tiles(report) + optimism(report);
+  if (!report.trust.empty() && report.trust.back().r2 && *report.trust.back().r2 < 0.1) {
+    html +=
+        warning(fmt::format("The model hardly foretells the last task (R&sup2; = {:.2f}): trust measurements, not "
+                            "expectations; a larger budget would help.",
+                            *report.trust.back().r2));
+  }
+  return "<header>\n" + html + "</header>\n";
+}
+
+std::string finals_section(const SearchReport& report) {
+  if (report.finals.rows.empty()) return "";
+  Table table{.head = {"", "configuration", "expected", "mean top-1", "sd", "delta", "validation", "# bits", "memory",
+                       "% of fp32"},
+              .rows = {},
+              .text_columns = 2};
+  const double whole = fp32_bytes(report.run.space);
+  if (report.finals.fp32_top1) {
+    table.rows.push_back({"fp32", "32-bit floating point", "", percent(*report.finals.fp32_top1), "", "",
+                          percent(report.run.settings.fp32_validation), "", megabytes(whole), "100"});
+  }
+  for (const FinalRow& row : report.finals.rows) {
+    int total = 0;
+    for (int b : row.bits) total += b;
+    double validation = 0;
+    for (double v : row.validation) validation += v / static_cast<double>(row.validation.size());
+    table.rows.push_back(
+        {escape(row.kind) + (&row == report.champion() ? " &#9733;" : ""), code(row.bits),
+         fmt::format("{} &plusmn; {:.2f}", percent(row.estimate), 100 * row.sd), percent(row.mean_top1()),
+         row.top1.size() > 1 ? fmt::format("{:.2f}", 100 * row.sd_top1()) : "&ndash;",
+         fmt::format("{:+.2f}", 100 * (row.mean_top1() - row.estimate)), percent(validation), fmt::format("{}", total),
+         megabytes(row.bytes), fmt::format("{:.2f}", 100 * row.bytes / whole)});
+  }
+  return section(
+      "What the test split says",
+      table.html() +
+          fmt::format("<p class=\"note\">Each configuration was fine-tuned and then read the {} test images once. "
+                      "expected &plusmn; sd is "
+                      "what the model said before, on validation images; delta = mean top-1 &minus; expected; sd is "
+                      "between {} training seeds. "
+                      "uniform and reversed have about the size of the first. &#9733; is in <code>best/</code>.</p>\n",
+                      report.final_images, report.finals.rows[0].top1.size()));
+}
+
+}  // namespace kronbit::app

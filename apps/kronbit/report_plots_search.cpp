@@ -1,0 +1,106 @@
+// Pictures of how the search went, and of how far its model can be trusted.
+#include <algorithm>
+#include <cmath>
+
+#include "apps/kronbit/report_plot_parts.h"
+#include "apps/kronbit/report_plots.h"
+
+namespace kronbit::app {
+namespace {
+
+struct TimeUnit {
+  double seconds;
+  const char* name;
+};
+TimeUnit time_unit(double longest) {
+  if (longest < 300) return {1, "seconds"};
+  if (longest < 3 * 3600) return {60, "minutes"};
+  return {3600, "hours"};
+}
+
+}  // namespace
+
+double test_sd(const FinalRow& row, int64_t images) {
+  const double p = row.mean_top1();
+  if (row.top1.size() > 1) return row.sd_top1();
+  return images > 0 ? std::sqrt(p * (1 - p) / static_cast<double>(images)) : 0;
+}
+
+std::string plot_information(Plotter& plotter, const SearchReport& report) {
+  // Per cost of the cheapest task, so that the axis has numbers one can read.
+  const double unit = report.run.space.costs[0];
+  Script s;
+  s.line("set xlabel 'evaluation'\nset ylabel 'nats about the last task per {}'",
+         report.run.settings.cost == "work" ? "pass over the validation images" : "cost of the first task");
+  s.line("set logscale y\nset format y '%g'\nset xrange [0:{}]", report.plans.size() + 1);
+  for (int task = 0; task < report.tasks(); ++task) {
+    DataBlock chosen(fmt::format("task{}", task));
+    for (size_t i = 0; i < report.plans.size(); ++i) {
+      const PlannedEvaluation& p = report.plans[i];
+      if (p.task == task && p.informed && p.information > 0)
+        chosen.row({static_cast<double>(i + 1), p.information / p.cost * unit});
+    }
+    s.plot(chosen, fmt::format("with points {} ps 0.8 title '{}'", task_style(task), task_name(report, task)));
+  }
+  return s.empty() ? "" : plotter.draw("information", "information per cost", s.text(), 980, 320);
+}
+
+std::string plot_progress(Plotter& plotter, const SearchReport& report) {
+  double longest = 0;
+  for (const PlannedEvaluation& p : report.plans) longest = std::max(longest, p.total_seconds);
+  if (longest <= 0) return "";
+  const TimeUnit unit = time_unit(longest);
+  const std::vector<std::vector<double>> known = known_accuracies(report);
+  Script s;
+  s.line("set xlabel 'time spent in evaluations ({})'\nset ylabel 'accuracy (%)'\nset xrange [0:{}]", unit.name,
+         1.02 * longest / unit.seconds);
+  for (int task = 0; task < report.tasks(); ++task) {
+    DataBlock measured(fmt::format("task{}", task));
+    for (const PlannedEvaluation& p : report.plans)
+      if (p.done && p.task == task)
+        measured.row({p.total_seconds / unit.seconds, 100 * known[p.candidate][static_cast<size_t>(task)]});
+    s.plot(measured, fmt::format("with points {} ps 0.7 title '{}'", task_style(task), task_name(report, task)));
+  }
+  // The best so far in the sense of the goal, among those measured at the last task.
+  DataBlock best("best");
+  double highest = 0, accuracy = -1;
+  for (const PlannedEvaluation& p : report.plans) {
+    if (!p.done || p.task + 1 != report.tasks()) continue;
+    const search::Candidate& c = report.run.space.candidates[p.candidate];
+    const double a = known[p.candidate].back();
+    const double score = search::score(report.run.space.goal, a, c.bits, c.cost);
+    if (accuracy < 0 || score > highest) highest = score, accuracy = a;
+    best.row({p.total_seconds / unit.seconds, 100 * accuracy});
+  }
+  if (accuracy >= 0) best.row({longest / unit.seconds, 100 * accuracy});
+  s.plot(best, fmt::format("with steps lw 2 lc rgb '{}' title 'best so far'", ink::kText));
+  return plotter.draw("progress", "accuracy over time", s.text(), 980, 340);
+}
+
+std::string plot_trust(Plotter& plotter, const SearchReport& report) {
+  if (report.foretold.empty()) return "";
+  double lo = 1, hi = 0;
+  for (const Foretold& f : report.foretold) {
+    lo = std::min({lo, f.observed, std::max(0.0, f.mean - 2 * f.sd)});
+    hi = std::max({hi, f.observed, std::min(1.0, f.mean + 2 * f.sd)});
+  }
+  lo = 100 * lo - 1, hi = 100 * hi + 1;
+  Script s;
+  s.line(
+      "set xlabel 'observed accuracy (%)'\nset ylabel 'foretold without it (%)'\nset xrange [{0}:{1}]\nset yrange "
+      "[{0}:{1}]",
+      lo, hi);
+  DataBlock diagonal("diagonal");
+  diagonal.row({lo, lo});
+  diagonal.row({hi, hi});
+  s.plot(diagonal, fmt::format("with lines dt (3,3) lc rgb '{}' title 'equal'", ink::kMuted));
+  for (int task = 0; task < report.tasks(); ++task) {
+    DataBlock points(fmt::format("task{}", task));
+    for (const Foretold& f : report.foretold)
+      if (f.task == task) points.row({100 * f.observed, 100 * f.mean, 200 * f.sd});
+    s.plot(points, fmt::format("with yerrorbars {} ps 0.6 title '{}'", task_style(task), task_name(report, task)));
+  }
+  return plotter.draw("trust", "foretold against observed accuracy", s.text(), 760, 480);
+}
+
+}  // namespace kronbit::app

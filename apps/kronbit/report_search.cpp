@@ -1,0 +1,230 @@
+// The sections of a search's report below the answer.
+#include <algorithm>
+#include <cmath>
+
+#include "apps/kronbit/html.h"
+#include "apps/kronbit/progress.h"
+#include "apps/kronbit/report_sections.h"
+#include "quant/size.h"
+#include "tensor/io/parse.h"
+
+namespace kronbit::app {
+namespace {
+
+constexpr size_t kTop = 10;
+constexpr size_t kMostFailures = 50;
+constexpr size_t kMostEmbedded = 1000;
+
+std::string code(const Bits& bits) { return "<code>" + escape(format_bits(bits)) + "</code>"; }
+
+std::vector<std::string> expected_row(const SearchReport& report, const std::string& name, const Expected& e,
+                                      bool front) {
+  return {name,
+          code(e.bits),
+          fmt::format("{} &plusmn; {:.2f}", percent(e.accuracy), 100 * e.sd),
+          e.measured ? percent(*e.measured) : "&ndash;",
+          fmt::format("{:.2f}", 100 * e.effective),
+          megabytes(e.cost.bytes),
+          fmt::format("{:.2f}", 100 * e.cost.bytes / fp32_bytes(report.run.space)),
+          fmt::format("{:.2f}", e.cost.average_bits),
+          fmt::format("{:.3g}", e.cost.bops),
+          front ? "&bull;" : ""};
+}
+
+std::string matrix_table(const SearchReport& report, const gp::Matrix& covariance) {
+  Table table{.head = {"correlation"}, .rows = {}};
+  for (int b = 0; b < report.tasks(); ++b) table.head.push_back(task_name(report, b));
+  for (size_t a = 0; a < covariance.rows(); ++a) {
+    std::vector<std::string> row = {task_name(report, static_cast<int>(a))};
+    for (size_t b = 0; b < covariance.cols(); ++b)
+      row.push_back(fmt::format("{:.3f}", covariance(a, b) / std::sqrt(covariance(a, a) * covariance(b, b))));
+    table.rows.push_back(std::move(row));
+  }
+  return table.html();
+}
+
+}  // namespace
+
+std::string bits_section(const SearchReport& report, Plotter& plotter) {
+  const Bits bits = report.chosen();
+  if (bits.empty()) return "";
+  const int64_t block = parse_int(report.run.settings.quantizer.block, 1, 65536, "--block");
+  std::vector<int64_t> bytes;
+  int64_t total = 0, most = 1;
+  for (size_t i = 0; i < bits.size(); ++i) {
+    bytes.push_back(quant::size_of({&report.run.space.layers[i], 1}, {bits[i]}, quant::SizeRule::Packed, block).bytes);
+    total += bytes.back();
+    most = std::max(most, bytes.back());
+  }
+  std::string strip = "<ol class=\"strip\">\n";
+  for (size_t i = 0; i < bits.size(); ++i) {
+    strip += fmt::format("<li><b>{}</b>{}<i style=\"width:{:.0f}%\"></i>{:.1f} %</li>\n", bits[i],
+                         escape(report.run.space.layers[i].name),
+                         100.0 * static_cast<double>(bytes[i]) / static_cast<double>(most),
+                         100.0 * static_cast<double>(bytes[i]) / static_cast<double>(total));
+  }
+  return section(
+      "The bits of every layer",
+      figure(
+          plot_bits(plotter, report),
+          "Bits of the chosen configuration, and the curve that draws them (or the nearest curve, where none does).") +
+          strip + "</ol>\n<p class=\"note\">Bits, layer, and the layer's share of the packed bytes.</p>\n");
+}
+
+std::string sizes_section(const SearchReport& report, Plotter& plotter) {
+  if (!report.model) return "";
+  std::string html =
+      figure(plot_sizes(plotter, report, false),
+             "Every candidate as the model expects it after the last task (dots) and as measured, each at the highest "
+             "task it was run to. "
+             "Measurements are on validation images; the final marks are on test images, with &plusmn; 2 sd.");
+  if (needs_enlarging(report)) html += figure(plot_sizes(plotter, report, true), "The upper end of the same picture.");
+  Table table{.head = {"mark", "bits", "expected accuracy", "size"}, .rows = {}, .text_columns = 2};
+  const std::vector<search::Ranked> marks = marked_front(report);
+  for (size_t i = 0; i < marks.size(); ++i) {
+    const search::Candidate& c = report.run.space.candidates[marks[i].candidate];
+    table.rows.push_back({std::string(1, static_cast<char>('a' + i)), code(c.bits),
+                          fmt::format("{} &plusmn; {:.2f}", percent(marks[i].accuracy), 100 * marks[i].sd),
+                          megabytes(c.cost.bytes)});
+  }
+  return section("Accuracy against size", html + table.html());
+}
+
+std::string ranking_section(const SearchReport& report) {
+  if (!report.best) return "";
+  Table table{.head = {"rank", "bits", "expected accuracy &plusmn; sd", "measured", "effective", "size", "% of fp32",
+                       "bits/weight", "BOPs", "front"},
+              .rows = {},
+              .text_columns = 2};
+  for (size_t i = 0; i < report.ranked.size() && i < kTop; ++i) {
+    const search::Ranked& r = report.ranked[i];
+    const search::Candidate& c = report.run.space.candidates[r.candidate];
+    table.rows.push_back(expected_row(report, fmt::format("{}", i + 1),
+                                      {c.bits, c.w, c.cost, r.accuracy, r.sd, r.effective, r.measured}, r.on_front));
+  }
+  table.rows.push_back(expected_row(report, "uniform", report.rivals->uniform, false));
+  table.rows.push_back(expected_row(report, "reversed", report.rivals->reversed, false));
+  return section(
+      "The ranking",
+      table.html() +
+          fmt::format(
+              "<p class=\"note\">Best of {} candidates by {}, as expected after the last task on validation images. "
+              "effective = accuracy &minus; (sum of bits &minus; 4 n) / {:g}, in points.</p>\n",
+              report.ranked.size(), search::name_of(report.run.space.goal.by), report.run.space.goal.k));
+}
+
+std::string search_section(const SearchReport& report, Plotter& plotter) {
+  std::string html = figure(plot_progress(plotter, report),
+                            "Accuracies as they were measured, each run at its last task, and that of the best "
+                            "configuration so far in the sense of the goal.");
+  html += figure(plot_information(plotter, report),
+                 "How much each run was to tell about the last task, per unit of cost, when it was chosen.");
+  std::string slices;
+  for (int task = 0; task < report.tasks(); ++task) {
+    slices +=
+        figure(plot_slice(plotter, report, task), fmt::format("{} of fine-tuning.", escape(task_name(report, task))));
+  }
+  if (!slices.empty()) {
+    html += "<h3>What the model believes</h3>\n<div class=\"panels\">\n" + slices +
+            "</div>\n<p class=\"note\">Along the first weight of the curve, the other weights being those of the first "
+            "of the ranking (dotted line). "
+            "Filled marks: measurements whose other weights are within 0.15 of these.</p>\n";
+  }
+  return html.empty() ? "" : section("The search", html);
+}
+
+std::string trust_section(const SearchReport& report, Plotter& plotter) {
+  if (!report.model) return "";
+  Table table{.head = {"task", "observations", "R&sup2;", "within &plusmn; 2 sd", "noise sd (points)"}, .rows = {}};
+  const gp::Hyperparameters& h = report.model->hyperparameters();
+  const gp::Standardisation& units = report.model->standardisation();
+  for (size_t t = 0; t < report.trust.size(); ++t) {
+    const Trust& trust = report.trust[t];
+    table.rows.push_back(
+        {task_name(report, static_cast<int>(t)), fmt::format("{}", trust.observations),
+         trust.r2 ? fmt::format("{:.3f}", *trust.r2) : "&ndash;",
+         trust.observations > 0 ? fmt::format("{:.0f} %", 100 * trust.coverage) : "&ndash;",
+         units.logit_warp ? "&ndash;" : fmt::format("{:.2f}", 100 * std::sqrt(h.noise[t]) * units.scale[t])});
+  }
+  std::string lengths;
+  for (size_t d = 0; d < h.lengthscales.size(); ++d)
+    lengths += fmt::format("{}{:.3f}", d > 0 ? ", " : "", h.lengthscales[d]);
+  return section(
+      "How far to trust the model",
+      "<p>Each configuration was left out in turn, with all its tasks, and foretold from the others.</p>\n" +
+          table.html() +
+          figure(plot_trust(plotter, report),
+                 "Foretold (&plusmn; 2 sd) against observed. About 95 % of the bars should touch the line.") +
+          "<h3>What it learned</h3>\n" + matrix_table(report, h.task_covariance) +
+          fmt::format("<p class=\"note\">Lengthscales of the curve's weights: {} (weights are in 0..1; longer means "
+                      "less influence).</p>\n",
+                      lengths));
+}
+
+std::string failures_section(const SearchReport& report) {
+  if (report.failures.empty()) return "";
+  Table table{.head = {"bits", "reason", "worker", "task", "attempt", "seconds"}, .rows = {}, .text_columns = 3};
+  for (const Json& line : report.failures) {
+    if (table.rows.size() == kMostFailures) break;
+    table.rows.push_back({code(get(line, "bits", "journal").get<Bits>()), escape(get_string(line, "reason", "journal")),
+                          escape(get_string(line, "worker", "journal")),
+                          task_name(report, static_cast<int>(get_int(line, "task", 0, report.tasks() - 1, "journal"))),
+                          fmt::format("{}", get_int(line, "attempt", 1, 1000, "journal")),
+                          fmt::format("{:.1f}", get_number(line, "seconds", 0, 1e12, "journal"))});
+  }
+  return section("Failed attempts",
+                 fmt::format("<p>{} attempts failed; a configuration that fails {} times is left out.</p>\n",
+                             report.failures.size(), search::kAttempts) +
+                     table.html());
+}
+
+std::string settings_section(const Json& settings) {
+  Table table{.head = {"setting", "value"}, .rows = {}, .text_columns = 2};
+  for (const auto& [key, value] : settings.items()) {
+    const std::string text = value.is_string() ? value.get<std::string>() : dump_line(value);
+    if (!text.empty() && text != "[]" && text != "null") table.rows.push_back({escape(key), escape(text)});
+  }
+  return section("Settings", table.html());
+}
+
+Json report_json(const SearchReport& report) {
+  const auto ranked_json = [&](const search::Ranked& r) -> Json {
+    const search::Candidate& c = report.run.space.candidates[r.candidate];
+    return {{"bits", format_bits(c.bits)},
+            {"curve", c.w},
+            {"accuracy", r.accuracy},
+            {"accuracy_sd", r.sd},
+            {"effective", r.effective},
+            {"bytes", c.cost.bytes},
+            {"measured", r.measured ? Json(*r.measured) : Json(nullptr)},
+            {"front", r.on_front}};
+  };
+  Json ranking = Json::array(), evaluations = Json::array(), finals = Json::array();
+  for (size_t i = 0; i < report.ranked.size() && i < kMostEmbedded / 10; ++i)
+    ranking.push_back(ranked_json(report.ranked[i]));
+  for (const PlannedEvaluation& p : report.plans) {
+    if (!p.done || evaluations.size() >= kMostEmbedded) continue;
+    const search::Candidate& c = report.run.space.candidates[p.candidate];
+    evaluations.push_back({{"bits", format_bits(c.bits)},
+                           {"task", p.task},
+                           {"accuracies", report.run.state.explorer().known(p.candidate)},
+                           {"seconds", p.seconds},
+                           {"bytes", c.cost.bytes}});
+  }
+  for (const FinalRow& row : report.finals.rows)
+    finals.push_back({{"kind", row.kind},
+                      {"bits", format_bits(row.bits)},
+                      {"expected", row.estimate},
+                      {"expected_sd", row.sd},
+                      {"validation", row.validation},
+                      {"top1", row.top1},
+                      {"bytes", row.bytes}});
+  return {{"run", report.name},
+          {"fp32_validation", report.run.settings.fp32_validation},
+          {"fp32_top1", report.finals.fp32_top1 ? Json(*report.finals.fp32_top1) : Json(nullptr)},
+          {"finals", finals},
+          {"ranking", ranking},
+          {"evaluations", evaluations}};
+}
+
+}  // namespace kronbit::app

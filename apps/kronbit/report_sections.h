@@ -1,0 +1,28 @@
+// The parts of a report page; report.cpp puts them together.
+#pragma once
+
+#include <string>
+
+#include "apps/kronbit/report_data.h"
+#include "apps/kronbit/report_plots.h"
+#include "search/journal.h"
+
+namespace kronbit::app {
+
+// Of a search.
+std::string answer_section(const SearchReport& report);  ///< the sentence, the numbers, the warnings
+std::string finals_section(const SearchReport& report);
+std::string bits_section(const SearchReport& report, Plotter& plotter);
+std::string sizes_section(const SearchReport& report, Plotter& plotter);
+std::string ranking_section(const SearchReport& report);
+std::string search_section(const SearchReport& report, Plotter& plotter);  ///< progress, information, slices
+std::string trust_section(const SearchReport& report, Plotter& plotter);
+std::string failures_section(const SearchReport& report);
+std::string settings_section(const Json& settings);
+/// What is shown, as JSON for other programs.
+Json report_json(const SearchReport& report);
+
+/// The body of the page of a training, from the lines of its journal.
+std::string training_body(const std::string& name, const std::vector<Json>& lines, Plotter& plotter);
+
+}  // namespace kronbit::app

@@ -1,0 +1,171 @@
+// The report of searches and trainings: whole, self-contained, and escaped whatever the journal says.
+#include "apps/kronbit/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "apps/kronbit/report_data.h"
+#include "search/journal.h"
+#include "tensor/io/file.h"
+#include "tests/apps/fake_run.h"
+
+namespace kronbit::app {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kEvil = "<script>alert(1)</script> `touch /tmp/x` \" ' & \x1b[31m";
+
+/// The page, checked by a parser that is not ours.
+std::string checked_page(const std::filesystem::path& folder) {
+  const std::string page = read_text(folder / "report.html", 1 << 20);
+  FILE* python = popen("python3 " KRONBIT_SOURCE_DIR "/tests/apps/check_html.py", "w");
+  EXPECT_NE(python, nullptr);
+  fwrite(page.data(), 1, page.size(), python);
+  EXPECT_EQ(pclose(python), 0);
+  return page;
+}
+
+size_t count(const std::string& text, const std::string& piece) {
+  size_t n = 0;
+  for (size_t at = text.find(piece); at != std::string::npos; at = text.find(piece, at + 1)) ++n;
+  return n;
+}
+
+bool has_gnuplot() { return std::system("gnuplot --version > /dev/null 2>&1") == 0; }
+
+TEST(Report, OfAFinishedSearchAnswersFirst) {
+  const auto folder = search::fresh_folder("report");
+  make_fake_run(folder, fake_settings());
+  write_report(folder);
+  const std::string page = checked_page(folder);
+  const SearchReport report = read_search_report(folder);
+  const FinalRow* best = report.champion();
+  ASSERT_NE(best, nullptr);
+  const std::string first = page.substr(page.find("<p class=\"answer\">"), 1000);
+  EXPECT_THAT(first, HasSubstr(format_bits(best->bits)));
+  EXPECT_THAT(first, HasSubstr(fmt::format("{:.2f} %", 100 * best->mean_top1())));
+  EXPECT_THAT(first, HasSubstr("the uniform network of"));
+  EXPECT_THAT(page, HasSubstr("What the test split says"));
+  EXPECT_THAT(page, Not(HasSubstr("far above test accuracy")));
+  // Sizes, their upper end, bits, progress, information, four slices, trust.
+  if (has_gnuplot()) {
+    EXPECT_EQ(count(page, "<svg "), 10u);
+  }
+}
+
+TEST(Report, SaysTheSameTwice) {
+  const auto folder = search::fresh_folder("twice");
+  make_fake_run(folder, fake_settings(), {.budget = "8evals"});
+  write_report(folder);
+  const std::string page = read_text(folder / "report.html", 1 << 20);
+  write_report(folder);
+  EXPECT_EQ(page, read_text(folder / "report.html", 1 << 20));
+}
+
+TEST(Report, WarnsWhenValidationIsFarAboveTest) {
+  const auto folder = search::fresh_folder("gap");
+  make_fake_run(folder, fake_settings(), {.budget = "12evals", .test_gap = 0.08});
+  write_report(folder);
+  EXPECT_THAT(checked_page(folder), HasSubstr("far above test accuracy"));
+}
+
+TEST(Report, EscapesWhatComesFromFiles) {
+  const auto folder = search::fresh_folder("report <script>`id` & \"run\"");
+  SearchSettings settings = fake_settings();
+  settings.data.data = std::string("folder:/tmp/") + kEvil;
+  settings.network.weights = kEvil;
+  make_fake_run(folder, settings, {.budget = "12evals", .failure = kEvil});
+  write_report(folder);
+  const std::string page = checked_page(folder);
+  EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt; `touch /tmp/x`"));
+  EXPECT_THAT(page, HasSubstr("Failed attempts"));
+  EXPECT_EQ(count(page, "<script"), 1u);  // the data
+  EXPECT_THAT(page, Not(HasSubstr("\x1b")));
+}
+
+TEST(Report, WorksBeforeTheFirstResult) {
+  const auto folder = search::fresh_folder("empty");
+  make_fake_run(folder, fake_settings(), {.evaluations = 0, .finals = false});
+  write_report(folder);
+  EXPECT_THAT(checked_page(folder), HasSubstr("No answer yet"));
+}
+
+TEST(Report, WorksWithOneAndWithThreeResults) {
+  for (const int evaluations : {1, 3}) {
+    const auto folder = search::fresh_folder("few");
+    make_fake_run(folder, fake_settings(), {.evaluations = evaluations, .finals = false});
+    write_report(folder);
+    EXPECT_THAT(checked_page(folder), HasSubstr("So far the best expected bits"));
+  }
+}
+
+TEST(Report, WorksWithOneTaskAndAnyCurve) {
+  for (const char* curve : {"line", "bezier:1", "chebyshev:4"}) {
+    const auto folder = search::fresh_folder("one");
+    SearchSettings settings = fake_settings();
+    settings.tasks = "0";
+    settings.curve = curve;
+    make_fake_run(folder, settings, {.budget = "9evals"});
+    write_report(folder);
+    EXPECT_THAT(checked_page(folder), HasSubstr("Accuracy against size"));
+  }
+}
+
+TEST(Report, HasItsTablesWithoutGnuplot) {
+  const auto folder = search::fresh_folder("plain");
+  make_fake_run(folder, fake_settings(), {.budget = "8evals"});
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", "/nowhere", 1);
+  testing::internal::CaptureStderr();
+  write_report(folder);
+  const std::string said = testing::internal::GetCapturedStderr();
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_THAT(said, HasSubstr("gnuplot cannot be started"));
+  const std::string page = checked_page(folder);
+  EXPECT_THAT(page, HasSubstr("gnuplot cannot be started"));
+  EXPECT_THAT(page, HasSubstr("The ranking"));
+  EXPECT_EQ(count(page, "<svg"), 0u);
+}
+
+TEST(Report, OfATraining) {
+  const auto folder = search::fresh_folder("training");
+  std::filesystem::create_directories(folder);
+  search::Journal journal(folder, search::read_journal(folder));
+  journal.append({{"event", "settings"},
+                  {"schema", search::kJournalSchema},
+                  {"settings", {{"command", "train"}, {"net", "vgg11"}, {"data", kEvil}, {"epochs", "3"}}}});
+  write_report(folder);
+  EXPECT_THAT(checked_page(folder), HasSubstr("No epoch has finished yet."));
+  for (int e = 1; e <= 3; ++e) {
+    journal.append({{"event", "epoch"},
+                    {"epoch", e},
+                    {"step", 10 * e},
+                    {"lr", 0.1},
+                    {"loss", 2.0 / e},
+                    {"train_top1", 0.2 * e},
+                    {"val_top1", 0.25 * e},
+                    {"val_loss", 1.8 / e},
+                    {"seconds", 1.5},
+                    {"images_per_second", 100}});
+  }
+  journal.append({{"event", "test"}, {"step", 30}, {"top1", 0.7412}, {"top5", 0.99}, {"loss", 0.6}, {"images", 10000}});
+  write_report(folder);
+  const std::string page = checked_page(folder);
+  EXPECT_THAT(page, HasSubstr("<b>74.12 %</b> on the 10000 images"));
+  if (has_gnuplot()) {
+    EXPECT_EQ(count(page, "<svg "), 2u);
+  }
+}
+
+TEST(Report, NeedsARun) {
+  const auto folder = search::fresh_folder("none");
+  std::filesystem::create_directories(folder);
+  EXPECT_THROW(write_report(folder), InputError);
+}
+
+}  // namespace
+}  // namespace kronbit::app
