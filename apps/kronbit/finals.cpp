@@ -54,23 +54,25 @@ std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunS
   const std::vector<search::Ranked> ranked =
       search::rank(model, space.candidates, search::measured_at_last_task(state.explorer()), space.goal, space.limits);
   std::vector<FinalRow> rows;
-  const auto add = [&](const std::string& kind, const Bits& bits, const std::vector<double>& w) {
+  const auto add = [&](const std::string& kind, const Bits& bits) {
+    // One place for one bit list: that of the candidate, where it is one.
+    const size_t found = search::find_candidate(space.candidates, bits);
+    const std::vector<double> w = found < space.candidates.size() ? space.candidates[found].w : space.curve.fit(bits);
     const auto p = model.predict({w}, state.explorer().tasks() - 1);
     const search::Cost cost = space.cost_of(bits);
     rows.push_back(
         {kind, bits, std::clamp(p.mean[0], 0.0, 1.0), std::sqrt(p.variance[0]), {}, {}, cost.bytes, cost.bops});
   };
   for (size_t i = 0; i < ranked.size() && static_cast<int>(i) < options.top; ++i) {
-    const search::Candidate& c = space.candidates[ranked[i].candidate];
-    add(fmt::format("best {}", i + 1), c.bits, c.w);
+    add(fmt::format("best {}", i + 1), space.candidates[ranked[i].candidate].bits);
   }
   if (rows.empty()) return rows;
   const search::Candidate& first = space.candidates[ranked[0].candidate];
   const auto layers = static_cast<int64_t>(space.layers.size());
   const Bits uniform = search::nearest_uniform(layers, first.cost.bytes, space.cost_of);
-  add("uniform", uniform, space.curve.fit(uniform));
+  add("uniform", uniform);
   const Bits reversed = search::reversed_of_equal_size(space.curve, first, space.cost_of);
-  add("reversed", reversed, space.curve.fit(reversed));
+  add("reversed", reversed);
   return rows;
 }
 

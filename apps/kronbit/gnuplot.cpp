@@ -142,8 +142,9 @@ std::string inlined(const std::string& svg, const std::string& id, const std::st
     const std::string found = variable(std::stoi(m[1]), std::stoi(m[2]), std::stoi(m[3]));
     return found.empty() ? m.str() : found;
   });
-  text = replace_each(text, std::regex("color=\"(black|gray|white)\""),
-                      [](const std::smatch&) { return std::string("color=\"var(--ink)\""); });
+  text = replace_each(text, std::regex("color=['\"](black|gray|white)['\"]"), [](const std::smatch& m) {
+    return std::string(m[1] == "white" ? "color=\"var(--paper)\"" : "color=\"var(--ink)\"");
+  });
   return fmt::format("<svg {} role=\"img\" aria-label=\"{}\">\n{}</svg>\n", view, escape(label), text);
 }
 

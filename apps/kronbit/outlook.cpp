@@ -26,11 +26,11 @@ Rivals rivals(const RunView& run, const gp::MultiTaskGp& model, const search::Go
 }
 
 std::string expected_verdict(const Expected& best, const Expected& uniform) {
-  if (best.bits == uniform.bits) return fmt::format("the best is the uniform network of {} bits", uniform.bits[0]);
+  if (best.bits == uniform.bits) return fmt::format("the best is the uniform {}-bit network", uniform.bits[0]);
   const double points = 100 * (best.accuracy - uniform.accuracy);
   // The two errors are not independent; their sum of squares is the cautious reading.
   const double doubt = 200 * std::hypot(best.sd, uniform.sd);
-  return fmt::format("expected to {} uniform {} bits by {:.2f} points at {:+.1f} % of its bytes{}",
+  return fmt::format("expected to {} the uniform {}-bit network by {:.2f} points at {:+.1f} % of its bytes{}",
                      points >= 0 ? "beat" : "lose to", uniform.bits[0], std::abs(points),
                      100 * (best.cost.bytes / uniform.cost.bytes - 1),
                      std::abs(points) < doubt ? fmt::format(" (within the model's doubt of +- {:.2f})", doubt) : "");

@@ -19,9 +19,9 @@ std::string points(double difference) { return fmt::format("{:+.2f} points", 100
 std::string against_uniform(const FinalRow& best, const FinalRow& uniform, int64_t images) {
   const double difference = best.mean_top1() - uniform.mean_top1();
   const double doubt = 2 * std::hypot(test_sd(best, images), test_sd(uniform, images));
-  if (best.bits == uniform.bits) return fmt::format("It is the uniform network of {} bits.", uniform.bits[0]);
+  if (best.bits == uniform.bits) return fmt::format("It is the uniform {}-bit network.", uniform.bits[0]);
   const char* verb = difference > 0 ? "beats" : difference < 0 ? "loses to" : "equals";
-  return fmt::format("It {} the uniform network of {} bits by <b>{:.2f} points</b> with {:+.1f} % bytes{}.", verb,
+  return fmt::format("It {} the uniform {}-bit network by <b>{:.2f} points</b> with {:+.1f} % bytes{}.", verb,
                      uniform.bits[0], 100 * std::abs(difference), 100 * (best.bytes / uniform.bytes - 1),
                      std::abs(difference) < doubt
                          ? fmt::format(", which is within the doubt of the test (&plusmn; {:.2f})", 100 * doubt)
@@ -68,7 +68,8 @@ std::string tiles(const SearchReport& report) {
   if (const FinalRow* best = report.champion()) html += tile(percent(best->mean_top1()), "test accuracy");
   if (report.finals.fp32_top1) html += tile(percent(*report.finals.fp32_top1), "fp32, test");
   html += tile(percent(report.run.settings.fp32_validation), "fp32, validation");
-  html += tile(fmt::format("{}", state.evaluations()), "evaluations of " + state.budget().text());
+  html += tile(fmt::format("{}", state.evaluations()),
+               state.budget().evaluations > 0 ? "of " + state.budget().text() : std::string("evaluations"));
   html += tile(duration_text(state.seconds()), "spent in them");
   return "<div class=\"facts\">\n" + html + "</div>\n";
 }
@@ -125,7 +126,7 @@ std::string finals_section(const SearchReport& report) {
               .text_columns = 2};
   const double whole = fp32_bytes(report.run.space);
   if (report.finals.fp32_top1) {
-    table.rows.push_back({"fp32", "32-bit floating point", "", percent(*report.finals.fp32_top1), "", "",
+    table.rows.push_back({"fp32", "32-bit float", "", percent(*report.finals.fp32_top1), "", "",
                           percent(report.run.settings.fp32_validation), "", megabytes(whole), "100"});
   }
   for (const FinalRow& row : report.finals.rows) {

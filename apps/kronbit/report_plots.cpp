@@ -35,7 +35,7 @@ Window upper_end(const SearchReport& report, const ByteUnit& unit) {
 
 /// The candidates as dots, at most one per cell of a fine grid: the picture is the same and the page stays small.
 DataBlock candidate_dots(const SearchReport& report, const ByteUnit& unit, const Window& window) {
-  constexpr double kColumns = 220, kRows = 130;
+  constexpr double kColumns = 150, kRows = 90;
   DataBlock dots("candidates");
   std::set<std::pair<int, int>> cells;
   for (const search::Ranked& r : report.ranked) {

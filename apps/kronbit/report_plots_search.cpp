@@ -30,18 +30,22 @@ std::string plot_information(Plotter& plotter, const SearchReport& report) {
   // Per cost of the cheapest task, so that the axis has numbers one can read.
   const double unit = report.run.space.costs[0];
   Script s;
-  s.line("set xlabel 'evaluation'\nset ylabel 'nats about the last task per {}'",
-         report.run.settings.cost == "work" ? "pass over the validation images" : "cost of the first task");
-  s.line("set logscale y\nset format y '%g'\nset xrange [0:{}]", report.plans.size() + 1);
+  s.line("set xlabel 'evaluation'\nset ylabel 'information per cost'");
+  s.line("set xrange [0:{}]\nset yrange [0:*]", report.plans.size() + 1);
+  double least = 1e300, most = 0;
   for (int task = 0; task < report.tasks(); ++task) {
     DataBlock chosen(fmt::format("task{}", task));
     for (size_t i = 0; i < report.plans.size(); ++i) {
       const PlannedEvaluation& p = report.plans[i];
-      if (p.task == task && p.informed && p.information > 0)
-        chosen.row({static_cast<double>(i + 1), p.information / p.cost * unit});
+      if (p.task != task || !p.informed || p.information <= 0) continue;
+      const double worth = p.information / p.cost * unit;
+      least = std::min(least, worth);
+      most = std::max(most, worth);
+      chosen.row({static_cast<double>(i + 1), worth});
     }
     s.plot(chosen, fmt::format("with points {} ps 0.8 title '{}'", task_style(task), task_name(report, task)));
   }
+  if (most > 30 * least) s.line("set logscale y\nset yrange [*:*]\nset format y '%g'");
   return s.empty() ? "" : plotter.draw("information", "information per cost", s.text(), 980, 320);
 }
 
@@ -63,6 +67,7 @@ std::string plot_progress(Plotter& plotter, const SearchReport& report) {
   }
   // The best so far in the sense of the goal, among those measured at the last task.
   DataBlock best("best");
+  const bool effective = report.run.space.goal.by == search::By::Effective;
   double highest = 0, accuracy = -1;
   for (const PlannedEvaluation& p : report.plans) {
     if (!p.done || p.task + 1 != report.tasks()) continue;
@@ -70,10 +75,17 @@ std::string plot_progress(Plotter& plotter, const SearchReport& report) {
     const double a = known[p.candidate].back();
     const double score = search::score(report.run.space.goal, a, c.bits, c.cost);
     if (accuracy < 0 || score > highest) highest = score, accuracy = a;
-    best.row({p.total_seconds / unit.seconds, 100 * accuracy});
+    best.row({p.total_seconds / unit.seconds, 100 * accuracy, 100 * highest});
   }
-  if (accuracy >= 0) best.row({longest / unit.seconds, 100 * accuracy});
+  if (accuracy >= 0) best.row({longest / unit.seconds, 100 * accuracy, 100 * highest});
   s.plot(best, fmt::format("with steps lw 2 lc rgb '{}' title 'best so far'", ink::kText));
+  if (effective && accuracy >= 0) {
+    s.line("set y2tics\nset border 11 lc rgb '{}'\nset y2label 'effective accuracy (%)'", ink::kMuted);
+    s.plot_again(
+        "best",
+        fmt::format("using 1:3 axes x1y2 with steps lw 1.4 dt (4,3) lc rgb '{}' title 'its effective accuracy (right)'",
+                    ink::kMuted));
+  }
   return plotter.draw("progress", "accuracy over time", s.text(), 980, 340);
 }
 
@@ -100,7 +112,7 @@ std::string plot_trust(Plotter& plotter, const SearchReport& report) {
       if (f.task == task) points.row({100 * f.observed, 100 * f.mean, 200 * f.sd});
     s.plot(points, fmt::format("with yerrorbars {} ps 0.6 title '{}'", task_style(task), task_name(report, task)));
   }
-  return plotter.draw("trust", "foretold against observed accuracy", s.text(), 760, 480);
+  return plotter.draw("trust", "foretold against observed accuracy", s.text(), 980, 520);
 }
 
 }  // namespace kronbit::app

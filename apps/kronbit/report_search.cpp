@@ -17,6 +17,13 @@ constexpr size_t kMostEmbedded = 1000;
 
 std::string code(const Bits& bits) { return "<code>" + escape(format_bits(bits)) + "</code>"; }
 
+/// A layer's name that can be broken after its dots.
+std::string breakable(const std::string& name) {
+  std::string html;
+  for (const char c : escape(name)) html += c == '.' ? ".<wbr>" : std::string(1, c);
+  return html;
+}
+
 std::vector<std::string> expected_row(const SearchReport& report, const std::string& name, const Expected& e,
                                       bool front) {
   return {name,
@@ -27,7 +34,7 @@ std::vector<std::string> expected_row(const SearchReport& report, const std::str
           megabytes(e.cost.bytes),
           fmt::format("{:.2f}", 100 * e.cost.bytes / fp32_bytes(report.run.space)),
           fmt::format("{:.2f}", e.cost.average_bits),
-          fmt::format("{:.3g}", e.cost.bops),
+          fmt::format("{:.3g}", e.cost.bops / 1e9),
           front ? "&bull;" : ""};
 }
 
@@ -59,7 +66,7 @@ std::string bits_section(const SearchReport& report, Plotter& plotter) {
   std::string strip = "<ol class=\"strip\">\n";
   for (size_t i = 0; i < bits.size(); ++i) {
     strip += fmt::format("<li><b>{}</b>{}<i style=\"width:{:.0f}%\"></i>{:.1f} %</li>\n", bits[i],
-                         escape(report.run.space.layers[i].name),
+                         breakable(report.run.space.layers[i].name),
                          100.0 * static_cast<double>(bytes[i]) / static_cast<double>(most),
                          100.0 * static_cast<double>(bytes[i]) / static_cast<double>(total));
   }
@@ -92,8 +99,8 @@ std::string sizes_section(const SearchReport& report, Plotter& plotter) {
 
 std::string ranking_section(const SearchReport& report) {
   if (!report.best) return "";
-  Table table{.head = {"rank", "bits", "expected accuracy &plusmn; sd", "measured", "effective", "size", "% of fp32",
-                       "bits/weight", "BOPs", "front"},
+  Table table{.head = {"rank", "bits", "expected &plusmn; sd", "measured", "effective", "size", "% of fp32",
+                       "bits/weight", "GBOPs", "front"},
               .rows = {},
               .text_columns = 2};
   for (size_t i = 0; i < report.ranked.size() && i < kTop; ++i) {
@@ -117,8 +124,10 @@ std::string search_section(const SearchReport& report, Plotter& plotter) {
   std::string html = figure(plot_progress(plotter, report),
                             "Accuracies as they were measured, each run at its last task, and that of the best "
                             "configuration so far in the sense of the goal.");
-  html += figure(plot_information(plotter, report),
-                 "How much each run was to tell about the last task, per unit of cost, when it was chosen.");
+  html += figure(
+      plot_information(plotter, report),
+      "What each run was to tell about the last task when it was chosen (nats), for each unit of cost; the unit is the "
+      "cost of the first task.");
   std::string slices;
   for (int task = 0; task < report.tasks(); ++task) {
     slices +=
@@ -127,7 +136,7 @@ std::string search_section(const SearchReport& report, Plotter& plotter) {
   if (!slices.empty()) {
     html += "<h3>What the model believes</h3>\n<div class=\"panels\">\n" + slices +
             "</div>\n<p class=\"note\">Along the first weight of the curve, the other weights being those of the first "
-            "of the ranking (dotted line). "
+            "of the ranking (vertical line). "
             "Filled marks: measurements whose other weights are within 0.15 of these.</p>\n";
   }
   return html.empty() ? "" : section("The search", html);
@@ -135,16 +144,18 @@ std::string search_section(const SearchReport& report, Plotter& plotter) {
 
 std::string trust_section(const SearchReport& report, Plotter& plotter) {
   if (!report.model) return "";
-  Table table{.head = {"task", "observations", "R&sup2;", "within &plusmn; 2 sd", "noise sd (points)"}, .rows = {}};
+  Table table{.head = {"task", "observations", "R&sup2;", "within &plusmn; 2 sd"}, .rows = {}};
   const gp::Hyperparameters& h = report.model->hyperparameters();
+  // Under the logit warp the noise is not one number of points.
   const gp::Standardisation& units = report.model->standardisation();
+  if (!units.logit_warp) table.head.push_back("noise sd (points)");
   for (size_t t = 0; t < report.trust.size(); ++t) {
     const Trust& trust = report.trust[t];
-    table.rows.push_back(
-        {task_name(report, static_cast<int>(t)), fmt::format("{}", trust.observations),
-         trust.r2 ? fmt::format("{:.3f}", *trust.r2) : "&ndash;",
-         trust.observations > 0 ? fmt::format("{:.0f} %", 100 * trust.coverage) : "&ndash;",
-         units.logit_warp ? "&ndash;" : fmt::format("{:.2f}", 100 * std::sqrt(h.noise[t]) * units.scale[t])});
+    table.rows.push_back({task_name(report, static_cast<int>(t)), fmt::format("{}", trust.observations),
+                          trust.r2 ? fmt::format("{:.3f}", *trust.r2) : "&ndash;",
+                          trust.observations > 0 ? fmt::format("{:.0f} %", 100 * trust.coverage) : "&ndash;"});
+    if (!units.logit_warp)
+      table.rows.back().push_back(fmt::format("{:.2f}", 100 * std::sqrt(h.noise[t]) * units.scale[t]));
   }
   std::string lengths;
   for (size_t d = 0; d < h.lengthscales.size(); ++d)

@@ -4,7 +4,7 @@ import re
 import sys
 from html.parser import HTMLParser
 
-VOID = {"meta", "br", "hr", "img", "link", "input"}
+VOID = {"meta", "wbr", "br", "hr", "img", "link", "input"}
 
 
 class Checker(HTMLParser):

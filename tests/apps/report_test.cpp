@@ -48,7 +48,7 @@ TEST(Report, OfAFinishedSearchAnswersFirst) {
   const std::string first = page.substr(page.find("<p class=\"answer\">"), 1000);
   EXPECT_THAT(first, HasSubstr(format_bits(best->bits)));
   EXPECT_THAT(first, HasSubstr(fmt::format("{:.2f} %", 100 * best->mean_top1())));
-  EXPECT_THAT(first, HasSubstr("the uniform network of"));
+  EXPECT_THAT(first, HasSubstr("the uniform "));
   EXPECT_THAT(page, HasSubstr("What the test split says"));
   EXPECT_THAT(page, Not(HasSubstr("far above test accuracy")));
   // Sizes, their upper end, bits, progress, information, four slices, trust.
