@@ -74,26 +74,28 @@ std::string tiles(const SearchReport& report) {
   return "<div class=\"facts\">\n" + html + "</div>\n";
 }
 
+double mean_validation(const FinalRow& row) {
+  double sum = 0;
+  for (double v : row.validation) sum += v;
+  return sum / static_cast<double>(row.validation.size());
+}
+
 /// Validation accuracy far above test accuracy: the validation images were not new to the weights.
 std::string optimism(const SearchReport& report) {
-  const double images = static_cast<double>(report.run.settings.validation_images);
-  std::string html;
+  const auto images = static_cast<double>(std::max<int64_t>(report.run.settings.validation_images, 1));
+  const auto test_images = static_cast<double>(std::max<int64_t>(report.final_images, 1));
+  std::string found;
   const auto check = [&](const std::string& what, double validation, double test) {
-    const double sd = std::sqrt(validation * (1 - validation) / std::max(images, 1.0) +
-                                test * (1 - test) / std::max(static_cast<double>(report.final_images), 1.0));
+    const double sd = std::sqrt(validation * (1 - validation) / images + test * (1 - test) / test_images);
     if (validation - test <= std::max(0.02, 3 * sd)) return;
-    html += warning(fmt::format(
-        "{}: validation accuracy {} is far above test accuracy {}. The weights have probably seen the validation "
-        "images in training; search again with <code>--validation test:N</code>, or hold images out before training.",
-        what, percent(validation), percent(test)));
+    found += fmt::format("{}{} ({} against {})", found.empty() ? "" : ", ", what, percent(validation), percent(test));
   };
   if (report.finals.fp32_top1) check("fp32", report.run.settings.fp32_validation, *report.finals.fp32_top1);
-  for (const FinalRow& row : report.finals.rows) {
-    double mean = 0;
-    for (double v : row.validation) mean += v / static_cast<double>(row.validation.size());
-    check(escape(row.kind) + " " + code(row.bits), mean, row.mean_top1());
-  }
-  return html;
+  for (const FinalRow& row : report.finals.rows) check(escape(row.kind), mean_validation(row), row.mean_top1());
+  if (found.empty()) return "";
+  return warning("Validation accuracy is far above test accuracy: " + found +
+                 ". The weights have probably seen the validation images in training; search again with "
+                 "<code>--validation test:N</code>, or hold images out before training.");
 }
 
 }  // namespace
@@ -132,14 +134,12 @@ std::string finals_section(const SearchReport& report) {
   for (const FinalRow& row : report.finals.rows) {
     int total = 0;
     for (int b : row.bits) total += b;
-    double validation = 0;
-    for (double v : row.validation) validation += v / static_cast<double>(row.validation.size());
     table.rows.push_back(
         {escape(row.kind) + (&row == report.champion() ? " &#9733;" : ""), code(row.bits),
          fmt::format("{} &plusmn; {:.2f}", percent(row.estimate), 100 * row.sd), percent(row.mean_top1()),
          row.top1.size() > 1 ? fmt::format("{:.2f}", 100 * row.sd_top1()) : "&ndash;",
-         fmt::format("{:+.2f}", 100 * (row.mean_top1() - row.estimate)), percent(validation), fmt::format("{}", total),
-         megabytes(row.bytes), fmt::format("{:.2f}", 100 * row.bytes / whole)});
+         fmt::format("{:+.2f}", 100 * (row.mean_top1() - row.estimate)), percent(mean_validation(row)),
+         fmt::format("{}", total), megabytes(row.bytes), fmt::format("{:.2f}", 100 * row.bytes / whole)});
   }
   return section(
       "What the test split says",

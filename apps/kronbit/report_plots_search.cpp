@@ -22,8 +22,8 @@ TimeUnit time_unit(double longest) {
 
 double test_sd(const FinalRow& row, int64_t images) {
   const double p = row.mean_top1();
-  if (row.top1.size() > 1) return row.sd_top1();
-  return images > 0 ? std::sqrt(p * (1 - p) / static_cast<double>(images)) : 0;
+  const double seeds = row.sd_top1() * row.sd_top1() / static_cast<double>(row.top1.size());
+  return std::sqrt(seeds + p * (1 - p) / static_cast<double>(std::max<int64_t>(images, 1)));
 }
 
 std::string plot_information(Plotter& plotter, const SearchReport& report) {
