@@ -143,10 +143,13 @@ std::string plot_sizes(Plotter& plotter, const SearchReport& report, bool enlarg
            fmt::format("with points {} ps 0.7 title 'measured, {}'", task_style(task), task_name(report, task)));
   }
 
-  DataBlock finals("finals");
+  DataBlock chosen("chosen"), finals("finals");
   for (const FinalRow& row : report.finals.rows)
-    finals.row({row.bytes / unit.bytes, 100 * row.mean_top1(), 200 * test_sd(row, report.final_images)});
-  s.plot(finals, fmt::format("with yerrorbars pt 12 ps 1.6 lw 1.8 lc rgb '{}' title 'final, test split'", ink::kText));
+    (&row == report.champion() ? chosen : finals)
+        .row({row.bytes / unit.bytes, 100 * row.mean_top1(), 200 * test_sd(row, report.final_images)});
+  s.plot(finals, fmt::format("with yerrorbars pt 12 ps 1.4 lw 1.6 lc rgb '{}' title 'final, test split'", ink::kText));
+  s.plot(chosen,
+         fmt::format("with yerrorbars pt 13 ps 1.8 lw 2 lc rgb '{}' title 'the chosen one, test split'", ink::kText));
 
   const std::vector<search::Ranked> marks = marked_front(report);
   for (size_t i = 0; i < marks.size(); ++i) {
