@@ -46,6 +46,11 @@ double tiny_mantissa(float x, const Step& step) {
   return std::nearbyint(std::ldexp(static_cast<double>(x), -step.exponent));
 }
 
+// Blocks of a multiple of 32 cover the padding lanes and write their zeros; others leave them alone.
+Tensor output_like(const Tensor& x, const ActivationFormat& format) {
+  return format.block % kBlock == 0 ? Tensor::uninitialized_like(x) : Tensor::zeros_like(x);
+}
+
 // Calls body(row, first channel, channels) for every block; whole blocks of 32 include the zero padding lanes, so
 // their inner loops have a constant length.
 template <class Body>
@@ -110,7 +115,7 @@ void for_each_block(const Tensor& x, const ActivationFormat& format, const Body&
 }  // namespace
 
 Tensor quantize_activations(const Tensor& x, const ActivationFormat& format) {
-  Tensor y = Tensor::uninitialized_like(x);
+  Tensor y = output_like(x, format);
   const float* from = x.data<float>();
   float* to = y.data<float>();
   for_each_block(x, format, [&](int64_t r, int64_t c, int64_t n) {
@@ -126,7 +131,7 @@ Tensor quantize_activations(const Tensor& x, const ActivationFormat& format) {
 
 Tensor quantize_activations_backward(const Tensor& dy, const Tensor& x, const ActivationFormat& format) {
   KB_CHECK(dy.shape() == x.shape() && dy.pitch() == x.pitch());
-  Tensor dx = Tensor::uninitialized_like(x);
+  Tensor dx = output_like(x, format);
   const float *g = dy.data<float>(), *from = x.data<float>();
   float* to = dx.data<float>();
   for_each_block(x, format, [&](int64_t r, int64_t c, int64_t n) {

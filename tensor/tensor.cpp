@@ -32,7 +32,7 @@ Shape::Shape(std::vector<int64_t> extents) : extents_(std::move(extents)) {
 
 std::string Shape::text() const { return fmt::format("[{}]", fmt::join(extents_, ", ")); }
 
-Tensor::Tensor(Shape shape, int64_t pitch, DType type, bool zero)
+Tensor::Tensor(Shape shape, int64_t pitch, DType type, Fill fill)
     : shape_(std::move(shape)), type_(type), pitch_(pitch) {
   cols_ = shape_.rank() == 0 ? 1 : shape_[shape_.rank() - 1];
   rows_ = 1;
@@ -42,9 +42,9 @@ Tensor::Tensor(Shape shape, int64_t pitch, DType type, bool zero)
     input_error("tensor", "{} does not fit memory", shape_.text());
   }
   storage_ = allocate(static_cast<size_t>(total));
-  if (zero) {
+  if (fill == Fill::Zero) {
     set_zero();
-  } else if (pitch_ > cols_) {
+  } else if (fill == Fill::ZeroPadding && pitch_ > cols_) {
     const auto size = static_cast<size_t>(bytes_of(type_));
     auto* base = static_cast<char*>(storage_.get());
     parallel_for(rows_, 1 << 14, [&](int64_t begin, int64_t end) {
@@ -57,17 +57,17 @@ Tensor::Tensor(Shape shape, int64_t pitch, DType type, bool zero)
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType type) {
-  return Tensor(shape, shape.rank() == 0 ? 1 : shape[shape.rank() - 1], type, true);
+  return Tensor(shape, shape.rank() == 0 ? 1 : shape[shape.rank() - 1], type, Fill::Zero);
 }
 Tensor Tensor::activation(int64_t h, int64_t w, int64_t n, int64_t c, DType type) {
-  return Tensor({h, w, n, c}, round_up(c, kBlock), type, true);
+  return Tensor({h, w, n, c}, round_up(c, kBlock), type, Fill::Zero);
 }
 Tensor Tensor::activation_uninitialized(int64_t h, int64_t w, int64_t n, int64_t c, DType type) {
-  return Tensor({h, w, n, c}, round_up(c, kBlock), type, false);
+  return Tensor({h, w, n, c}, round_up(c, kBlock), type, Fill::ZeroPadding);
 }
-Tensor Tensor::zeros_like(const Tensor& other) { return Tensor(other.shape_, other.pitch_, other.type_, true); }
+Tensor Tensor::zeros_like(const Tensor& other) { return Tensor(other.shape_, other.pitch_, other.type_, Fill::Zero); }
 Tensor Tensor::uninitialized_like(const Tensor& other) {
-  return Tensor(other.shape_, other.pitch_, other.type_, false);
+  return Tensor(other.shape_, other.pitch_, other.type_, Fill::Nothing);
 }
 
 Tensor Tensor::from(const Shape& shape, const std::vector<float>& values) {
@@ -78,7 +78,7 @@ Tensor Tensor::from(const Shape& shape, const std::vector<float>& values) {
 }
 
 Tensor Tensor::clone() const {
-  Tensor t(shape_, pitch_, type_, false);
+  Tensor t(shape_, pitch_, type_, Fill::Nothing);
   if (bytes() > 0) std::memcpy(t.storage_.get(), storage_.get(), static_cast<size_t>(bytes()));
   return t;
 }
@@ -99,7 +99,7 @@ double load(const Tensor& t, int64_t i) {
 
 Tensor Tensor::to(DType type) const {
   if (type == type_) return clone();
-  Tensor t(shape_, pitch_, type, false);
+  Tensor t(shape_, pitch_, type, Fill::Nothing);
   for (int64_t i = 0; i < stored(); ++i) {
     const double v = load(*this, i);
     switch (type) {

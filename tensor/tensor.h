@@ -77,6 +77,7 @@ class Tensor {
   static Tensor activation_uninitialized(int64_t h, int64_t w, int64_t n, int64_t c, DType type = DType::F32);
   /// Same shape, pitch and type, all zero.
   static Tensor zeros_like(const Tensor& other);
+  /// As other, nothing zeroed: every stored number must be written, padding lanes (with zeros) too.
   static Tensor uninitialized_like(const Tensor& other);
   /// A copy of `values` (row-major, values.size() == shape.count()) without padding.
   static Tensor from(const Shape& shape, const std::vector<float>& values);
@@ -127,7 +128,8 @@ class Tensor {
   bool shares_memory_with(const Tensor& other) const { return storage_ == other.storage_; }
 
  private:
-  Tensor(Shape shape, int64_t pitch, DType type, bool zero);
+  enum class Fill { Zero, ZeroPadding, Nothing };
+  Tensor(Shape shape, int64_t pitch, DType type, Fill fill);
   Shape shape_;
   DType type_ = DType::F32;
   int64_t rows_ = 0, cols_ = 0, pitch_ = 0;

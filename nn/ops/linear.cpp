@@ -87,7 +87,7 @@ Tensor linear_forward(const Tensor& x, const Tensor& w, const Tensor& b) {
 LinearGradients linear_backward(const Tensor& dy, const Tensor& x, const Tensor& w) {
   check_input(x, w);
   check_row("dy", dy, x.images(), w.rows(), w.dtype());
-  LinearGradients g{Tensor::uninitialized_like(x), Tensor::zeros(w.shape(), w.dtype()),
+  LinearGradients g{Tensor::zeros_like(x), Tensor::zeros(w.shape(), w.dtype()),
                     Tensor::zeros({w.rows()}, w.dtype())};
   visit_float(x.dtype(), [&]<class T>() { backward<T>(dy, x, w, g); });
   return g;
