@@ -180,7 +180,10 @@ class Session {
       if (best) forget_others(work_, packed_path(work_, space_.candidates[best->candidate].bits, best->task));
     }
     const search::Budget& budget = run_.state().budget();
-    const std::string note = p.eta > 0 ? duration_text(p.eta) + " left" : "";
+    const std::string note =
+        p.best ? fmt::format("best {} {:.2f} %", format_bits(space_.candidates[p.best->candidate].bits),
+                             100 * p.best->accuracy)
+               : "";
     if (budget.evaluations > 0) {
       progress.update(p.evaluations, budget.evaluations, note);
     } else {
