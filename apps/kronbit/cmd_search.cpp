@@ -111,16 +111,6 @@ int print_plan(const Frame& frame, const SearchSettings& s, const SearchSpace& s
   return 0;
 }
 
-/// Keeps in RUN/work what best/ may need: the packed network of the best evaluation.
-void forget_others(const std::filesystem::path& work, const std::filesystem::path& keep) {
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(work, ignored)) {
-    if (entry.path() != keep && entry.path().filename().string().find(".final") == std::string::npos) {
-      std::filesystem::remove(entry.path(), ignored);
-    }
-  }
-}
-
 class Session {
  public:
   Session(const Frame& frame, const Options& options, SearchSettings settings)
@@ -176,8 +166,10 @@ class Session {
       progress.log(fmt::format("{:>4}  {:<32} {:>6} epochs  {:.2f} %  {:.0f} s", p.evaluations,
                                format_bits(line["bits"].get<Bits>()), line["epochs"].get<double>(),
                                100 * line["accuracy"].get<double>(), line["seconds"].get<double>()));
-      const auto& best = p.best;
-      if (best) forget_others(work_, packed_path(work_, space_.candidates[best->candidate].bits, best->task));
+      // Only what best/ may need is kept. Evaluations that have finished out of order are not in the journal yet.
+      const std::filesystem::path packed = packed_path(work_, line["bits"].get<Bits>(), line["task"].get<int>());
+      std::error_code ignored;
+      if (!p.best || packed != packed_of(*p.best)) std::filesystem::remove(packed, ignored);
     }
     const search::Budget& budget = run_.state().budget();
     const std::string note =
@@ -191,9 +183,17 @@ class Session {
     }
   }
 
+  std::filesystem::path packed_of(const search::Best& best) const {
+    return packed_path(work_, space_.candidates[best.candidate].bits, best.task);
+  }
+
   void refresh_best(const search::Best& best) {
-    const std::filesystem::path packed = packed_path(work_, space_.candidates[best.candidate].bits, best.task);
-    if (std::filesystem::exists(packed)) publish_best(run_.folder(), packed);
+    const std::filesystem::path packed = packed_of(best);
+    if (!std::filesystem::exists(packed)) return;
+    publish_best(run_.folder(), packed);
+    std::error_code ignored;
+    if (!best_packed_.empty() && best_packed_ != packed) std::filesystem::remove(best_packed_, ignored);
+    best_packed_ = packed;
   }
 
   int stopped() {
@@ -238,6 +238,7 @@ class Session {
   FinalOptions final_;
   search::SearchRun run_;
   std::filesystem::path work_;
+  std::filesystem::path best_packed_;  // what best/ was last made from
 };
 
 int run(const Frame& frame, const Options& options) {

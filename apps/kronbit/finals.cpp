@@ -179,6 +179,8 @@ Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
     auto row = std::find_if(finals.rows.begin(), finals.rows.end(),
                             [&](const FinalRow& r) { return r.kind == kind && r.bits == bits; });
     if (row == finals.rows.end()) {
+      // A longer search may have chosen anew: the later choice counts.
+      std::erase_if(finals.rows, [&](const FinalRow& r) { return r.kind == kind; });
       const search::Cost cost = space.cost_of(bits);
       finals.rows.push_back({kind,
                              bits,
