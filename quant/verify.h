@@ -2,19 +2,30 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "quant/packed.h"
 
 namespace kronbit::quant {
 
+/// Relative differences of a layer up to this are FP32 sums in another order; a wrong plane or multiplier is far above.
+inline constexpr double kLayerTolerance = 1e-4;
+
 struct Verification {
   int64_t images = 0;
-  double largest_difference = 0;  ///< of a logit between the dequantized path and the reference
-  double largest_logit = 0;       ///< in magnitude, of the reference: what the difference is to be seen against
-  int64_t same_class = 0;         ///< images on which both name the same class
-  int64_t file_bytes = 0;         ///< planes and multipliers found in the file
-  int64_t rule_bytes = 0;         ///< SizeRule::Packed
+  /// Per layer, both computations reading the same input: largest difference of an output / largest output.
+  double layer_difference = 0;  ///< of the worst layer; infinite when an output is not finite
+  std::string worst_layer;      ///< its name
+  /// Of the logits, each computation reading its own activations. A difference that rounding makes can move a quantized
+  /// activation by a whole step, and that travels: these tell of the network, not of the arithmetic.
+  double largest_difference = 0;
+  double largest_logit = 0;  ///< in magnitude, of the reference: what the difference is to be seen against
+  int64_t same_class = 0;    ///< images on which both name the same class
+  int64_t file_bytes = 0;    ///< planes and multipliers found in the file
+  int64_t rule_bytes = 0;    ///< SizeRule::Packed
+
   double relative_difference() const { return largest_logit > 0 ? largest_difference / largest_logit : 0; }
+  bool good() const { return file_bytes == rule_bytes && layer_difference <= kLayerTolerance; }
 };
 
 /// Counts the bytes of `path` and runs `images` through the dequantized path and the reference kernel.

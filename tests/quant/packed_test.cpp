@@ -175,8 +175,13 @@ TEST_F(PackedFile, VerifyComparesWithTheReference) {
   EXPECT_EQ(v.file_bytes, v.rule_bytes);
   EXPECT_EQ(v.same_class, 4);
   EXPECT_GT(v.largest_logit, 0.01);
-  // FP32 sums in another order; a mantissa that rounds the other way is worth a step, so this is not 1e-6.
+  // FP32 sums in another order, layer by layer; in the whole network a mantissa that rounds the other way is worth a
+  // step.
+  EXPECT_LT(v.layer_difference, 1e-5);
+  EXPECT_GT(v.layer_difference, 0);
+  EXPECT_FALSE(v.worst_layer.empty());
   EXPECT_LT(v.relative_difference(), 0.05);
+  EXPECT_TRUE(v.good());
 
   pack(network("8", {.activations = false})).save(path("b"));  // no mantissas: only the order of sums is left
   EXPECT_LT(verify(path("b"), images(2)).relative_difference(), 1e-4);
