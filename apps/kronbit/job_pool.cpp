@@ -74,11 +74,13 @@ void JobPool::submit(Job job, int64_t tag) {
   while (std::any_of(children_.begin(), children_.end(), [&](const auto& c) { return c->worker == child->worker; })) {
     ++child->worker;
   }
-  job.parent = options_.launch.empty() ? getpid() : 0;
+  const bool here = options_.launch.empty();
+  job.parent = here ? getpid() : 0;
   const std::string text = dump_line(to_json(job)) + "\n";
 
+  // Here the child runs this very program, even if its file was replaced meanwhile; elsewhere only a path is known.
   std::vector<std::string> words = options_.launch;
-  words.push_back(std::filesystem::read_symlink("/proc/self/exe").string());
+  words.push_back(here ? "kronbit" : std::filesystem::read_symlink("/proc/self/exe").string());
   words.push_back("evaluate");
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -95,7 +97,8 @@ void JobPool::submit(Job job, int64_t tag) {
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setpgroup(&attributes, 0);
-  const int code = posix_spawnp(&child->pid, argv[0], &actions, &attributes, argv.data(), environ);
+  const int code =
+      posix_spawnp(&child->pid, here ? "/proc/self/exe" : argv[0], &actions, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (code != 0) throw Error(fmt::format("[evaluate] cannot start {}: {}", words[0], std::strerror(code)));
