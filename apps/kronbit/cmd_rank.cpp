@@ -86,7 +86,7 @@ void print_table(const RunView& run, const std::vector<Expected>& rows, const st
   for (size_t i = 0; i < rows.size(); ++i) print_row(fmt::format("{}", i + 1), rows[i], front[i]);
   print_row("uniform", others.uniform, false);
   print_row("reversed", others.reversed, false);
-  fmt::print("\n{}: {}\n", format_bits(rows[0].bits), expected_verdict(rows[0], others.uniform));
+  fmt::print("\n{} {}\n", format_bits(rows[0].bits), expected_verdict(rows[0], others.uniform));
 }
 
 /// A bits.json of the first of the ranking, for --bits @FILE.

@@ -208,8 +208,8 @@ class Session {
     const std::string report = (run_.folder() / "report.html").string();
     if (!frame_.json) {
       fmt::print("{}", format_finals(finals));
-      const std::string sentence = verdict(finals);
-      if (!sentence.empty()) fmt::print("{}\n", sentence);
+      const std::string sentence = final_verdict(finals, space_);
+      if (!sentence.empty()) fmt::print("{} {}\n", format_bits(finals.champion(space_)->bits), sentence);
       fmt::print("{} evaluations, best/ and report.html in {}\n", run_.state().evaluations(), run_.folder().string());
       return;
     }
@@ -227,7 +227,7 @@ class Session {
     print_json({{"evaluations", run_.state().evaluations()},
                 {"fp32_top1", finals.fp32_top1 ? Json(*finals.fp32_top1) : Json(nullptr)},
                 {"finals", rows},
-                {"verdict", verdict(finals)},
+                {"verdict", final_verdict(finals, space_)},
                 {"report", report}});
   }
 

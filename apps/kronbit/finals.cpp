@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "apps/kronbit/best.h"
+#include "apps/kronbit/outlook.h"
 #include "apps/kronbit/progress.h"
 #include "nn/train.h"
 #include "tensor/io/file.h"
@@ -46,6 +47,32 @@ double FinalRow::sd_top1() const {
   double sum = 0;
   for (double v : top1) sum += (v - mean_top1()) * (v - mean_top1());
   return std::sqrt(sum / static_cast<double>(top1.size() - 1));
+}
+
+double FinalRow::doubt(int64_t images) const {
+  const double p = mean_top1();
+  const double seeds = sd_top1() * sd_top1() / static_cast<double>(top1.size());
+  return std::sqrt(seeds + p * (1 - p) / static_cast<double>(std::max<int64_t>(images, 1)));
+}
+
+const FinalRow* Finals::find(const std::string& kind) const {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const FinalRow& r) { return r.kind == kind; });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+const FinalRow* Finals::champion(const SearchSpace& space) const {
+  const FinalRow* first = nullptr;
+  double highest = 0;
+  for (const FinalRow& row : rows) {
+    if (!row.kind.starts_with("best")) continue;
+    const double validation = *std::max_element(row.validation.begin(), row.validation.end());
+    const double score = search::score(space.goal, validation, row.bits, space.cost_of(row.bits));
+    if (!first || score > highest) {
+      first = &row;
+      highest = score;
+    }
+  }
+  return first;
 }
 
 std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunState& state,
@@ -194,6 +221,7 @@ Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
     }
     row->validation.push_back(get_number(line, "validation", 0, 1, "journal"));
     row->top1.push_back(get_number(line, "top1", 0, 1, "journal"));
+    finals.images = get_int(line, "images", 0, INT64_MAX, "journal");
   }
   return finals;
 }
@@ -217,21 +245,13 @@ std::string format_finals(const Finals& finals) {
   return out;
 }
 
-std::string verdict(const Finals& finals) {
-  const FinalRow* best = nullptr;
-  const FinalRow* uniform = nullptr;
-  for (const FinalRow& row : finals.rows) {
-    if (row.kind == "best 1" && !best) best = &row;
-    if (row.kind == "uniform" && !uniform) uniform = &row;
-  }
+std::string final_verdict(const Finals& finals, const SearchSpace& space) {
+  const FinalRow *best = finals.champion(space), *uniform = finals.find("uniform");
   if (!best || !uniform) return "";
-  const double points = 100 * (best->mean_top1() - uniform->mean_top1());
-  const double bytes = 100 * (best->bytes / uniform->bytes - 1);
-  return fmt::format("{} {} uniform {} bits by {:.2f} points at {:+.1f} % of its bytes", format_bits(best->bits),
-                     points > 0   ? "beats"
-                     : points < 0 ? "loses to"
-                                  : "equals",
-                     uniform->bits[0], std::abs(points), bytes);
+  const auto side = [&](const FinalRow& row) {
+    return Contender{row.bits, row.mean_top1(), row.doubt(finals.images), row.bytes};
+  };
+  return verdict(side(*best), side(*uniform), Source::Test);
 }
 
 }  // namespace kronbit::app

@@ -29,12 +29,19 @@ struct FinalRow {
   double bytes = 0, bops = 0;
   double mean_top1() const;
   double sd_top1() const;  ///< between seeds; 0 with fewer than two
+  /// Standard deviation of mean_top1(): over seeds, and of drawing so many test images.
+  /// Formula:  sqrt(sd_seeds^2 / n_seeds + p (1 - p) / images)
+  double doubt(int64_t images) const;
 };
 
 /// The table of a run.
 struct Finals {
   std::vector<FinalRow> rows;
   std::optional<double> fp32_top1;  ///< of the weights the search started from, on the same test images
+  int64_t images = 0;               ///< test images
+  /// nullptr when there is none. The champion is in best/: the highest score on validation images.
+  const FinalRow* find(const std::string& kind) const;
+  const FinalRow* champion(const SearchSpace& space) const;
 };
 
 /// Which configurations come in: the first of the ranking, then the uniform and the reversed one of the first's size.
@@ -51,7 +58,7 @@ Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space);
 
 /// The table as text: configuration, estimate, mean top-1, sd, delta, bits, megabytes.
 std::string format_finals(const Finals& finals);
-/// One sentence: does the best configuration beat the uniform one of its size? "" without both.
-std::string verdict(const Finals& finals);
+/// Does the champion beat the uniform configuration? A sentence without its subject; "" without both.
+std::string final_verdict(const Finals& finals, const SearchSpace& space);
 
 }  // namespace kronbit::app

@@ -25,15 +25,31 @@ Rivals rivals(const RunView& run, const gp::MultiTaskGp& model, const search::Go
           expect(run, model, goal, search::reversed_of_equal_size(run.space.curve, c, run.space.cost_of))};
 }
 
-std::string expected_verdict(const Expected& best, const Expected& uniform) {
-  if (best.bits == uniform.bits) return fmt::format("the best is the uniform {}-bit network", uniform.bits[0]);
+std::string verdict(const Contender& best, const Contender& uniform, Source source) {
+  const bool expected = source == Source::Model;
+  const std::string other = fmt::format("the uniform {}-bit network", uniform.bits[0]);
+  if (best.bits == uniform.bits) return "is " + other;
+
   const double points = 100 * (best.accuracy - uniform.accuracy);
-  // The two errors are not independent; their sum of squares is the cautious reading.
+  const double bytes = 100 * (best.bytes / uniform.bytes - 1);
+  const std::string size = std::abs(bytes) < 0.05
+                               ? "with as many bytes"
+                               : fmt::format("with {:.1f} % {} bytes", std::abs(bytes), bytes < 0 ? "fewer" : "more");
+  const std::string lead = expected ? "is expected to " : "";
+  if (std::abs(points) < 0.005)
+    return fmt::format("{}{} as well as {} {}", lead, expected ? "do" : "does", other, size);
+
+  const std::string verb = points > 0 ? (expected ? "beat" : "beats") : (expected ? "lose to" : "loses to");
   const double doubt = 200 * std::hypot(best.sd, uniform.sd);
-  return fmt::format("expected to {} the uniform {}-bit network by {:.2f} points at {:+.1f} % of its bytes{}",
-                     points >= 0 ? "beat" : "lose to", uniform.bits[0], std::abs(points),
-                     100 * (best.cost.bytes / uniform.cost.bytes - 1),
-                     std::abs(points) < doubt ? fmt::format(" (within the model's doubt of +- {:.2f})", doubt) : "");
+  return fmt::format("{}{} {} by {:.2f} points {}{}", lead, verb, other, std::abs(points), size,
+                     std::abs(points) < doubt ? fmt::format(", which is within the doubt of the {} (+- {:.2f})",
+                                                            expected ? "model" : "test", doubt)
+                                              : "");
+}
+
+std::string expected_verdict(const Expected& best, const Expected& uniform) {
+  const auto side = [](const Expected& e) { return Contender{e.bits, e.accuracy, e.sd, e.cost.bytes}; };
+  return verdict(side(best), side(uniform), Source::Model);
 }
 
 double fp32_bytes(const SearchSpace& space) {

@@ -14,20 +14,6 @@ std::string code(const Bits& bits) { return "<code>" + escape(format_bits(bits))
 
 std::string points(double difference) { return fmt::format("{:+.2f} points", 100 * difference); }
 
-/// " and beats uniform 4 bits by 0.52 points at -3.1 % of its bytes": on the test split, with the doubt that so few
-/// images leave.
-std::string against_uniform(const FinalRow& best, const FinalRow& uniform, int64_t images) {
-  const double difference = best.mean_top1() - uniform.mean_top1();
-  const double doubt = 2 * std::hypot(test_sd(best, images), test_sd(uniform, images));
-  if (best.bits == uniform.bits) return fmt::format("It is the uniform {}-bit network.", uniform.bits[0]);
-  const char* verb = difference > 0 ? "beats" : difference < 0 ? "loses to" : "equals";
-  return fmt::format("It {} the uniform {}-bit network by <b>{:.2f} points</b> with {:+.1f} % bytes{}.", verb,
-                     uniform.bits[0], 100 * std::abs(difference), 100 * (best.bytes / uniform.bytes - 1),
-                     std::abs(difference) < doubt
-                         ? fmt::format(", which is within the doubt of the test (&plusmn; {:.2f})", 100 * doubt)
-                         : "");
-}
-
 std::string final_answer(const SearchReport& report, const FinalRow& best) {
   const double whole = fp32_bytes(report.run.space);
   std::string text = fmt::format(
@@ -37,8 +23,8 @@ std::string final_answer(const SearchReport& report, const FinalRow& best) {
   if (report.finals.fp32_top1)
     text += fmt::format(", <b>{}</b> against fp32", points(best.mean_top1() - *report.finals.fp32_top1));
   text += ". ";
-  if (const FinalRow* uniform = report.final_of("uniform"))
-    text += against_uniform(best, *uniform, report.final_images);
+  const std::string sentence = final_verdict(report.finals, report.run.space);
+  if (!sentence.empty()) text += "It " + sentence + ".";
   return text;
 }
 
@@ -46,7 +32,7 @@ std::string expected_answer(const SearchReport& report, const Expected& best) {
   return fmt::format(
       "So far the best expected bits of {} are {}: <b>{}</b>, <b>{:.1f} %</b> of fp32, and <b>{} &plusmn; {:.2f}</b> "
       "on "
-      "validation images after {} of fine-tuning; {}. The test split has not been read yet.",
+      "validation images after {} of fine-tuning. It {}. The test split has not been read yet.",
       escape(report.run.settings.network.net), code(best.bits), megabytes(best.cost.bytes),
       100 * best.cost.bytes / fp32_bytes(report.run.space), percent(best.accuracy), 200 * best.sd,
       task_name(report, report.tasks() - 1), escape(expected_verdict(best, report.rivals->uniform)));
@@ -83,7 +69,7 @@ double mean_validation(const FinalRow& row) {
 /// Validation accuracy far above test accuracy: the validation images were not new to the weights.
 std::string optimism(const SearchReport& report) {
   const auto images = static_cast<double>(std::max<int64_t>(report.run.settings.validation_images, 1));
-  const auto test_images = static_cast<double>(std::max<int64_t>(report.final_images, 1));
+  const auto test_images = static_cast<double>(std::max<int64_t>(report.finals.images, 1));
   std::string found;
   const auto check = [&](const std::string& what, double validation, double test) {
     const double sd = std::sqrt(validation * (1 - validation) / images + test * (1 - test) / test_images);
@@ -149,7 +135,7 @@ std::string finals_section(const SearchReport& report) {
                       "what the model said before, on validation images; delta = mean top-1 &minus; expected; sd is "
                       "between {} training seeds. "
                       "uniform and reversed have about the size of the first. &#9733; is in <code>best/</code>.</p>\n",
-                      report.final_images, report.finals.rows[0].top1.size()));
+                      report.finals.images, report.finals.rows[0].top1.size()));
 }
 
 }  // namespace kronbit::app

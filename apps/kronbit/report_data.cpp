@@ -36,8 +36,6 @@ void read_lines(SearchReport& report) {
       plan.done = true;
       plan.seconds = seconds;
       plan.total_seconds = total;
-    } else if (event == "final") {
-      report.final_images = get_int(line, "images", 0, INT64_MAX, "journal");
     }
   }
 }
@@ -95,27 +93,6 @@ void fit_model(SearchReport& report) {
 }
 
 }  // namespace
-
-const FinalRow* SearchReport::champion() const {
-  const FinalRow* first = nullptr;
-  double highest = 0;
-  for (const FinalRow& row : finals.rows) {
-    if (!row.kind.starts_with("best")) continue;
-    const double validation = *std::max_element(row.validation.begin(), row.validation.end());
-    const double score = search::score(run.space.goal, validation, row.bits, run.space.cost_of(row.bits));
-    if (!first || score > highest) {
-      first = &row;
-      highest = score;
-    }
-  }
-  return first;
-}
-
-const FinalRow* SearchReport::final_of(const std::string& kind) const {
-  const auto found =
-      std::find_if(finals.rows.begin(), finals.rows.end(), [&](const FinalRow& r) { return r.kind == kind; });
-  return found == finals.rows.end() ? nullptr : &*found;
-}
 
 Bits SearchReport::chosen() const {
   if (const FinalRow* row = champion()) return row->bits;

@@ -37,7 +37,6 @@ struct SearchReport {
   RunView run;
   std::string name = {};  ///< of the folder
   Finals finals = {};
-  int64_t final_images = 0;  ///< test images the finals were measured on
   std::vector<PlannedEvaluation> plans = {};
   std::vector<Json> failures = {};
 
@@ -51,8 +50,7 @@ struct SearchReport {
   std::vector<Trust> trust = {};  ///< per task
 
   /// The final that is in best/: the highest score on validation images. nullptr before the finals.
-  const FinalRow* champion() const;
-  const FinalRow* final_of(const std::string& kind) const;
+  const FinalRow* champion() const { return finals.champion(run.space); }
   /// What the page is about: the champion, else the first of the ranking; empty before any result.
   Bits chosen() const;
   int tasks() const { return run.state.explorer().tasks(); }

@@ -49,8 +49,4 @@ inline std::string task_style(int task) {
 /// Accuracies known of every candidate.
 std::vector<std::vector<double>> known_accuracies(const SearchReport& report);
 
-/// Standard deviation of a final's accuracy: of its mean over seeds and of drawing so many test images.
-/// Formula:  sqrt(sd_seeds^2 / n_seeds + p (1 - p) / images)
-double test_sd(const FinalRow& row, int64_t images);
-
 }  // namespace kronbit::app

@@ -146,7 +146,7 @@ std::string plot_sizes(Plotter& plotter, const SearchReport& report, bool enlarg
   DataBlock chosen("chosen"), finals("finals");
   for (const FinalRow& row : report.finals.rows)
     (&row == report.champion() ? chosen : finals)
-        .row({row.bytes / unit.bytes, 100 * row.mean_top1(), 200 * test_sd(row, report.final_images)});
+        .row({row.bytes / unit.bytes, 100 * row.mean_top1(), 200 * row.doubt(report.finals.images)});
   s.plot(finals, fmt::format("with yerrorbars pt 12 ps 1.4 lw 1.6 lc rgb '{}' title 'final, test split'", ink::kText));
   s.plot(chosen,
          fmt::format("with yerrorbars pt 13 ps 1.8 lw 2 lc rgb '{}' title 'the chosen one, test split'", ink::kText));

@@ -20,12 +20,6 @@ TimeUnit time_unit(double longest) {
 
 }  // namespace
 
-double test_sd(const FinalRow& row, int64_t images) {
-  const double p = row.mean_top1();
-  const double seeds = row.sd_top1() * row.sd_top1() / static_cast<double>(row.top1.size());
-  return std::sqrt(seeds + p * (1 - p) / static_cast<double>(std::max<int64_t>(images, 1)));
-}
-
 std::string plot_information(Plotter& plotter, const SearchReport& report) {
   // Per cost of the cheapest task, so that the axis has numbers one can read.
   const double unit = report.run.space.costs[0];
