@@ -41,6 +41,7 @@ void examine(SearchSettings& s, const std::filesystem::path& out, bool dry_run) 
   if (s.classes < splits.train.classes()) {
     input_error("--net", "classes: wanted at least the data's {}, got {}", splits.train.classes(), s.classes);
   }
+  make_space(s);  // mistakes in curve, limits and layers show before anything is computed or written
   const search::JournalContent known = search::read_journal(out);
   if (!known.lines.empty()) {
     // Already measured when the run began; were anything else different, the comparison of settings would say so.
@@ -50,8 +51,9 @@ void examine(SearchSettings& s, const std::filesystem::path& out, bool dry_run) 
       return;
     }
   }
-  if (!dry_run)
-    s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested).top1;
+  if (dry_run) return;
+  make_folder(out);
+  s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested).top1;
 }
 
 PoolOptions pool_options(const Options& options) {
@@ -250,8 +252,6 @@ int run(const Frame& frame, const Options& options) {
   SearchSettings settings = options.settings;
   search::Curve::parse(settings.curve);
   if (!options.out.empty()) {
-    // The cheap mistakes first: an unusable folder, or one that holds a run.
-    if (!options.dry_run) make_folder(options.out);
     if (!options.resume && !options.dry_run && !search::read_journal(options.out).lines.empty()) {
       input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder",
                   options.out);
