@@ -12,6 +12,11 @@
 namespace kronbit::nn {
 namespace {
 
+std::string describe(const Schedule& s) {
+  return fmt::format("{}, gamma {}, rise {}, divisors {} {}, warm-up {}", format_schedule(s), s.gamma, s.rise,
+                     s.start_divisor, s.end_divisor, s.warmup_epochs);
+}
+
 /// The text a checkpoint keeps so that it cannot be continued with other settings.
 std::string fingerprint(const Network& net, const TrainOptions& o, int64_t steps) {
   const Sgd* sgd = std::get_if<Sgd>(&o.optimiser);
@@ -20,7 +25,7 @@ std::string fingerprint(const Network& net, const TrainOptions& o, int64_t steps
       sgd ? fmt::format("sgd {} {} {} {}", sgd->lr, sgd->momentum, sgd->weight_decay, sgd->nesterov)
           : fmt::format("adam {} {} {} {} {}", adam->lr, adam->beta1, adam->beta2, adam->eps, adam->weight_decay);
   return fmt::format("{} {} steps, batch {}, seed {}, {}, {}, clip {}, smoothing {}", net.name(), steps, o.batch,
-                     o.seed, rule, format_schedule(o.schedule), o.clip_gradients, o.label_smoothing);
+                     o.seed, rule, describe(o.schedule), o.clip_gradients, o.label_smoothing);
 }
 
 bool all_finite(const Tensor& t) {
@@ -41,6 +46,13 @@ Trainer::Trainer(Network& net, const data::Dataset& train, const data::Normaliza
   }
   if (!(options.label_smoothing >= 0 && options.label_smoothing < 1)) {
     input_error("train", "label smoothing: wanted 0 <= s < 1, got {}", options.label_smoothing);
+  }
+  if (!(options.clip_gradients >= 0)) {
+    input_error("train", "clip: wanted a norm above 0, or 0 for no limit, got {}", options.clip_gradients);
+  }
+  if (train.height() != net.input_shape()[0] || train.width() != net.input_shape()[1]) {
+    input_error("train", "images: the network takes {}x{}, the data has {}x{}", net.input_shape()[0],
+                net.input_shape()[1], train.height(), train.width());
   }
   if (train.classes() > net.classes()) {
     input_error("train", "classes: the network has {}, the data {}", net.classes(), train.classes());
@@ -81,7 +93,7 @@ std::string Trainer::describe_first_non_finite(const Tensor& images) {
   const std::string advice = "; try a lower --lr, or --clip";
   std::string found;
   for (const Parameter& p : net_.parameters()) {
-    if (!all_finite(p.var.value())) {
+    if (p.var.requires_grad() && !all_finite(p.var.value())) {
       return fmt::format("[train] step {}: {} is not finite{}", step_, p.name, advice);
     }
   }

@@ -49,12 +49,14 @@ class Trainer {
 
   /// One batch forward and backward, one update. Requires: !done().
   /// Throws: NumericalError naming the first layer whose output (or parameter whose gradient) is not finite; the
-  /// weights are then those before the step, but running statistics may not be.
+  /// weights are then those before the step, but running statistics may not be. An update that overflows is noticed
+  /// by the step after it.
   StepReport advance();
 
   /// Everything a run needs to go on from here, in one file, atomically; `notes` are kept beside it.
   void save(const std::filesystem::path& path, const std::map<std::string, std::string>& notes = {}) const;
-  /// Throws: InputError if the file is of another network, optimiser, seed or length of run. Returns the notes.
+  /// Returns the notes. Throws: InputError if the file is damaged or was saved with other options, another network or
+  /// length of run; then nothing is changed.
   std::map<std::string, std::string> restore(const std::filesystem::path& path);
 
  private:

@@ -17,6 +17,7 @@
 #include "nn/state_dict.h"
 #include "nn/summary.h"
 #include "tensor/io/crc32.h"
+#include "tests/nn/formula.h"
 
 namespace kronbit::nn {
 namespace {
@@ -107,50 +108,6 @@ TEST(Models, OtherClassesAndSizes) {
   const Network net = build("resnet18_imagenet", {.classes = 25, .input_size = 64});
   EXPECT_EQ(net.nodes().back().shape, (Shape{1, 1, 1, 25}));
   EXPECT_EQ(net.input_shape(), (Shape{64, 64, 1, 3}));
-}
-
-// ---- the formula shared with golden/models.py ----
-
-/// `count` hashed numbers in [-1, 1), another sequence for every name.
-std::vector<double> hashed(const std::string& name, int64_t count) {
-  uint32_t key = 2166136261u;
-  for (const char c : name) key = (key ^ static_cast<uint8_t>(c)) * 16777619u;
-  std::vector<double> values(static_cast<size_t>(count));
-  for (size_t i = 0; i < values.size(); ++i) {
-    uint32_t x = static_cast<uint32_t>(i) + key;
-    x = (x ^ (x >> 16)) * 0x7FEB352Du;
-    x = (x ^ (x >> 15)) * 0x846CA68Bu;
-    x ^= x >> 16;
-    values[i] = static_cast<double>(x) / 2147483648.0 - 1;
-  }
-  return values;
-}
-
-Tensor formula(const std::string& name, const Shape& shape, Role role) {
-  std::vector<float> values;
-  values.reserve(static_cast<size_t>(shape.count()));
-  for (const double hash : hashed(name, shape.count())) {
-    double v = 0.1 * hash;
-    if (role == Role::Weight)
-      v = hash * std::sqrt((shape.rank() == 4 ? 6.0 : 3.0) / static_cast<double>(shape.count() / shape[0]));
-    if (role == Role::Variance) v = 1 + 0.5 * hash;
-    if (role == Role::Scale) v = 1 + 0.25 * hash;
-    values.push_back(static_cast<float>(v));
-  }
-  return Tensor::from(shape, values);
-}
-
-Tensor formula_images(int64_t size, int64_t images) {
-  Tensor x = Tensor::activation(size, size, images, 3);
-  const std::vector<double> v = hashed("images", images * 3 * size * size);  // [N][C][H][W]
-  for (int64_t n = 0; n < images; ++n)
-    for (int64_t c = 0; c < 3; ++c)
-      for (int64_t h = 0; h < size; ++h)
-        for (int64_t w = 0; w < size; ++w) {
-          x.row<float>((h * size + w) * images + n)[c] =
-              static_cast<float>(v[static_cast<size_t>(((n * 3 + c) * size + h) * size + w)]);
-        }
-  return x;
 }
 
 /// A PyTorch state dict of `net`'s network; `described` receives its "name shape" lines.

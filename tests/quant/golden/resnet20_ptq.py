@@ -87,4 +87,5 @@ def main(folder):
             print(f"{text}|{mode}|{correct}")
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,429 @@
+// Training against PyTorch's loss curve, exact resume, refused checkpoints, runs that diverge, and evaluation.
+#include "nn/train.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "data/image.h"
+#include "nn/checkpoint.h"
+#include "nn/models/builder.h"
+#include "tensor/io/file.h"
+#include "tensor/parallel.h"
+#include "tests/nn/train_curve.h"
+
+namespace kronbit::nn {
+namespace {
+
+TEST(TrainingCurve, FollowsPyTorch) {
+  Network net = curve_start();
+  expect_curve(net, KRONBIT_SOURCE_DIR "/tests/nn/golden/train_curve.txt", std::vector<double>(21, 2e-4));
+}
+
+/// `count` images of 16x16 random pixels; the label of image i is i % classes.
+data::Dataset random_images(int64_t count, int classes = 10, int64_t size = 16) {
+  auto source = std::make_shared<data::MemorySource>();
+  source->height = source->width = size;
+  for (int k = 0; k < classes; ++k) source->class_names.push_back(fmt::format("class {}", k));
+  for (int64_t i = 0; i < count; ++i) source->labels.push_back(static_cast<int32_t>(i % classes));
+  source->pixels.resize(static_cast<size_t>(count * source->image_bytes()));
+  Rng rng(11, Purpose::Test);
+  for (uint8_t& value : source->pixels) value = static_cast<uint8_t>(rng.below(256));
+  return data::Dataset(source);
+}
+
+/// For 16x16 images: a convolution, a residual block that halves the map, dropout, a linear layer.
+Network small_network(uint64_t seed = 4, int classes = 10, const std::string& name = "small") {
+  Builder b(name, 16, classes);
+  const int x = b.relu("relu1", b.batch_norm("bn1", b.conv("conv1", kInput, {.channels = 16})));
+  const int y = b.batch_norm("bn2", b.conv("conv2", x, {.channels = 32, .stride = 2}));
+  const int z = b.relu("relu2", b.add("add", y, b.shortcut_a("shortcut", x, 32, 2)));
+  b.linear("linear", b.global_avg_pool("pool", b.dropout("dropout", z, 0.2)), classes);
+  Network net = b.take();
+  net.initialize(seed);
+  return net;
+}
+
+std::vector<uint32_t> bits_of(const Network& net) {
+  std::vector<uint32_t> bits;
+  for (const Parameter& p : net.parameters())
+    for (const float v : p.var.value().values()) bits.push_back(std::bit_cast<uint32_t>(v));
+  return bits;
+}
+
+Tensor& weight(Network& net, const std::string& name) {
+  for (Parameter& p : net.parameters())
+    if (p.name == name) return p.var.value();
+  throw Error("no parameter " + name);
+}
+
+/// Of the trainable parameters alone: running statistics move with every forward pass.
+std::vector<float> weights_of(const Network& net) {
+  std::vector<float> weights;
+  for (const Parameter& p : net.parameters())
+    if (p.var.requires_grad())
+      for (const float v : p.var.value().values()) weights.push_back(v);
+  return weights;
+}
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+class TrainerTest : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directory(folder_); }
+  void TearDown() override {
+    set_threads(threads_);
+    std::filesystem::remove_all(folder_);
+  }
+
+  static Trainer trainer(Network& net, const TrainOptions& options = kOptions) {
+    return Trainer(net, random_images(96), data::kCifar10, options);
+  }
+
+  /// 9 steps of 6 per epoch, the rate falling along a cosine.
+  static TrainOptions make_options() {
+    TrainOptions o;
+    o.epochs = 1.5;
+    o.batch = 16;
+    o.optimiser = Sgd{.lr = 0.1, .weight_decay = 1e-4};
+    o.schedule.kind = Schedule::Kind::Cosine;
+    o.clip_gradients = 0.5;
+    o.label_smoothing = 0.1;
+    return o;
+  }
+  inline static const TrainOptions kOptions = make_options();
+  const int threads_ = threads();
+  const std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / fmt::format("kronbit-train-{}", getpid());
+  const std::filesystem::path path_ = folder_ / "checkpoint.safetensors";
+};
+
+TEST_F(TrainerTest, DoesWhatTheLoopByHandDoes) {
+  Network net = small_network();
+  Trainer run = trainer(net);
+
+  Network by_hand = small_network();
+  data::Loader loader(random_images(96), data::kCifar10, {.batch_size = 16, .seed = kOptions.seed, .training = true});
+  Optimiser optimiser(by_hand.parameters(), kOptions.optimiser);
+  for (int64_t step = 0; step < 3; ++step) {
+    const data::Batch batch = loader.batch(0, step);
+    optimiser.clear_gradients();
+    RunContext context{.training = true, .seed = kOptions.seed, .step = static_cast<uint64_t>(step), .observe = {}};
+    const Var logits = by_hand.forward(batch.images, context);
+    const Var loss = softmax_cross_entropy(logits, batch.labels, kOptions.label_smoothing);
+    const int64_t correct = count_correct(logits.value(), batch.labels, 1);
+    backward(loss);
+    EXPECT_GT(optimiser.clip_gradients(0.5), 0.5) << "nothing was clipped";
+    const double rate = 0.1 * (1 + std::cos(std::acos(-1.0) * static_cast<double>(step) / 9)) / 2;
+    optimiser.step(rate);
+
+    const StepReport report = run.advance();
+    EXPECT_EQ(report.loss, static_cast<double>(loss.value().data<float>()[0]));
+    EXPECT_EQ(report.correct, correct);
+    EXPECT_EQ(report.images, 16);
+    EXPECT_DOUBLE_EQ(report.lr, rate);
+    ASSERT_EQ(bits_of(net), bits_of(by_hand)) << "step " << step;
+  }
+}
+
+// The unbroken run has one thread, the other two, and is interrupted in the middle of an epoch; both cross into the
+// next.
+TEST_F(TrainerTest, ResumesExactlyWithAnyNumberOfThreads) {
+  for (const OptimiserOptions& rule :
+       {OptimiserOptions(Sgd{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-4}), OptimiserOptions(Adam{.lr = 0.01})}) {
+    TrainOptions options = kOptions;
+    options.optimiser = rule;
+    set_threads(1);
+    Network unbroken = small_network();
+    std::vector<double> losses;
+    for (Trainer run = trainer(unbroken, options); !run.done();) losses.push_back(run.advance().loss);
+    ASSERT_EQ(losses.size(), 9u);
+
+    set_threads(2);
+    {
+      Network first = small_network();
+      Trainer run = trainer(first, options);
+      for (size_t i = 0; i < 4; ++i) EXPECT_EQ(run.advance().loss, losses[i]) << "step " << i;
+      run.save(path_, {{"normalization", "x"}, {"step", "a note's own"}});
+    }
+    Network second = small_network(99);
+    Trainer run = trainer(second, options);
+    const auto notes = run.restore(path_);
+    EXPECT_EQ(notes, (std::map<std::string, std::string>{{"normalization", "x"}, {"step", "a note's own"}}));
+    EXPECT_EQ(run.step(), 4);
+    for (size_t i = 4; i < 9; ++i) EXPECT_EQ(run.advance().loss, losses[i]) << "step " << i;
+    EXPECT_TRUE(run.done());
+    EXPECT_EQ(bits_of(second), bits_of(unbroken));
+  }
+}
+
+TEST_F(TrainerTest, ARunThatIsDoneComesBackDone) {
+  TrainOptions options = kOptions;
+  options.epochs = 1.0 / 6;
+  Network net = small_network();
+  Trainer run = trainer(net, options);
+  run.advance();
+  run.save(path_);
+  Trainer again = trainer(net, options);
+  again.restore(path_);
+  EXPECT_TRUE(again.done());
+}
+
+TEST_F(TrainerTest, RefusesCheckpointsOfOtherRuns) {
+  Network net = small_network();
+  Trainer run = trainer(net);
+  run.advance();
+  run.advance();
+  run.save(path_);
+  const std::vector<uint32_t> before = bits_of(net);
+
+  std::vector<std::pair<std::string, TrainOptions>> others;
+  const auto other = [&](const std::string& what, const auto& change) {
+    TrainOptions options = kOptions;
+    change(options);
+    others.emplace_back(what, options);
+  };
+  other("seed", [](TrainOptions& o) { o.seed = 2; });
+  other("steps", [](TrainOptions& o) { o.epochs = 2; });
+  other("batch", [](TrainOptions& o) {
+    o.batch = 32;
+    o.epochs = 3;  // 9 steps too
+  });
+  other("lr", [](TrainOptions& o) { std::get<Sgd>(o.optimiser).lr = 0.1000001; });
+  other("momentum", [](TrainOptions& o) { std::get<Sgd>(o.optimiser).momentum = 0.5; });
+  other("weight decay", [](TrainOptions& o) { std::get<Sgd>(o.optimiser).weight_decay = 0; });
+  other("nesterov", [](TrainOptions& o) { std::get<Sgd>(o.optimiser).nesterov = true; });
+  other("optimiser", [](TrainOptions& o) { o.optimiser = Adam{.lr = 0.1}; });
+  other("schedule", [](TrainOptions& o) { o.schedule.kind = Schedule::Kind::Constant; });
+  other("warm-up", [](TrainOptions& o) { o.schedule.warmup_epochs = 1; });
+  other("rise", [](TrainOptions& o) { o.schedule.rise = 0.4; });
+  other("gamma", [](TrainOptions& o) { o.schedule.gamma = 0.2; });
+  other("clip", [](TrainOptions& o) { o.clip_gradients = 0; });
+  other("smoothing", [](TrainOptions& o) { o.label_smoothing = 0; });
+  for (const auto& [what, options] : others) {
+    Trainer wrong = trainer(net, options);
+    EXPECT_THROW(wrong.restore(path_), InputError) << what;
+    EXPECT_EQ(wrong.step(), 0) << what;
+    EXPECT_EQ(bits_of(net), before) << what;
+  }
+  Trainer faster = trainer(net, others[3].second);
+  EXPECT_THAT(message_of([&] { faster.restore(path_); }), testing::HasSubstr("the checkpoint is of another run: wanted "
+                                                                             "\"small 9 steps, batch 16, seed 1, "
+                                                                             "sgd 0.1000001 "));
+
+  Network another = small_network(4, 10, "another");
+  EXPECT_THROW(trainer(another).restore(path_), InputError);
+}
+
+TEST_F(TrainerTest, ARefusedCheckpointChangesNothing) {
+  Network net = small_network();
+  Trainer run = trainer(net);
+  run.advance();
+  run.save(path_);
+  const std::vector<std::byte> whole = read_file(path_, 1 << 24);
+  const std::filesystem::path torn = folder_ / "torn.safetensors", empty = folder_ / "empty.safetensors";
+  publish(torn, std::span(whole).first(whole.size() - 4));
+  publish(empty, "");
+
+  // A run in its middle, told to restore what it cannot, goes on as one that was not.
+  Network undisturbed_net = small_network(8), disturbed_net = small_network(8);
+  Trainer undisturbed = trainer(undisturbed_net), disturbed = trainer(disturbed_net);
+  undisturbed.advance();
+  disturbed.advance();
+  EXPECT_THROW(disturbed.restore(torn), InputError);
+  EXPECT_THROW(disturbed.restore(empty), InputError);
+  EXPECT_THROW(disturbed.restore(folder_ / "nowhere.safetensors"), InputError);
+  // The optimiser's state, read last, is the damaged part: one velocity has another shape.
+  const auto meta = [&] {
+    Network copy = small_network();
+    return load_checkpoint(path_, copy);
+  }();
+  auto state = meta.optimiser_state;
+  state["velocity.conv1.weight"] = Tensor::zeros({16, 3, 3, 2});
+  save_checkpoint(torn, net, state, meta.meta);
+  EXPECT_THROW(disturbed.restore(torn), InputError);
+
+  EXPECT_EQ(disturbed.step(), 1);
+  EXPECT_EQ(disturbed.advance().loss, undisturbed.advance().loss);
+  EXPECT_EQ(bits_of(disturbed_net), bits_of(undisturbed_net));
+}
+
+TEST_F(TrainerTest, DivergenceEndsInAnErrorThatNamesALayer) {
+  TrainOptions options = kOptions;
+  options.epochs = 10;
+  options.clip_gradients = 0;
+  options.schedule = {};
+  options.optimiser = Sgd{.lr = 1e9};
+  Network net = small_network();
+  Trainer run = trainer(net, options);
+  std::vector<float> before;
+  std::string message;
+  while (message.empty() && !run.done()) {
+    before = weights_of(net);
+    try {
+      run.advance();
+    } catch (const NumericalError& e) {
+      message = e.what();
+    }
+  }
+  EXPECT_THAT(message, testing::MatchesRegex("\\[train\\] step [1-9][0-9]*: the (output|gradient) of [a-z0-9.]+ is not "
+                                             "finite; try a lower --lr, or --clip"));
+  EXPECT_EQ(weights_of(net), before);
+  EXPECT_TRUE(std::all_of(before.begin(), before.end(), [](float v) { return std::isfinite(v); }));
+}
+
+TEST_F(TrainerTest, TheErrorNamesWhereItBegan) {
+  const auto failure = [](const std::string& name, float value) {
+    Network net = small_network();
+    weight(net, name).data<float>()[5] = value;
+    Trainer run = trainer(net);
+    const std::vector<uint32_t> before = bits_of(net);
+    const std::string message = message_of([&] { run.advance(); });
+    EXPECT_EQ(run.step(), 0);
+    return message;
+  };
+  const std::string end = " is not finite; try a lower --lr, or --clip";
+  EXPECT_EQ(failure("conv2.weight", std::numeric_limits<float>::quiet_NaN()), "[train] step 0: conv2.weight" + end);
+  EXPECT_EQ(failure("bn1.bias", std::numeric_limits<float>::infinity()), "[train] step 0: bn1.bias" + end);
+  EXPECT_EQ(failure("bn2.weight", 3e38f), "[train] step 0: the output of bn2" + end);
+
+  // Without batch normalization: large, tiny and large weights make logits of 1e10 or so, but gradients of 1e40.
+  Builder b("plain", 16, 10);
+  const int x = b.conv("conv2", b.conv("conv1", kInput, {.channels = 8}), {.channels = 8});
+  b.linear("linear", b.global_avg_pool("pool", x), 10);
+  Network net = b.take();
+  net.initialize(1);
+  for (const auto& [name, factor] :
+       {std::pair("conv1.weight", 1e20f), {"conv2.weight", 1e-30f}, {"linear.weight", 1e20f}})
+    for (int64_t i = 0; i < weight(net, name).count(); ++i) weight(net, name).data<float>()[i] *= factor;
+  Trainer run = trainer(net);
+  const std::vector<float> before = weights_of(net);
+  EXPECT_EQ(message_of([&] { run.advance(); }), "[train] step 0: the gradient of conv2.weight" + end);
+  EXPECT_EQ(weights_of(net), before);
+}
+
+TEST_F(TrainerTest, FractionsOfEpochs) {
+  Network net = small_network();
+  const std::vector<uint32_t> before = bits_of(net);
+  TrainOptions options = kOptions;
+  options.epochs = 0;
+  Trainer none = trainer(net, options);
+  EXPECT_EQ(none.steps(), 0);
+  EXPECT_TRUE(none.done());
+  none.save(path_);
+  none.restore(path_);
+  EXPECT_EQ(bits_of(net), before);
+
+  options.epochs = 0.25;
+  Trainer run = trainer(net, options);
+  EXPECT_EQ(run.steps_per_epoch(), 6);
+  EXPECT_EQ(run.steps(), 2);
+  EXPECT_EQ(run.steps_in(0), 0);
+  EXPECT_EQ(run.steps_in(0.001), 1);
+  EXPECT_EQ(run.steps_in(0.5), 3);
+  EXPECT_EQ(run.steps_in(1), 6);
+  EXPECT_EQ(run.steps_in(1.5), 9);
+  EXPECT_EQ(run.steps_in(100), 600);
+  for (int64_t step = 1; step <= 2; ++step) {
+    EXPECT_FALSE(run.done());
+    run.advance();
+    EXPECT_EQ(run.step(), step);
+  }
+  EXPECT_TRUE(run.done());
+  EXPECT_ANY_THROW(run.advance());
+}
+
+TEST_F(TrainerTest, OptionsAndDataOutOfRangeAreRefused) {
+  Network net = small_network();
+  const auto refused = [&](const auto& change) {
+    TrainOptions options = kOptions;
+    change(options);
+    EXPECT_THROW(trainer(net, options), InputError);
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (const double epochs : {-1.0, nan, infinity}) refused([&](TrainOptions& o) { o.epochs = epochs; });
+  for (const double smoothing : {-0.1, 1.0, nan}) refused([&](TrainOptions& o) { o.label_smoothing = smoothing; });
+  for (const double clip : {-1.0, nan}) refused([&](TrainOptions& o) { o.clip_gradients = clip; });
+  refused([](TrainOptions& o) { o.batch = 0; });
+  refused([](TrainOptions& o) { o.optimiser = Sgd{.lr = -1}; });
+
+  const auto message = [&](const data::Dataset& images) {
+    return message_of([&] { Trainer(net, images, data::kCifar10, kOptions); });
+  };
+  EXPECT_EQ(message(random_images(96, 11)), "[train] classes: the network has 10, the data 11");
+  EXPECT_EQ(message(random_images(96, 10, 20)), "[train] images: the network takes 16x16, the data has 20x20");
+  EXPECT_EQ(message(random_images(96, 3)), "nothing was thrown");
+}
+
+// ---- evaluate() ----
+
+TEST(Evaluation, CountsEveryImageOnce) {
+  Network net = small_network();
+  for (int64_t i = 0; i < 320; ++i) weight(net, "linear.weight").data<float>()[i] *= 100;  // opinions that differ
+  const std::vector<uint32_t> before = bits_of(net);
+  const data::Dataset images = random_images(50);
+  int64_t top1 = 0, top5 = 0;
+  double loss = 0;
+  for (int64_t i = 0; i < 50; ++i) {
+    data::Image image{16, 16, std::vector<uint8_t>(16 * 16 * 3)};
+    images.source().read(i, image.rgb.data());
+    const std::vector<float> logits = net.forward(data::to_tensor(image, data::kCifar10), {}).value().values();
+    const double own = double{logits[static_cast<size_t>(images.label(i))]};
+    int64_t larger = 0;
+    double sum = 0;
+    for (const float v : logits) {
+      larger += v > own;
+      sum += std::exp(v - own);
+    }
+    top1 += larger < 1;
+    top5 += larger < 5;
+    loss += std::log(sum);
+  }
+  EXPECT_TRUE(top1 > 0 && top1 < top5 && top5 < 50) << top1 << ' ' << top5;
+
+  std::vector<std::pair<int64_t, int64_t>> calls;
+  const auto progress = [&](int64_t done, int64_t total) { calls.emplace_back(done, total); };
+  const Accuracy a = evaluate(net, images, data::kCifar10, 20, progress);  // batches of 20, 20 and 10
+  EXPECT_EQ(a.images, 50);
+  EXPECT_EQ(a.top1, static_cast<double>(top1) / 50);
+  EXPECT_EQ(a.top5, static_cast<double>(top5) / 50);
+  EXPECT_NEAR(a.loss, loss / 50, 1e-5 * (1 + loss / 50));
+  EXPECT_GT(a.seconds, 0);
+  EXPECT_EQ(calls, (std::vector<std::pair<int64_t, int64_t>>{{20, 50}, {40, 50}, {50, 50}}));
+  EXPECT_EQ(bits_of(net), before);
+}
+
+TEST(Evaluation, WithFewClassesTop5IsAll) {
+  Network net = small_network(4, 3);
+  const Accuracy a = evaluate(net, random_images(20, 3), data::kCifar10, 7);
+  EXPECT_EQ(a.top5, 1);
+  EXPECT_LT(a.top1, 1);
+}
+
+TEST(Evaluation, StopsWhenToldAndRefusesOtherLabels) {
+  Network net = small_network();
+  std::atomic<bool> stop = false;
+  int64_t batches = 0;
+  const auto progress = [&](int64_t, int64_t) {
+    ++batches;
+    stop = true;
+  };
+  EXPECT_EQ(message_of([&] { evaluate(net, random_images(30), data::kCifar10, 10, progress, &stop); }),
+            "[evaluate] stopped");
+  EXPECT_EQ(batches, 1);
+  EXPECT_THROW(evaluate(net, random_images(30, 12), data::kCifar10), InputError);
+}
+
+}  // namespace
+}  // namespace kronbit::nn
