@@ -288,9 +288,13 @@ TEST_F(TrainerTest, TheErrorNamesWhereItBegan) {
     Network net = small_network();
     weight(net, name).data<float>()[5] = value;
     Trainer run = trainer(net);
-    const std::vector<uint32_t> before = bits_of(net);
+    Network seen_once = net.clone();
     const std::string message = message_of([&] { run.advance(); });
     EXPECT_EQ(run.step(), 0);
+    // Looking for the layer has not moved the running statistics again.
+    data::Loader loader(random_images(96), data::kCifar10, {.batch_size = 16, .seed = kOptions.seed, .training = true});
+    seen_once.forward(loader.batch(0, 0).images, {.training = true, .seed = kOptions.seed});
+    EXPECT_EQ(bits_of(net), bits_of(seen_once));
     return message;
   };
   const std::string end = " is not finite; try a lower --lr, or --clip";
