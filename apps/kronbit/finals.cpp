@@ -34,6 +34,120 @@ std::filesystem::path final_path(const std::filesystem::path& work, const Bits& 
   return packed_path(work, bits, 0).replace_extension(fmt::format(".final{}.safetensors", seed));
 }
 
+/// The trainings of all rows and seeds: what the journal does not have yet is trained, and journalled in their order.
+class FinalTrainings {
+ public:
+  FinalTrainings(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space, const Frame& frame,
+                 const FinalOptions& options, const PoolOptions& pool)
+      : run_(run),
+        settings_(settings),
+        space_(space),
+        frame_(frame),
+        options_(options),
+        workers_(pool.workers),
+        pool_(pool),
+        rows_(choose_finals(space, run.state(), options)) {
+    for (int seed = 1; seed <= options.seeds; ++seed) {
+      for (const FinalRow& row : rows_) tasks_.push_back({&row, seed, {}});
+    }
+  }
+
+  /// False when a signal ended it early.
+  bool train() {
+    Progress progress(frame_, "final", "trainings");
+    const auto total = static_cast<int64_t>(tasks_.size());
+    size_t started = 0, journalled = 0;
+    while (journalled < tasks_.size()) {
+      progress.update(static_cast<int64_t>(journalled), total);
+      if (stop_requested) return false;
+      for (; started < tasks_.size() && pool_.running() < pool_.workers(); ++started) {
+        if (!in_journal(tasks_[started])) pool_.submit(job(tasks_[started]), static_cast<int64_t>(started));
+      }
+      if (pool_.running() > 0) {
+        if (auto outcome = pool_.wait(0.2)) tasks_[static_cast<size_t>(outcome->tag)].outcome = std::move(outcome);
+      }
+      while (journalled < started && record(tasks_[journalled])) ++journalled;
+    }
+    progress.update(total, total);
+    return true;
+  }
+
+  /// best/ becomes the best of the ranked ones, judged on validation images.
+  void publish() {
+    const Json* best = nullptr;
+    double best_score = 0;
+    for (const Json& line : run_.lines()) {
+      if (line["event"] != "final" || !line["kind"].get<std::string>().starts_with("best")) continue;
+      const Bits bits = line["bits"].get<Bits>();
+      const double s = search::score(space_.goal, line["validation"].get<double>(), bits, space_.cost_of(bits));
+      if (!best || s > best_score) {
+        best = &line;
+        best_score = s;
+      }
+    }
+    if (!best) return;
+    const auto packed = final_path(work(), (*best)["bits"].get<Bits>(), (*best)["seed"].get<int>());
+    if (std::filesystem::exists(packed)) publish_best(run_.folder(), packed);
+  }
+
+ private:
+  struct Task {
+    const FinalRow* row;
+    int seed;
+    std::optional<JobPool::Outcome> outcome;
+  };
+
+  std::filesystem::path work() const { return run_.folder() / "work"; }
+  double epochs() const { return options_.epochs > 0 ? options_.epochs : space_.epochs.back(); }
+  bool in_journal(const Task& task) const { return finished(run_.lines(), task.row->kind, task.row->bits, task.seed); }
+
+  Job job(const Task& task) const {
+    Job job = job_of(settings_, frame_, workers_);
+    job.layers = task.row->bits;
+    job.epochs = {epochs()};
+    job.schedule = options_.schedule;
+    job.seed = Rng(space_.explorer.seed, Purpose::Search, {3, static_cast<uint64_t>(task.seed)}).next() >> 1;
+    job.test = true;
+    job.keep = final_path(work(), task.row->bits, task.seed).string();
+    return job;
+  }
+
+  /// True when the journal has the task, now or before; false while its training runs.
+  bool record(const Task& task) {
+    if (in_journal(task)) return true;
+    if (!task.outcome) return false;
+    const auto& [row, seed, outcome] = task;
+    if (!outcome->ok) {
+      throw Error(fmt::format("[search] the final training of {} failed: {}", format_bits(row->bits), outcome->reason));
+    }
+    const Json& test = get_object(outcome->result, "test", "evaluate");
+    run_.record({{"event", "final"},
+                 {"kind", row->kind},
+                 {"bits", row->bits},
+                 {"seed", seed},
+                 {"estimate", row->estimate},
+                 {"sd", row->sd},
+                 {"epochs", epochs()},
+                 {"validation", get_numbers(outcome->result, "accuracies", 0, 1, "evaluate").at(0)},
+                 {"top1", test["top1"]},
+                 {"top5", test["top5"]},
+                 {"loss", test["loss"]},
+                 {"images", test["images"]},
+                 {"seconds", outcome->seconds}});
+    return true;
+  }
+
+  search::SearchRun& run_;
+  const SearchSettings& settings_;
+  const SearchSpace& space_;
+  const Frame& frame_;
+  const FinalOptions& options_;
+  int workers_;
+  JobPool pool_;
+  std::vector<FinalRow> rows_;
+  std::vector<Task> tasks_;
+};
+
 }  // namespace
 
 double FinalRow::mean_top1() const {
@@ -104,95 +218,11 @@ std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunS
 }
 
 bool run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space, const Frame& frame,
-                const FinalOptions& options, const PoolOptions& pool_options) {
+                const FinalOptions& options, const PoolOptions& pool) {
   record_fp32(run, settings);
-  const std::vector<FinalRow> rows = choose_finals(space, run.state(), options);
-  const std::filesystem::path work = run.folder() / "work";
-  struct Task {
-    const FinalRow* row;
-    int seed;
-  };
-  std::vector<Task> tasks;
-  for (int seed = 1; seed <= options.seeds; ++seed) {
-    for (const FinalRow& row : rows) tasks.push_back({&row, seed});
-  }
-  const auto job_for = [&](const Task& task) {
-    Job job = job_of(settings, frame, pool_options.workers);
-    job.layers = task.row->bits;
-    job.epochs = {options.epochs > 0 ? options.epochs : space.epochs.back()};
-    job.schedule = options.schedule;
-    job.seed = Rng(space.explorer.seed, Purpose::Search, {3, static_cast<uint64_t>(task.seed)}).next() >> 1;
-    job.test = true;
-    job.keep = final_path(work, task.row->bits, task.seed).string();
-    return job;
-  };
-
-  JobPool pool(pool_options);
-  Progress progress(frame, "final", "trainings");
-  size_t next = 0, committed = 0;
-  std::vector<std::optional<JobPool::Outcome>> outcomes(tasks.size());
-  while (committed < tasks.size()) {
-    progress.update(static_cast<int64_t>(committed), static_cast<int64_t>(tasks.size()));
-    if (stop_requested) {
-      pool.kill_all();
-      return false;
-    }
-    while (next < tasks.size() && pool.running() < pool.workers()) {
-      if (!finished(run.lines(), tasks[next].row->kind, tasks[next].row->bits, tasks[next].seed)) {
-        pool.submit(job_for(tasks[next]), static_cast<int64_t>(next));
-      }
-      ++next;
-    }
-    if (pool.running() > 0) {
-      if (auto outcome = pool.wait(0.2)) outcomes[static_cast<size_t>(outcome->tag)] = std::move(outcome);
-    }
-    // In order, so that the journal does not depend on the number of workers.
-    while (committed < next) {
-      const auto& [row, seed] = tasks[committed];
-      if (finished(run.lines(), row->kind, row->bits, seed)) {
-        ++committed;
-        continue;
-      }
-      const auto& outcome = outcomes[committed];
-      if (!outcome) break;
-      if (!outcome->ok)
-        throw Error(
-            fmt::format("[search] the final training of {} failed: {}", format_bits(row->bits), outcome->reason));
-      const Json& test = get_object(outcome->result, "test", "evaluate");
-      run.record({{"event", "final"},
-                  {"kind", row->kind},
-                  {"bits", row->bits},
-                  {"seed", seed},
-                  {"estimate", row->estimate},
-                  {"sd", row->sd},
-                  {"epochs", job_for(tasks[committed]).epochs[0]},
-                  {"validation", outcome->result["accuracies"][0]},
-                  {"top1", test["top1"]},
-                  {"top5", test["top5"]},
-                  {"loss", test["loss"]},
-                  {"images", test["images"]},
-                  {"seconds", outcome->seconds}});
-      ++committed;
-    }
-  }
-  progress.update(static_cast<int64_t>(tasks.size()), static_cast<int64_t>(tasks.size()));
-
-  // The best of the ranked ones, judged on validation images.
-  const Json* best = nullptr;
-  double best_score = 0;
-  for (const Json& line : run.lines()) {
-    if (line["event"] != "final" || !line["kind"].get<std::string>().starts_with("best")) continue;
-    const Bits bits = line["bits"].get<Bits>();
-    const double s = search::score(space.goal, line["validation"].get<double>(), bits, space.cost_of(bits));
-    if (!best || s > best_score) {
-      best = &line;
-      best_score = s;
-    }
-  }
-  if (best) {
-    const std::filesystem::path packed = final_path(work, (*best)["bits"].get<Bits>(), (*best)["seed"].get<int>());
-    if (std::filesystem::exists(packed)) publish_best(run.folder(), packed);
-  }
+  FinalTrainings trainings(run, settings, space, frame, options, pool);
+  if (!trainings.train()) return false;
+  trainings.publish();
   return true;
 }
 
