@@ -190,7 +190,7 @@ TEST(Optimiser, RefusesAnotherOptimisersStateNamingEveryProblem) {
   state["velocity.w"] = Tensor::zeros({3});
   EXPECT_THROW(sgd.load_state(state), InputError);
   state = sgd.state();
-  state["step"].data<double>()[0] = 1.5;
+  state["step"].data<float>()[0] = 1.5f;
   EXPECT_THROW(sgd.load_state(state), InputError);
   EXPECT_THROW(Optimiser(p, Sgd{.lr = NAN}), InputError);
   EXPECT_THROW(Optimiser(p, Adam{.beta1 = 1}), InputError);
