@@ -251,6 +251,7 @@ int run(const Frame& frame, const Options& options) {
   final_options(options);
   SearchSettings settings = options.settings;
   search::Curve::parse(settings.curve);
+  check_job(job_of(settings, frame, 1));
   if (!options.out.empty()) {
     if (!options.resume && !options.dry_run && !search::read_journal(options.out).lines.empty()) {
       input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder",

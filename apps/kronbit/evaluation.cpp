@@ -8,6 +8,19 @@
 #include "tensor/memory.h"
 
 namespace kronbit::app {
+namespace {
+
+/// All but the number of epochs.
+nn::TrainOptions training_options(const Job& job) {
+  nn::TrainOptions options;
+  options.batch = parse_int(job.tune.batch, 1, 1 << 20, "--batch");
+  options.optimiser = optimiser_options(job.tune);
+  options.schedule = nn::parse_schedule(job.schedule);
+  options.seed = job.seed;
+  return options;
+}
+
+}  // namespace
 
 void add_tune_options(CLI::App* command, TuneOptions& options) {
   command->add_option("--optimiser", options.optimiser, "sgd or adam");
@@ -75,18 +88,19 @@ Job job_from_json(const Json& j) {
   return job;
 }
 
+void check_job(const Job& job) {
+  training_options(job);
+  assign_options(job.bits);
+}
+
 Json run_job(const Job& job) {
   const auto start = std::chrono::steady_clock::now();
   const data::Splits splits = open_data(job.data);
   nn::Network net = load_network(job.network, splits.train.classes()).net;
   quant::assign_bits(net, job.layers, assign_options(job.bits));
 
-  nn::TrainOptions options;
+  nn::TrainOptions options = training_options(job);
   options.epochs = job.epochs.back();
-  options.batch = parse_int(job.tune.batch, 1, 1 << 20, "--batch");
-  options.optimiser = optimiser_options(job.tune);
-  options.schedule = nn::parse_schedule(job.schedule);
-  options.seed = job.seed;
   nn::Trainer trainer(net, splits.train, splits.normalization, options);
   Json accuracies = Json::array(), losses = Json::array();
   for (const double epochs : job.epochs) {

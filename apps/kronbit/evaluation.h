@@ -38,6 +38,8 @@ struct Job {
 };
 Json to_json(const Job& job);
 Job job_from_json(const Json& json);
+/// Reads every option of the job, so that mistakes show before anything runs. Throws: InputError.
+void check_job(const Job& job);
 
 /// {"accuracies": [..], "losses": [..], "seconds": .., "peak_bytes": ..} and, with `test`, "test": {top1, top5, loss,
 /// images}. Throws: InputError, NumericalError (a loss that is not finite), Error (stopped).

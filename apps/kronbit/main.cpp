@@ -35,9 +35,14 @@ int fail(int code, const std::string& message) {
   return code;
 }
 
+int flushed(int code) {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) return fail(1, "[stdout] cannot write the result");
+  return code;
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"How many bits does each layer of this CNN deserve, and what do you gain?", "kronbit"};
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // an unknown one is named; none is noticed below
   app.set_version_flag("--version", KRONBIT_VERSION);
   app.footer("Start: kronbit search --help. Exit codes: 0 done, 1 failed, 2 wrong input, 130/143 stopped by a signal.");
   Frame frame;
@@ -57,16 +62,15 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
-    return app.exit(e);  // --help, --version
+    return flushed(app.exit(e));  // --help, --version
   } catch (const CLI::ParseError& e) {
     return fail(2, fmt::format("{} (see kronbit {}--help)", e.what(),
                                app.get_subcommands().empty() ? "" : app.get_subcommands().front()->get_name() + " "));
   }
+  if (!frame.chosen) return fail(2, "a subcommand is required (see kronbit --help)");
   if (!frame.threads.empty()) set_threads(static_cast<int>(parse_int(frame.threads, 1, 1024, "--threads")));
   if (!frame.kernel.empty()) force_brgemm_variant(frame.kernel);
-  const int code = frame.chosen();
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) return fail(1, "[stdout] cannot write the result");
-  return code;
+  return flushed(frame.chosen());
 }
 
 }  // namespace
