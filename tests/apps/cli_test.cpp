@@ -1,0 +1,244 @@
+// The real program's results: JSON and nothing else on stdout, numbers of one subcommand against those of another, and
+// surroundings that must not matter.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/normalization.h"
+#include "quant/packed.h"
+#include "tests/apps/program.h"
+
+namespace kronbit::app {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kBits = "666 5555 44444 33333 22";
+constexpr const char* kNormalization = "0.5,0.5,0.5/0.25,0.25,0.25";
+
+void expect_keys(const Json& json, const Words& keys) {
+  for (const std::string& key : keys) EXPECT_TRUE(json.contains(key)) << key << " in " << json.dump();
+}
+
+Words eval(const fs::path& weights, const Words& more = {}) {
+  Words all = words("eval --net resnet20", {"--weights", weights.string()});
+  const Words data = tiny_data();
+  all.insert(all.end(), data.begin(), data.end());
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+fs::path packed_model() {
+  const fs::path model = scratch() / "model.safetensors";
+  const Json json = kronbit_json(
+      words("export --net resnet20", {"--bits", kBits, "--weights", tiny_weights(), "--out", model.string()}));
+  expect_keys(json, {"file", "bits", "conv_bytes", "file_bytes"});
+  EXPECT_EQ(json["file_bytes"], fs::file_size(model));
+  const Json size = kronbit_json({"size", "--net", "resnet20", "--bits", kBits, "--rule", "packed"});
+  EXPECT_EQ(json["conv_bytes"], size["bytes"]);
+  EXPECT_EQ(json["bits"], size["bits"]);
+  return model;
+}
+
+std::string big_endian(size_t n) {
+  return {static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8), static_cast<char>(n)};
+}
+
+/// The record's image (three planes of 32 x 32) as a PNG file.
+std::string png(const std::string& planes) {
+  std::string raw;
+  for (size_t y = 0; y < 32; ++y) {
+    raw += '\0';  // no filter
+    for (size_t x = 0; x < 32; ++x)
+      for (size_t c = 0; c < 3; ++c) raw += planes[c * 1024 + y * 32 + x];
+  }
+  uLongf size = compressBound(raw.size());
+  std::string packed(size, '\0');
+  EXPECT_EQ(
+      compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(raw.data()), raw.size()),
+      Z_OK);
+  packed.resize(size);
+  const auto chunk = [](const std::string& kind, const std::string& data) {
+    const std::string sum = kind + data;
+    return big_endian(data.size()) + sum +
+           big_endian(::crc32(0, reinterpret_cast<const Bytef*>(sum.data()), static_cast<uInt>(sum.size())));
+  };
+  return "\x89PNG\r\n\x1a\n" + chunk("IHDR", big_endian(32) + big_endian(32) + std::string("\x08\x02\0\0\0", 5)) +
+         chunk("IDAT", packed) + chunk("IEND", "");
+}
+
+TEST(Program, SizeAndInfoInJson) {
+  const Json size = kronbit_json(words("size --net vgg16 --bits 4 --rule paper"));
+  expect_keys(size, {"bits", "total_bits", "weights", "bytes", "megabytes", "mebibytes", "percent_of_fp32", "bops"});
+  EXPECT_EQ(size["total_bits"], 4 * 13);
+  const Json info = kronbit_json({"info"});
+  expect_keys(info, {"version", "cpu", "features", "threads", "kernels", "networks", "openblas_core", "gpu"});
+  EXPECT_THAT(kronbit({"--version"}).out, HasSubstr(info["version"].get<std::string>()));
+  for (const char* command : {"", "info", "size", "train", "eval", "finetune", "search", "rank", "export", "run",
+                              "verify", "status", "report"}) {
+    const Ended help = kronbit(words(command, {"--help"}));
+    EXPECT_EQ(help.code, 0) << command;
+    EXPECT_GT(help.out.size(), 300u) << command;
+    EXPECT_EQ(help.err, "") << command;
+  }
+}
+
+TEST(Program, ExportVerifyEvalAndRunAgree) {
+  const fs::path model = packed_model();
+  const Words data = tiny_data();
+  Words verify = words("verify --images 8", {model.string()});
+  verify.insert(verify.end(), data.begin(), data.end());
+  const Json verified = kronbit_json(verify);
+  expect_keys(verified, {"ok", "images", "layer_difference", "worst_layer", "largest_difference", "relative_difference",
+                         "same_class", "file_bytes", "rule_bytes"});
+  EXPECT_EQ(verified["ok"], true);
+  EXPECT_EQ(verified["images"], 8);
+
+  const Json packed = kronbit_json(eval(model)), quantized = kronbit_json(eval(tiny_weights(), {"--bits", kBits}));
+  expect_keys(packed, {"top1", "top5", "loss", "images", "images_per_second", "kernel", "bits"});
+  EXPECT_EQ(packed["images"], 60);
+  EXPECT_EQ(packed["bits"], quantized["bits"]);
+  // Folding and rounded multipliers move a logit near a tie now and then.
+  EXPECT_NEAR(packed["loss"].get<double>(), quantized["loss"].get<double>(), 0.02);
+  EXPECT_NEAR(packed["top1"].get<double>(), quantized["top1"].get<double>(), 3.0 / 60);
+  EXPECT_EQ(kronbit(eval(model, {"--bits", "4"})).code, 2);
+
+  const std::string record = file_text(tiny_cifar() / "test_batch.bin").substr(1, 3072);
+  write_file(scratch() / "image.png", png(record));
+  const Json run = kronbit_json({"run", model.string(), (scratch() / "image.png").string()});
+  Tensor image = Tensor::activation(32, 32, 1, 3);
+  for (int64_t p = 0; p < 1024; ++p)
+    for (int64_t c = 0; c < 3; ++c)
+      image.row<float>(p)[c] =
+          (static_cast<float>(static_cast<uint8_t>(record[static_cast<size_t>(c * 1024 + p)])) / 255 - 0.5f) / 0.25f;
+  const std::vector<float> logits = quant::PackedNetwork::load(model).network().forward(image, {}).value().values();
+  const auto most = std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (float v : logits) sum += std::exp(static_cast<double>(v - *most));
+  const Json& top = run["images"][0]["top5"];
+  ASSERT_EQ(top.size(), 5u);
+  EXPECT_EQ(top[0]["class"], most - logits.begin());
+  EXPECT_NEAR(top[0]["probability"].get<double>(), 1 / sum, 1e-3);
+}
+
+TEST(Program, SearchRankAndStatusInJson) {
+  const fs::path& run = unbroken_search();
+  const Json again = kronbit_json(search_arguments(run, {"--resume"}));  // nothing is left to do
+  expect_keys(again, {"evaluations", "fp32_top1", "finals", "verdict", "report"});
+  EXPECT_EQ(again["evaluations"], 10);
+  const Json rank = kronbit_json({"rank", run.string(), "--top", "3", "--out", (scratch() / "best.json").string()});
+  ASSERT_EQ(rank["candidates"].size(), 3u);
+  for (const Json& candidate : rank["candidates"])
+    expect_keys(candidate, {"bits", "curve", "accuracy", "accuracy_sd", "effective", "bytes", "bops", "measured"});
+  const Json status = kronbit_json({"status", run.string()});
+  expect_keys(status, {"kind", "evaluations", "budget", "fraction", "failed", "eta_seconds", "best", "running"});
+  EXPECT_EQ(status["running"], nullptr);
+  EXPECT_EQ(status["evaluations"], 10);
+
+  // The bits that rank wrote, back through --bits; another network does not take them.
+  const std::string file = "@" + (scratch() / "best.json").string();
+  const Json size = kronbit_json({"size", "--net", "resnet20", "--bits", file});
+  EXPECT_EQ(size["bits"], rank["candidates"][0]["bits"]);
+  EXPECT_EQ(size["bytes"], rank["candidates"][0]["bytes"]);
+  EXPECT_EQ(kronbit({"size", "--net", "resnet32", "--bits", file}).code, 2);
+  EXPECT_EQ(kronbit({"size", "--net", "vgg16", "--bits", file}).code, 2);
+  // best/ as any packed network and any bits file.
+  EXPECT_EQ(kronbit_json({"size", "--net", "resnet20", "--bits", "@" + (run / "best" / "bits.json").string()})["bytes"],
+            quant::PackedNetwork::load(run / "best" / "model.safetensors").conv_bytes());
+}
+
+TEST(Program, DryRunWritesNothing) {
+  const fs::path out = scratch() / "dry";
+  const Json plan = kronbit_json(search_arguments(out, {"--dry-run"}));
+  EXPECT_GT(plan["candidates"].get<int>(), 10);
+  EXPECT_FALSE(plan["first_round"].empty());
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST(Program, EveryKernelGivesTheSameAccuracy) {
+  const Json info = kronbit_json({"info"});
+  std::optional<Json> first;
+  int supported = 0;
+  for (const Json& kernel : info["kernels"]) {
+    const auto name = kernel["name"].get<std::string>();
+    const Words arguments = eval(tiny_weights(), {"--images", "20", "--kernel", name});
+    if (!kernel["supported"].get<bool>()) {
+      EXPECT_EQ(kronbit(arguments).code, 2) << name;
+      continue;
+    }
+    ++supported;
+    const Json json = kronbit_json(arguments);
+    EXPECT_EQ(json["kernel"], name);
+    if (!first) first = json;
+    EXPECT_EQ(json["top1"], (*first)["top1"]) << name;
+    EXPECT_NEAR(json["loss"].get<double>(), (*first)["loss"].get<double>(), 1e-4) << name;
+  }
+  EXPECT_GE(supported, 2);
+  const Ended unknown = kronbit(eval(tiny_weights(), {"--kernel", "avx9000"}));
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("avx9000"));
+}
+
+TEST(Surroundings, OfStdout) {
+  Surroundings closed, full;
+  closed.close_out = true;
+  full.out = "/dev/full";
+  for (const Words& arguments :
+       {words("size --net resnet20 --bits 4 --json"), words("info"), words("size --help"), words("--version")}) {
+    EXPECT_EQ(kronbit(arguments, closed).code, 0) << arguments[0];
+    const Ended end = kronbit(arguments, full);
+    EXPECT_EQ(end.code, 1) << arguments[0];
+    EXPECT_EQ(end.error_lines(), 1) << end.err;
+  }
+}
+
+TEST(Surroundings, OfTheEnvironment) {
+  Surroundings nothing, german, plain, homeless;
+  nothing.empty_environment = true;
+  german.environment = {{"LC_ALL", "de_DE.UTF-8"}, {"LANG", "tr_TR.UTF-8"}, {"LC_NUMERIC", "de_DE"}};
+  plain.environment = {{"TERM", "dumb"}, {"NO_COLOR", "1"}};
+  homeless.environment = {{"HOME", std::nullopt}, {"KRONBIT_DATA", std::nullopt}};
+  const Json want = kronbit_json(eval(tiny_weights(), {"--images", "10"}));
+  for (const Surroundings& s : {nothing, german, plain, homeless}) {
+    const Json json = kronbit_json(eval(tiny_weights(), {"--images", "10"}), s);
+    for (const char* key : {"top1", "top5", "loss", "images", "kernel"}) EXPECT_EQ(json[key], want[key]) << key;
+    EXPECT_EQ(kronbit(words("size --net resnet20 --bits 4"), s).out,
+              kronbit(words("size --net resnet20 --bits 4")).out);
+    const Ended end = kronbit(eval(tiny_weights(), {"--images", "10"}), s);
+    EXPECT_THAT(end.err, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(end.out, Not(HasSubstr("\x1b")));
+  }
+}
+
+TEST(Surroundings, OddNamesAreOnlyNames) {
+  const fs::path odd = scratch() / "o'd d\"%s\n`touch canary`$(touch canary)<b>;-\xc3\xa4";
+  const fs::path run = odd / "unbroken";
+  fs::create_directories(odd);
+  fs::copy(unbroken_search(), run, fs::copy_options::recursive);
+  Surroundings there;
+  there.folder = odd;
+  fs::remove(run / "report.html");
+  const Ended report = kronbit({"report", (run).string()}, there);
+  EXPECT_EQ(report.code, 0) << report.err;
+  EXPECT_TRUE(file_text(run / "report.html") == file_text(unbroken_search() / "report.html"));
+  EXPECT_EQ(kronbit_json({"status", "unbroken"}, there)["run"], "unbroken");
+  EXPECT_EQ(kronbit_json({"status", (run).string()})["run"], (run).string());
+  EXPECT_EQ(kronbit({"rank", "unbroken", "--out", "`touch canary`.json"}, there).code, 0);
+  fs::copy(tiny_cifar(), odd / "data");
+  const Words train = words("train --net resnet20 --epochs 0.1 --batch 20 --validation train:20 --threads 1",
+                            {"--data", "cifar10:" + (odd / "data").string(), "--out", (odd / "training").string()});
+  const Ended trained = kronbit(train, there);
+  EXPECT_EQ(trained.code, 0) << trained.err;
+  EXPECT_TRUE(fs::exists(odd / "training" / "best" / "weights.safetensors"));
+  const Ended refused = kronbit(train, there);  // holds a run already
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_EQ(refused.error_lines(), 1) << refused.err;
+  for (const fs::path& folder : {odd, run, fs::current_path(), scratch()}) EXPECT_FALSE(fs::exists(folder / "canary"));
+}
+
+}  // namespace
+}  // namespace kronbit::app
