@@ -62,26 +62,24 @@ void kill_and_resume(const fs::path& run, const Words& more, int kills, double l
 }
 
 TEST(Killed, TenTimesASearchEndsAsUnbroken) {
-  const fs::path run = scratch() / "killed";
+  const fs::path run = fresh("killed");
   const auto start = std::chrono::steady_clock::now();
   unbroken_search();
   const double longest = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   kill_and_resume(run, {}, 10, std::clamp(longest, 1.0, 6.0), 51);
 }
 
-TEST(Killed, WithTwoWorkersASearchEndsAsUnbroken) {
-  kill_and_resume(scratch() / "workers", {"--workers", "2"}, 1, 2, 52);
-}
+TEST(Killed, WithTwoWorkersASearchEndsAsUnbroken) { kill_and_resume(fresh("workers"), {"--workers", "2"}, 1, 2, 52); }
 
 TEST(Search, IsTheSameWithMoreThreads) {
-  const fs::path run = scratch() / "threads";
+  const fs::path run = fresh("threads");
   const Ended end = kronbit(with_flag(search_arguments(run), "--threads", "2"));
   ASSERT_EQ(end.code, 0) << end.err;
   EXPECT_EQ(essence(run), essence(unbroken_search()));
 }
 
 TEST(Search, StopsPromptlyAndGoesOn) {
-  const fs::path run = scratch() / "stopped";
+  const fs::path run = fresh("stopped");
   int lines = 3;
   for (const int number : {SIGINT, SIGTERM}) {
     Program program(search_arguments(run, {"--resume"}));
@@ -101,7 +99,7 @@ TEST(Search, StopsPromptlyAndGoesOn) {
 }
 
 TEST(Search, RefusesASecondWriterAnotherSettingAndAnExistingRun) {
-  const fs::path run = scratch() / "locked";
+  const fs::path run = fresh("locked");
   Program first(search_arguments(run));
   ASSERT_TRUE(first.wait_for_lines(run / search::kJournalName, 3));
   first.signal(SIGSTOP);
@@ -127,7 +125,7 @@ TEST(Search, RefusesASecondWriterAnotherSettingAndAnExistingRun) {
 }
 
 TEST(Search, OnAFullDiskKeepsWhatItHas) {
-  const fs::path run = scratch() / "full";
+  const fs::path run = fresh("full");
   {
     Program program(search_arguments(run));
     ASSERT_TRUE(program.wait_for_lines(run / search::kJournalName, 4));
@@ -149,7 +147,7 @@ TEST(Search, OnAFullDiskKeepsWhatItHas) {
 }
 
 TEST(Export, OnAFullDiskKeepsTheFormerFile) {
-  const fs::path model = scratch() / "full_export" / "model.safetensors";
+  const fs::path model = fresh("full_export") / "model.safetensors";
   fs::create_directories(model.parent_path());
   const auto arguments = [&](const char* bits) {
     return words("export --net resnet20 --normalize cifar10 --bits",
@@ -176,7 +174,7 @@ Words train_arguments(const fs::path& out, const Words& more = {}) {
 }
 
 TEST(Killed, ATrainingEndsWithTheSameWeights) {
-  const fs::path whole = scratch() / "train_whole", broken = scratch() / "train_broken";
+  const fs::path whole = fresh("train_whole"), broken = fresh("train_broken");
   ASSERT_EQ(kronbit(train_arguments(whole)).code, 0);
   {
     Program program(train_arguments(broken));  // in the first epoch: the checkpoint is made where it stops

@@ -152,7 +152,7 @@ TEST(Program, SearchRankAndStatusInJson) {
 }
 
 TEST(Program, DryRunWritesNothing) {
-  const fs::path out = scratch() / "dry";
+  const fs::path out = fresh("dry");
   const Json plan = kronbit_json(search_arguments(out, {"--dry-run"}));
   EXPECT_GT(plan["candidates"].get<int>(), 10);
   EXPECT_FALSE(plan["first_round"].empty());
@@ -215,7 +215,7 @@ TEST(Surroundings, OfTheEnvironment) {
 }
 
 TEST(Surroundings, OddNamesAreOnlyNames) {
-  const fs::path odd = scratch() / "o'd d\"%s\n`touch canary`$(touch canary)<b>;-\xc3\xa4";
+  const fs::path odd = fresh("o'd d\"%s\n`touch canary`$(touch canary)<b>;-\xc3\xa4");
   const fs::path run = odd / "unbroken";
   fs::create_directories(odd);
   fs::copy(unbroken_search(), run, fs::copy_options::recursive);

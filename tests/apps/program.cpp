@@ -174,6 +174,12 @@ fs::path scratch() {
   return folder.path;
 }
 
+fs::path fresh(const std::string& name) {
+  const fs::path path = scratch() / name;
+  fs::remove_all(path);
+  return path;
+}
+
 std::string file_text(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), {}};

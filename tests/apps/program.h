@@ -67,6 +67,8 @@ Json kronbit_json(const Words& arguments, const Surroundings& surroundings = {})
 
 /// A folder of this process, in memory where there is such a place; removed at the end.
 fs::path scratch();
+/// A place in it where nothing is.
+fs::path fresh(const std::string& name);
 std::string file_text(const fs::path& path);
 void write_file(const fs::path& path, const std::string& bytes);
 
