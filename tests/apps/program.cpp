@@ -73,6 +73,7 @@ struct RemoveAtExit {
   ~RemoveAtExit() {
     std::error_code ignored;
     fs::remove_all(path, ignored);
+    fs::remove(path.parent_path(), ignored);  // if empty
   }
 };
 
