@@ -20,7 +20,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr double kPromptly = 6;  // seconds to stop in; two on a machine with nothing else to do
+constexpr double kPromptly = 30;  // seconds to stop in: far less than going on to the end takes, whatever else runs here
 
 int lines_of(const fs::path& run) { return static_cast<int>(search::read_journal(run).lines.size()); }
 
