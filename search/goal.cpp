@@ -32,6 +32,7 @@ double effective_accuracy(double accuracy, const Bits& bits, double k) {
 }
 
 double score(const Goal& goal, double accuracy, const Bits& bits, const Cost& cost) {
+  if (!goal.limits.allow(cost)) return -1e18 * (2.0 - accuracy);
   if (accuracy < goal.min_accuracy) return -1e16 * (1.0 + goal.min_accuracy - accuracy);
   switch (goal.by) {
     case By::Effective:

@@ -20,11 +20,12 @@ struct Goal {
   By by = By::Effective;
   double k = 100.0;           ///< of the effective accuracy
   double min_accuracy = 0.0;  ///< configurations below it come after all others
+  Limits limits = {};         ///< configurations outside them (only those the user asked for) come last of all
 };
 
 /// Larger is better.
 /// Formula:  effective: E; accuracy: a; size: -bytes; bops: -bops; latency: -milliseconds; below min_accuracy:
-///           -1e16 (1 + min_accuracy - a)
+///           -1e16 (1 + min_accuracy - a); outside the limits -1e18 (2 - a)
 double score(const Goal& goal, double accuracy, const Bits& bits, const Cost& cost);
 
 }  // namespace kronbit::search

@@ -164,6 +164,7 @@ SearchSpace make_space(const SearchSettings& s) {
   space.costs = parse_costs(s, space.epochs);
   space.limits = limits_of(s.wish);
   space.goal = goal_of(s.wish, s.fp32_validation);
+  space.goal.limits = space.limits;
 
   const int64_t block = parse_int(s.quantizer.block, 1, 65536, "--block");
   space.cost_of = [layers = space.layers, block](const Bits& bits) {

@@ -277,5 +277,17 @@ TEST(Ranking, ComparisonsOfEqualSize) {
   EXPECT_GT(cost(reversed(candidate.bits)).bytes, 1.2 * candidate.cost.bytes);
 }
 
+TEST(Goal, OutsideTheLimitsIsWorseThanAnything) {
+  Goal goal;
+  goal.by = By::Accuracy;
+  goal.min_accuracy = 0.9;
+  goal.limits.max_bytes = 100;
+  const Bits bits(4, 4);
+  const Cost small{.bytes = 100}, large{.bytes = 101};
+  EXPECT_GT(score(goal, 0.95, bits, small), score(goal, 0.5, bits, small));
+  EXPECT_GT(score(goal, 0.0, bits, small), score(goal, 1.0, bits, large));
+  EXPECT_GT(score(goal, 0.8, bits, large), score(goal, 0.7, bits, large));
+}
+
 }  // namespace
 }  // namespace kronbit::search
