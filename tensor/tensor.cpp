@@ -8,17 +8,6 @@
 
 namespace kronbit {
 
-bf16::bf16(float value) {
-  const uint32_t u = std::bit_cast<uint32_t>(value);
-  if ((u & 0x7fffffffu) > 0x7f800000u) {
-    bits = static_cast<uint16_t>((u >> 16) | 0x40u);  // quiet NaN
-  } else {
-    bits = static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
-  }
-}
-
-bf16::operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-
 int64_t bytes_of(DType type) { return type == DType::F32 ? 4 : type == DType::BF16 ? 2 : 8; }
 const char* name_of(DType type) { return type == DType::F32 ? "F32" : type == DType::BF16 ? "BF16" : "F64"; }
 

@@ -3,6 +3,7 @@
 // No strides, no views, no broadcasting: operators work on rows. Read docs/reading_order.md first.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -23,8 +24,13 @@ constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / un
 struct bf16 {
   uint16_t bits = 0;
   bf16() = default;
-  explicit bf16(float value);
-  explicit operator float() const;
+  explicit constexpr bf16(float value) {
+    const uint32_t u = std::bit_cast<uint32_t>(value);
+    const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet_nan = (u >> 16) | 0x40u;
+    bits = static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded);
+  }
+  explicit constexpr operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  explicit constexpr operator double() const { return static_cast<double>(static_cast<float>(*this)); }
 };
 
 enum class DType { F32, BF16, F64 };

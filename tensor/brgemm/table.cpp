@@ -14,10 +14,11 @@ bool has_avx512() { return cpu().avx512f; }
 // OpenBLAS stands above the reference only: one call per term, each packing its operands anew, costs more than it
 // gains.
 constexpr BrgemmVariant kVariants[] = {
-    {"avx512", "avx512f", has_avx512, brgemm_f32_avx512, nullptr},
-    {"avx2", "avx2 fma", has_avx2, brgemm_f32_avx2, nullptr},
-    {"openblas", "", always, brgemm_f32_openblas, brgemm_f64_openblas},
-    {"reference", "", always, brgemm_f32_reference, brgemm_f64_reference},
+    {"avx512", "avx512f", has_avx512, brgemm_f32_avx512, nullptr, nullptr, nullptr},
+    {"avx2", "avx2 fma", has_avx2, brgemm_f32_avx2, nullptr, nullptr, nullptr},
+    {"openblas", "", always, brgemm_f32_openblas, brgemm_f64_openblas, nullptr, nullptr},
+    {"reference", "", always, brgemm_f32_reference, brgemm_f64_reference, brgemm_bf16_reference,
+     brgemm_bf16_rounded_reference},
 };
 
 const BrgemmVariant& best() {
@@ -67,6 +68,14 @@ template <>
 void brgemm<double>(const BrgemmShape& shape, std::span<const BrgemmTerm<double>> terms, double* c, bool accumulate) {
   const auto run = brgemm_variant().run_f64;
   (run ? run : brgemm_f64_reference)(shape, terms, c, accumulate);
+}
+
+void brgemm(const BrgemmPairsShape& shape, std::span<const BrgemmTerm<bf16>> terms, float* c, bool accumulate) {
+  brgemm_bf16_reference(shape, terms, c, accumulate);
+}
+
+void brgemm(const BrgemmPairsShape& shape, std::span<const BrgemmTerm<bf16>> terms, bf16* c) {
+  brgemm_bf16_rounded_reference(shape, terms, c);
 }
 
 }  // namespace kronbit

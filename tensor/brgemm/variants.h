@@ -12,4 +12,8 @@ void brgemm_f64_openblas(const BrgemmShape& s, std::span<const BrgemmTerm<double
 void brgemm_f32_avx2(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate);
 void brgemm_f32_avx512(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate);
 
+void brgemm_bf16_reference(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, float* c,
+                           bool accumulate);
+void brgemm_bf16_rounded_reference(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, bf16* c);
+
 }  // namespace kronbit
