@@ -49,10 +49,10 @@ Tensor Tensor::zeros(const Shape& shape, DType type) {
   return Tensor(shape, shape.rank() == 0 ? 1 : shape[shape.rank() - 1], type, Fill::Zero);
 }
 Tensor Tensor::activation(int64_t h, int64_t w, int64_t n, int64_t c, DType type) {
-  return Tensor({h, w, n, c}, round_up(c, kBlock), type, Fill::Zero);
+  return Tensor({h, w, n, c}, pitch_of(c), type, Fill::Zero);
 }
 Tensor Tensor::activation_uninitialized(int64_t h, int64_t w, int64_t n, int64_t c, DType type) {
-  return Tensor({h, w, n, c}, round_up(c, kBlock), type, Fill::ZeroPadding);
+  return Tensor({h, w, n, c}, pitch_of(c), type, Fill::ZeroPadding);
 }
 Tensor Tensor::zeros_like(const Tensor& other) { return Tensor(other.shape_, other.pitch_, other.type_, Fill::Zero); }
 Tensor Tensor::uninitialized_like(const Tensor& other) {

@@ -20,6 +20,10 @@ inline constexpr int64_t kBlock = 32;
 /// n rounded up to a multiple of `unit`.
 constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
+/// Numbers from one row of an activation of c channels to the next: whole blocks, or half a block where that is enough
+/// (the 16 channels of a narrow network would otherwise double its memory traffic).
+constexpr int64_t pitch_of(int64_t c) { return c <= kBlock / 2 ? round_up(c, kBlock / 2) : round_up(c, kBlock); }
+
 /// bfloat16: the upper half of a float; conversion rounds to nearest even and keeps NaN.
 struct bf16 {
   uint16_t bits = 0;
