@@ -67,15 +67,20 @@ struct BrgemmVariant {
   std::string_view needs;  ///< CPU features, for people: "avx512f"
   bool (*supported)();     ///< CPU and OS allow it
   void (*run_f32)(const BrgemmShape&, std::span<const BrgemmTerm<float>>, float*, bool);
-  void (*run_f64)(const BrgemmShape&, std::span<const BrgemmTerm<double>>, double*,
-                  bool);  ///< null: the reference runs
+  void (*run_f64)(const BrgemmShape&, std::span<const BrgemmTerm<double>>, double*, bool);
   void (*run_bf16)(const BrgemmPairsShape&, std::span<const BrgemmTerm<bf16>>, float*, bool);
   void (*run_bf16_rounded)(const BrgemmPairsShape&, std::span<const BrgemmTerm<bf16>>, bf16*);
+  bool serves(DType type) const {
+    return type == DType::F32 ? run_f32 != nullptr : type == DType::BF16 ? run_bf16 != nullptr : run_f64 != nullptr;
+  }
 };
 std::span<const BrgemmVariant> brgemm_variants();  ///< best first
-/// The variant in use: the first supported one unless forced.
-const BrgemmVariant& brgemm_variant();
-/// Forces a variant by name ("auto" undoes it). Throws: InputError if the name is unknown or this machine lacks it.
+/// The variant in use for products of this type: the fastest one here unless forced. f64 is for comparisons: the
+/// reference, unless one that serves it is forced.
+/// Throws: InputError if the forced variant does not serve F32 or BF16 and is asked to.
+const BrgemmVariant& brgemm_variant(DType type = DType::F32);
+/// Forces a variant by name ("auto" undoes it); f32 and bf16 products are refused if it does not serve them.
+/// Throws: InputError if the name is unknown or this machine lacks it.
 void force_brgemm_variant(std::string_view name);
 
 }  // namespace kronbit

@@ -1,5 +1,6 @@
 // The ordered list of brgemm variants, best first, and the choice among them.
 #include <atomic>
+#include <iterator>
 
 #include "tensor/brgemm/variants.h"
 #include "tensor/cpu.h"
@@ -10,10 +11,13 @@ namespace {
 bool always() { return true; }
 bool has_avx2() { return cpu().avx2 && cpu().fma; }
 bool has_avx512() { return cpu().avx512f; }
+bool has_avx512bf16() { return cpu().avx512_bf16 && cpu().avx512bw && cpu().avx512vl; }
 
 // OpenBLAS stands above the reference only: one call per term, each packing its operands anew, costs more than it
 // gains.
 constexpr BrgemmVariant kVariants[] = {
+    {"avx512bf16", "avx512-bf16", has_avx512bf16, nullptr, nullptr, brgemm_bf16_avx512bf16,
+     brgemm_bf16_rounded_avx512bf16},
     {"avx512", "avx512f", has_avx512, brgemm_f32_avx512, nullptr, nullptr, nullptr},
     {"avx2", "avx2 fma", has_avx2, brgemm_f32_avx2, nullptr, nullptr, nullptr},
     {"openblas", "", always, brgemm_f32_openblas, brgemm_f64_openblas, nullptr, nullptr},
@@ -21,13 +25,16 @@ constexpr BrgemmVariant kVariants[] = {
      brgemm_bf16_rounded_reference},
 };
 
-const BrgemmVariant& best() {
-  static const BrgemmVariant* const found = [] {
-    const BrgemmVariant* v = kVariants;
-    while (!v->supported()) ++v;  // the last one always is
-    return v;
-  }();
-  return *found;
+const BrgemmVariant& find_best(DType type) {
+  if (type == DType::F64) return *std::rbegin(kVariants);
+  const BrgemmVariant* v = kVariants;
+  while (!v->supported() || !v->serves(type)) ++v;  // the last one always is and does
+  return *v;
+}
+
+const BrgemmVariant& best(DType type) {
+  static const BrgemmVariant* const found[] = {&find_best(DType::F32), &find_best(DType::BF16), &find_best(DType::F64)};
+  return *found[static_cast<size_t>(type)];
 }
 
 std::atomic<const BrgemmVariant*> forced{nullptr};
@@ -36,9 +43,16 @@ std::atomic<const BrgemmVariant*> forced{nullptr};
 
 std::span<const BrgemmVariant> brgemm_variants() { return kVariants; }
 
-const BrgemmVariant& brgemm_variant() {
-  const BrgemmVariant* v = forced.load();
-  return v ? *v : best();
+const BrgemmVariant& brgemm_variant(DType type) {
+  const BrgemmVariant* v = forced.load(std::memory_order_relaxed);
+  if (v == nullptr) return best(type);
+  if (v->serves(type)) return *v;
+  if (type == DType::F64) return best(type);
+  std::string serving;
+  for (const BrgemmVariant& other : kVariants) {
+    if (other.serves(type)) serving += (serving.empty() ? "" : ", ") + std::string(other.name);
+  }
+  input_error("brgemm", "variant of a product of {}: wanted one of {}, got {}", name_of(type), serving, v->name);
 }
 
 void force_brgemm_variant(std::string_view name) {
@@ -61,21 +75,22 @@ void force_brgemm_variant(std::string_view name) {
 
 template <>
 void brgemm<float>(const BrgemmShape& shape, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate) {
-  brgemm_variant().run_f32(shape, terms, c, accumulate);
+  brgemm_variant(DType::F32).run_f32(shape, terms, c, accumulate);
 }
 
 template <>
 void brgemm<double>(const BrgemmShape& shape, std::span<const BrgemmTerm<double>> terms, double* c, bool accumulate) {
-  const auto run = brgemm_variant().run_f64;
-  (run ? run : brgemm_f64_reference)(shape, terms, c, accumulate);
+  brgemm_variant(DType::F64).run_f64(shape, terms, c, accumulate);
 }
 
 void brgemm(const BrgemmPairsShape& shape, std::span<const BrgemmTerm<bf16>> terms, float* c, bool accumulate) {
-  brgemm_bf16_reference(shape, terms, c, accumulate);
+  KB_CHECK(shape.k % 2 == 0);
+  brgemm_variant(DType::BF16).run_bf16(shape, terms, c, accumulate);
 }
 
 void brgemm(const BrgemmPairsShape& shape, std::span<const BrgemmTerm<bf16>> terms, bf16* c) {
-  brgemm_bf16_rounded_reference(shape, terms, c);
+  KB_CHECK(shape.k % 2 == 0);
+  brgemm_variant(DType::BF16).run_bf16_rounded(shape, terms, c);
 }
 
 }  // namespace kronbit

@@ -15,5 +15,8 @@ void brgemm_f32_avx512(const BrgemmShape& s, std::span<const BrgemmTerm<float>> 
 void brgemm_bf16_reference(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, float* c,
                            bool accumulate);
 void brgemm_bf16_rounded_reference(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, bf16* c);
+void brgemm_bf16_avx512bf16(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, float* c,
+                            bool accumulate);
+void brgemm_bf16_rounded_avx512bf16(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, bf16* c);
 
 }  // namespace kronbit

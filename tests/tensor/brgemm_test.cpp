@@ -1,11 +1,9 @@
-// Every supported brgemm variant against the equation in double, sizes around the tile sizes, operands that end at a
-// page that may not be touched.
+// Every supported brgemm variant of f32 and f64 against the equation in double, sizes around the tile sizes, operands
+// that end at a page that may not be touched.
 #include "tensor/brgemm/brgemm.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -13,33 +11,10 @@
 
 #include "tensor/cpu.h"
 #include "tensor/rng.h"
+#include "tests/tensor/guarded_array.h"
 
 namespace kronbit {
 namespace {
-
-/// Numbers that end exactly where a page without any access begins (and begin after one, up to a page's rest).
-template <class T>
-class GuardedArray {
- public:
-  explicit GuardedArray(int64_t count) {
-    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    const size_t bytes = static_cast<size_t>(count) * sizeof(T), pages = (bytes + page - 1) / page * page;
-    size_ = pages + 2 * page;
-    base_ = static_cast<char*>(mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    KB_CHECK(base_ != MAP_FAILED);
-    if (pages > 0) KB_CHECK(mprotect(base_ + page, pages, PROT_READ | PROT_WRITE) == 0);
-    data_ = reinterpret_cast<T*>(base_ + page + pages - bytes);
-  }
-  ~GuardedArray() { munmap(base_, size_); }
-  GuardedArray(const GuardedArray&) = delete;
-  GuardedArray& operator=(const GuardedArray&) = delete;
-  T* data() { return data_; }
-
- private:
-  char* base_;
-  size_t size_;
-  T* data_;
-};
 
 struct Case {
   int64_t m, n, k, terms;
@@ -167,7 +142,9 @@ TEST_P(BrgemmVariants, ForcedOneRuns) {
 
 std::vector<std::string> names() {
   std::vector<std::string> all;
-  for (const BrgemmVariant& v : brgemm_variants()) all.emplace_back(v.name);
+  for (const BrgemmVariant& v : brgemm_variants()) {
+    if (v.serves(DType::F32)) all.emplace_back(v.name);
+  }
   return all;
 }
 INSTANTIATE_TEST_SUITE_P(All, BrgemmVariants, testing::ValuesIn(names()),
@@ -178,7 +155,8 @@ TEST(BrgemmTable, ForcedVariantShowsInTheBits) {
   const float a = 1 + 0x1p-12f;
   const BrgemmTerm<float> term{&a, &a};
   for (const BrgemmVariant& v : brgemm_variants()) {
-    if (!v.supported() || v.name == "openblas") continue;  // the kernels of OpenBLAS depend on the machine
+    if (!v.supported() || !v.serves(DType::F32) || v.name == "openblas")
+      continue;  // the kernels of OpenBLAS depend on the machine
     force_brgemm_variant(v.name);
     float c = -(1 + 0x1p-11f);
     brgemm<float>({.m = 1, .n = 1, .k = 1, .a_row = 1, .b_row = 1, .c_row = 1}, {&term, 1}, &c, true);
@@ -192,7 +170,7 @@ TEST(BrgemmTable, RefusesUnknownNames) {
     force_brgemm_variant("avx9000");
     FAIL() << "accepted";
   } catch (const InputError& e) {
-    EXPECT_THAT(e.what(), testing::HasSubstr("wanted one of auto, avx512"));
+    EXPECT_THAT(e.what(), testing::HasSubstr("wanted one of auto, avx512bf16, avx512, "));
     EXPECT_THAT(e.what(), testing::HasSubstr("got avx9000"));
   }
 }
@@ -211,11 +189,47 @@ TEST(BrgemmTable, BestSupportedVariantRunsUnlessForced) {
   force_brgemm_variant("reference");
   EXPECT_EQ(brgemm_variant().name, "reference");
   force_brgemm_variant("auto");
+  EXPECT_EQ(brgemm_variant(DType::F64).name, "reference");
+  for (DType type : {DType::F32, DType::BF16}) {
+    for (const BrgemmVariant& v : brgemm_variants()) {
+      if (!v.supported() || !v.serves(type)) continue;
+      EXPECT_EQ(brgemm_variant(type).name, v.name);
+      break;
+    }
+  }
+}
+
+TEST(BrgemmTable, ForcedVariantRefusesWhatItDoesNotServe) {
+  bool found = false;
   for (const BrgemmVariant& v : brgemm_variants()) {
     if (!v.supported()) continue;
-    EXPECT_EQ(brgemm_variant().name, v.name);
-    break;
+    force_brgemm_variant(v.name);
+    for (DType type : {DType::F32, DType::BF16}) {
+      if (v.serves(type)) {
+        EXPECT_EQ(brgemm_variant(type).name, v.name);
+        continue;
+      }
+      found = true;
+      try {
+        brgemm_variant(type);
+        ADD_FAILURE() << v.name << " accepted for " << name_of(type);
+      } catch (const InputError& e) {
+        EXPECT_THAT(e.what(), testing::HasSubstr(fmt::format("variant of a product of {}: wanted", name_of(type))));
+        EXPECT_THAT(e.what(), testing::HasSubstr(fmt::format("got {}", v.name)));
+      }
+    }
   }
+  force_brgemm_variant("openblas");
+  const float a = 1;
+  const bf16 b(1.0f);
+  const BrgemmTerm<float> term{&a, &a};
+  const BrgemmTerm<bf16> pairs{&b, &b};
+  float c = 0;
+  brgemm<float>({.m = 1, .n = 1, .k = 1, .a_row = 1, .b_row = 1, .c_row = 1}, {&term, 1}, &c, false);
+  EXPECT_EQ(c, 1.0f);
+  EXPECT_THROW(brgemm(BrgemmPairsShape{.m = 1, .n = 1}, {&pairs, 1}, &c, false), InputError);
+  force_brgemm_variant("auto");
+  EXPECT_TRUE(found);
 }
 
 }  // namespace
