@@ -1,0 +1,145 @@
+// Whole training steps (or passes of inference) of one network, timed: random images in memory, so that nothing but the
+// network, the loss and the optimiser is measured. One JSON line; bench/training.py sets it beside PyTorch.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "bench/machine.h"
+#include "nn/models/models.h"
+#include "nn/ops/softmax_cross_entropy.h"
+#include "nn/optim.h"
+#include "quant/assign.h"
+#include "tensor/io/json.h"
+#include "tensor/memory.h"
+#include "tensor/rng.h"
+
+namespace kronbit {
+namespace {
+
+constexpr int kWarmUp = 2;  // steps until the memory pool holds all a step needs
+
+struct Settings {
+  std::string net = "resnet20", mode = "train", precision = "fp32", bits = "none", kernel = "auto";
+  int64_t batch = 128, steps = 5;
+  int threads = 0;
+};
+
+struct Batch {
+  Tensor images;  // [H][W][N][3] f32
+  std::vector<int> labels;
+};
+
+Batch random_batch(const nn::Network& net, int64_t images) {
+  const Shape& shape = net.input_shape();
+  Batch batch{Tensor::activation(shape[0], shape[1], images, shape[3]), {}};
+  Rng rng(1, Purpose::Test);
+  for (int64_t r = 0; r < batch.images.rows(); ++r)
+    for (int64_t c = 0; c < shape[3]; ++c) batch.images.row<float>(r)[c] = static_cast<float>(rng.uniform(-1, 1));
+  for (int64_t i = 0; i < images; ++i) batch.labels.push_back(static_cast<int>(i * 7919 % net.classes()));
+  return batch;
+}
+
+nn::RunContext context_of(const Settings& s, bool training) {
+  nn::RunContext context{.training = training, .seed = 1, .step = 0, .observe = {}};
+  if (s.precision == "bf16") input_error("precision", "wanted fp32, got bf16");
+  return context;
+}
+
+/// The seconds of every step after the warm-up, sorted.
+template <class Step>
+std::vector<double> times(int64_t steps, const Step& step) {
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < kWarmUp + steps; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    step();
+    const auto end = std::chrono::steady_clock::now();
+    if (i >= kWarmUp) seconds.push_back(std::chrono::duration<double>(end - start).count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds;
+}
+
+std::vector<double> measure(const Settings& s) {
+  nn::Network net = nn::build(s.net);
+  net.initialize(1);
+  if (s.bits != "none") {
+    quant::assign_bits(net, parse_bits(s.bits, static_cast<int64_t>(net.convolutions().size())));
+  }
+  const Batch batch = random_batch(net, s.batch);
+  if (s.mode == "infer") {
+    const nn::RunContext context = context_of(s, false);
+    return times(s.steps, [&] { net.forward(batch.images, context); });
+  }
+  nn::Optimiser optimiser(net.parameters(), nn::Sgd{.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4});
+  nn::RunContext context = context_of(s, true);
+  return times(s.steps, [&] {
+    optimiser.clear_gradients();
+    const nn::Var loss = nn::softmax_cross_entropy(net.forward(batch.images, context), batch.labels);
+    if (!std::isfinite(loss.value().data<float>()[0])) throw NumericalError("[training] the loss is not finite");
+    nn::backward(loss);
+    optimiser.step(0.01);
+    ++context.step;
+  });
+}
+
+Json machine() {
+  return {{"processor", cpu().model},
+          {"threads", threads()},
+          {"features", cpu_feature_list()},
+          {"kernel", brgemm_variant().name},
+          {"fma_peak_gflops", std::round(fma_peak() * 1e-9)},
+          {"bf16_peak_gflops", std::round(bf16_peak() * 1e-9)}};
+}
+
+Json report(const Settings& s) {
+  const std::vector<double> seconds = measure(s);
+  const double median = seconds[seconds.size() / 2], best = seconds.front(), images = static_cast<double>(s.batch);
+  return {{"net", s.net},
+          {"mode", s.mode},
+          {"precision", s.precision},
+          {"bits", s.bits},
+          {"batch", s.batch},
+          {"threads", threads()},
+          {"steps", s.steps},
+          {"images_per_second", images / median},
+          {"images_per_second_best", images / best},
+          {"seconds_per_step", median},
+          {"seconds_per_step_best", best},
+          {"peak_rss_mb", std::round(static_cast<double>(peak_resident_bytes()) / 1e6)},
+          {"kernel", brgemm_variant().name},
+          {"processor", cpu().model}};
+}
+
+}  // namespace
+}  // namespace kronbit
+
+int main(int argc, char** argv) {
+  using namespace kronbit;
+  Settings s;
+  bool peaks = false;
+  CLI::App app{"Times whole training steps of a network; prints one JSON line.", "bench_training"};
+  app.add_option("--net", s.net, "network: resnet20, vgg16, ...")->capture_default_str();
+  app.add_option("--mode", s.mode, "train or infer")->check(CLI::IsMember({"train", "infer"}))->capture_default_str();
+  app.add_option("--precision", s.precision, "of activations: fp32 or bf16")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->capture_default_str();
+  app.add_option("--bits", s.bits, "bits of every layer, or none")->capture_default_str();
+  app.add_option("--batch", s.batch, "images in a step")->check(CLI::Range(1, 100000))->capture_default_str();
+  app.add_option("--steps", s.steps, "timed steps, after the warm-up")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  app.add_option("--threads", s.threads, "0: as many as there are processors")->check(CLI::Range(0, 1024));
+  app.add_option("--kernel", s.kernel, "of the products; see kronbit info")->capture_default_str();
+  app.add_flag("--peaks", peaks, "only what the processor is and what a core of it does at most");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (s.threads > 0) set_threads(s.threads);
+    force_brgemm_variant(s.kernel);
+    std::printf("%s\n", dump_line(peaks ? machine() : report(s)).c_str());
+  } catch (const Error& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return 2;
+  }
+  return 0;
+}
