@@ -10,8 +10,7 @@ namespace {
 const DsConv2d* quantized(const nn::Node& node) { return dynamic_cast<const DsConv2d*>(node.op.get()); }
 
 const nn::Conv2dOptions& conv_options(const nn::Node& node) {
-  if (const DsConv2d* op = quantized(node)) return op->conv();
-  const auto* op = dynamic_cast<const nn::Conv2d*>(node.op.get());
+  const auto* op = dynamic_cast<const nn::Convolution*>(node.op.get());
   KB_CHECK(op != nullptr);
   return op->options();
 }
@@ -49,10 +48,10 @@ std::optional<Assignment> assignment_of(const nn::Network& net) {
     const nn::Node& node = net.nodes()[static_cast<size_t>(layer)];
     const DsConv2d* op = quantized(node);
     if (op == nullptr) return std::nullopt;
-    found.bits.push_back(op->options().bits);
-    found.options.mode = op->options().mode;
-    found.options.block = op->options().block;
-    found.options.activations = found.options.activations || op->options().quantize_input;
+    found.bits.push_back(op->quantization().bits);
+    found.options.mode = op->quantization().mode;
+    found.options.block = op->quantization().block;
+    found.options.activations = found.options.activations || op->quantization().quantize_input;
   }
   if (found.bits.empty()) return std::nullopt;
   return found;

@@ -4,33 +4,30 @@
 
 namespace kronbit::quant {
 
-nn::Var ds_conv2d(const nn::Var& x, const nn::Var& w, const nn::Conv2dOptions& conv, const DsConvOptions& options) {
-  const ActivationFormat format = options.input_format();
-  const Tensor xq = options.quantize_input ? quantize_activations(x.value(), format) : x.value();
-  const Tensor wq = fake_quantize_weights(w.value(), options.bits, options.mode, options.block);
-  return nn::record(nn::conv2d_forward(xq, wq, conv), {x, w}, [=](const Tensor& dy) {
-    if (x.requires_grad()) {
-      const Tensor dxq = nn::conv2d_backward_data(dy, wq, x.value().shape(), conv);
-      x.add_grad(options.quantize_input ? quantize_activations_backward(dxq, x.value(), format) : dxq);
-    }
-    if (w.requires_grad()) w.add_grad(nn::conv2d_backward_weights(dy, xq, conv));
-  });
-}
-
-DsConv2d::DsConv2d(const nn::Conv2dOptions& conv, const DsConvOptions& options) : conv_(conv), options_(options) {
-  check_bits("dsconv", {options.bits}, 1);
-  check_block(options.block);
-  mode_at(options.mode, options.bits);
+DsConv2d::DsConv2d(const nn::Conv2dOptions& conv, const DsConvOptions& quantization)
+    : Convolution(conv), quantization_(quantization) {
+  check_bits("dsconv", {quantization.bits}, 1);
+  check_block(quantization.block);
+  mode_at(quantization.mode, quantization.bits);
 }
 
 std::string DsConv2d::describe() const {
-  const char* input = !options_.quantize_input ? "fp32" : options_.signed_input ? "signed" : "unsigned";
-  return fmt::format("{}, {} bits {}, block {}, {} input", conv_.describe(), options_.bits,
-                     name_of(mode_at(options_.mode, options_.bits)), options_.block, input);
+  const DsConvOptions& q = quantization_;
+  const char* input = !q.quantize_input ? "fp32" : q.signed_input ? "signed" : "unsigned";
+  return fmt::format("{}, {} bits {}, block {}, {} input", nn::describe(options()), q.bits,
+                     name_of(mode_at(q.mode, q.bits)), q.block, input);
 }
 
-nn::Var DsConv2d::apply(std::span<const nn::Var> inputs, std::span<nn::Var> parameters, const nn::RunContext&) const {
-  return ds_conv2d(inputs[0], parameters[0], conv_.options(), options_);
+Tensor DsConv2d::input(const Tensor& x) const {
+  return quantization_.quantize_input ? quantize_activations(x, quantization_.input_format()) : x;
+}
+
+Tensor DsConv2d::weights(const Tensor& w) const {
+  return fake_quantize_weights(w, quantization_.bits, quantization_.mode, quantization_.block);
+}
+
+Tensor DsConv2d::input_gradient(Tensor dx, const Tensor& x) const {
+  return quantization_.quantize_input ? quantize_activations_backward(dx, x, quantization_.input_format()) : dx;
 }
 
 }  // namespace kronbit::quant

@@ -19,27 +19,22 @@ struct DsConvOptions {
 
 /// Formula:  y = conv2d(Qa(x), Qw(w)); dx = conv2d_backward_data(dy, Qw(w)), 0 where x saturated;
 ///           dw = conv2d_backward_weights(dy, Qa(x)): both quantizers count as the identity (straight through)
-/// Shapes:   as nn::conv2d; w is the FP32 shadow weight, quantized afresh in every pass
+/// Shapes:   as nn::Conv2d; w is the FP32 shadow weight, quantized afresh in every pass
 /// Source:   paper §3.1; Bengio, Leonard, Courville 2013 (straight-through estimator)
-nn::Var ds_conv2d(const nn::Var& x, const nn::Var& w, const nn::Conv2dOptions& conv, const DsConvOptions& options);
-
-class DsConv2d : public nn::Op {
+class DsConv2d : public nn::Convolution {
  public:
   /// Throws: InputError for bits, block or mode out of range.
-  DsConv2d(const nn::Conv2dOptions& conv, const DsConvOptions& options);
-  const nn::Conv2dOptions& conv() const { return conv_.options(); }
-  const DsConvOptions& options() const { return options_; }
+  DsConv2d(const nn::Conv2dOptions& conv, const DsConvOptions& quantization);
+  const DsConvOptions& quantization() const { return quantization_; }
 
   std::string_view kind() const override { return "dsconv"; }
   std::string describe() const override;
-  Shape output_shape(std::span<const Shape> inputs) const override { return conv_.output_shape(inputs); }
-  std::vector<nn::ParameterSpec> parameters() const override { return conv_.parameters(); }
-  nn::Var apply(std::span<const nn::Var> inputs, std::span<nn::Var> parameters,
-                const nn::RunContext& context) const override;
+  Tensor input(const Tensor& x) const override;
+  Tensor weights(const Tensor& w) const override;
+  Tensor input_gradient(Tensor dx, const Tensor& x) const override;
 
  private:
-  nn::Conv2d conv_;
-  DsConvOptions options_;
+  DsConvOptions quantization_;
 };
 
 }  // namespace kronbit::quant

@@ -55,7 +55,7 @@ nn::Network PackedNetwork::network(PackedKernel kernel) const {
     const auto& op = dynamic_cast<const DsConv2d&>(*node.op);
     if (kernel == PackedKernel::Dequantized)
       net.parameters()[static_cast<size_t>(node.parameters[0])].var.value().copy_from(dequantize(unpack(*layers_[l])));
-    net.replace(convolutions[l], std::make_shared<PackedConv2d>(op.conv(), op.options(), layers_[l], kernel));
+    net.replace(convolutions[l], std::make_shared<PackedConv2d>(op.options(), op.quantization(), layers_[l], kernel));
   }
   for (nn::Parameter& p : net.parameters())
     if (const auto it = parameters_.find(p.name); it != parameters_.end()) p.var.value().copy_from(it->second);

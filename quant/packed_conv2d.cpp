@@ -22,13 +22,13 @@ PackedConv2d::PackedConv2d(const nn::Conv2dOptions& conv, const DsConvOptions& o
 nn::Var PackedConv2d::apply(std::span<const nn::Var> inputs, std::span<nn::Var> parameters,
                             const nn::RunContext&) const {
   const Tensor& x = inputs[0].value();
-  const bool integers = op_.options().quantize_input;
-  const ActivationFormat format = op_.options().input_format();
+  const bool integers = op_.quantization().quantize_input;
+  const ActivationFormat format = op_.quantization().input_format();
   if (kernel_ == PackedKernel::Reference) {
-    return nn::Var(integers ? packed_conv_reference(x, *layer_, op_.conv(), format)
-                            : packed_conv_reference(x, *layer_, op_.conv()));
+    return nn::Var(integers ? packed_conv_reference(x, *layer_, op_.options(), format)
+                            : packed_conv_reference(x, *layer_, op_.options()));
   }
-  return nn::Var(nn::conv2d_forward(integers ? quantize_activations(x, format) : x, parameters[0].value(), op_.conv()));
+  return nn::Var(nn::conv2d_forward(integers ? quantize_activations(x, format) : x, parameters[0].value(), op_.options()));
 }
 
 }  // namespace kronbit::quant

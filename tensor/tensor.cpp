@@ -48,6 +48,9 @@ Tensor::Tensor(Shape shape, int64_t pitch, DType type, Fill fill)
 Tensor Tensor::zeros(const Shape& shape, DType type) {
   return Tensor(shape, shape.rank() == 0 ? 1 : shape[shape.rank() - 1], type, Fill::Zero);
 }
+Tensor Tensor::uninitialized(const Shape& shape, DType type) {
+  return Tensor(shape, shape.rank() == 0 ? 1 : shape[shape.rank() - 1], type, Fill::Nothing);
+}
 Tensor Tensor::activation(int64_t h, int64_t w, int64_t n, int64_t c, DType type) {
   return Tensor({h, w, n, c}, pitch_of(c), type, Fill::Zero);
 }
@@ -122,9 +125,14 @@ void Tensor::copy_from(const Tensor& src) {
 
 Tensor Tensor::reshaped(const Shape& shape) const {
   KB_CHECK_EQ(shape.count(), shape_.count());
-  KB_CHECK_EQ(shape.rank() == 0 ? 1 : shape[shape.rank() - 1], cols_);
+  const int64_t columns = shape.rank() == 0 ? 1 : shape[shape.rank() - 1];
+  KB_CHECK(columns == cols_ || pitch_ == cols_);
   Tensor t = *this;
   t.shape_ = shape;
+  if (columns != cols_) {
+    t.cols_ = t.pitch_ = columns;
+    t.rows_ = columns == 0 ? 0 : shape.count() / columns;
+  }
   return t;
 }
 

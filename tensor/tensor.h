@@ -81,6 +81,8 @@ class Tensor {
   Tensor() = default;
   /// Rows without padding, all zero: weights, statistics, labels' matrices.
   static Tensor zeros(const Shape& shape, DType type = DType::F32);
+  /// As zeros(), but nothing is zeroed: every number must be written.
+  static Tensor uninitialized(const Shape& shape, DType type = DType::F32);
   /// [H][W][N][C] with the channels padded to whole blocks, all zero.
   static Tensor activation(int64_t h, int64_t w, int64_t n, int64_t c, DType type = DType::F32);
   /// As activation(), but only the padding lanes are zeroed: every logical value must be written.
@@ -132,7 +134,7 @@ class Tensor {
   Tensor to(DType type) const;  ///< converted copy; same pitch
   void set_zero();
   void copy_from(const Tensor& src);  ///< same shape and type; pitches may differ
-  /// The same memory under another shape with equal last extent and count.
+  /// The same memory under another shape of equal count; with padding, of equal last extent too.
   Tensor reshaped(const Shape& shape) const;
   std::vector<float> values() const;  ///< logical numbers, row-major, as float
   bool shares_memory_with(const Tensor& other) const { return storage_ == other.storage_; }

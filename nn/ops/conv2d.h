@@ -14,41 +14,60 @@ struct Conv2dOptions {
   int64_t pad = 0;  ///< zeros around the image, on each of its four sides
 };
 
+/// Shape of the output for an input of shape [H, W, N, C].
+/// Throws: InputError if C does not fit the options or the kernel is larger than the padded image
+Shape conv2d_output_shape(const Shape& x, const Conv2dOptions& options);
+/// Throws: InputError naming `what` unless t has that shape and type.
+void check_conv2d(const char* what, const Tensor& t, const Shape& want, DType type);
+
 /// Formula:  y[h][w] = sum over (i, j) of x[h * stride - pad + i][w * stride - pad + j] * w[:, :, i, j]^T
 /// Shapes:   x [H][W][N][C]; w [O, C, kh, kw]; returns y [H'][W'][N][O], H' = (H + 2 pad - kh) / stride + 1, W' alike;
-///           f32 or f64, one type for all
+///           all of one type, f32 or f64, or activations in bf16 and weights in f32
 /// Throws:   InputError if a shape does not fit the options or the kernel is larger than the padded image
+/// Exactness: bf16: the weights are rounded to bf16, the sum is f32, the result is rounded once; the gradient of the
+///           weights stays f32
 Tensor conv2d_forward(const Tensor& x, const Tensor& w, const Conv2dOptions& options);
 
 /// Formula:  dx[u][v] = sum over (i, j) of dy[(u + pad - i) / stride][(v + pad - j) / stride] * w[:, :, i, j], where
-/// the
-///           quotients are whole and inside dy
-/// Shapes:   dy [H'][W'][N][O]; returns dx of x_shape
+///           the quotients are whole and inside dy
+/// Shapes:   dy [H'][W'][N][O]; returns dx of x_shape and dy's type
 Tensor conv2d_backward_data(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options);
 
 /// Formula:  dw[:, :, i, j] = sum over h, w of dy[h][w]^T * x[h * stride - pad + i][w * stride - pad + j]
-/// Shapes:   returns dw [O, C, kh, kw]
+/// Shapes:   returns dw [O, C, kh, kw], f32 for bf16 activations
 Tensor conv2d_backward_weights(const Tensor& dy, const Tensor& x, const Conv2dOptions& options);
 
-Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options);
-
-/// Without bias: batch normalization follows every convolution here.
-class Conv2d : public Op {
+/// A convolution layer: the product, and what becomes of its two operands before. Without bias: batch normalization
+/// follows every convolution here.
+class Convolution : public Op, public std::enable_shared_from_this<Convolution> {
  public:
-  explicit Conv2d(const Conv2dOptions& options);
+  explicit Convolution(const Conv2dOptions& options);
   const Conv2dOptions& options() const { return options_; }
-  std::string_view kind() const override { return "conv2d"; }
-  std::string describe() const override;
   Shape output_shape(std::span<const Shape> inputs) const override;
   std::vector<ParameterSpec> parameters() const override;
   Var apply(std::span<const Var> inputs, std::span<Var> parameters, const RunContext& context) const override;
+
+  /// The operands as the product takes them, and the way back of the input's gradient; here the identity.
+  virtual Tensor input(const Tensor& x) const { return x; }
+  virtual Tensor weights(const Tensor& w) const { return w; }
+  virtual Tensor input_gradient(Tensor dx, [[maybe_unused]] const Tensor& x) const { return dx; }
 
  private:
   Conv2dOptions options_;
 };
 
-/// Shape of the output for an input of shape [H, W, N, C].
-/// Throws: InputError as conv2d_forward()
-Shape conv2d_output_shape(const Shape& x, const Conv2dOptions& options);
+/// Formula:  y = conv2d_forward(layer.input(x), layer.weights(w))
+Var convolve(std::shared_ptr<const Convolution> layer, const Var& x, const Var& w);
+
+/// The operands as they are.
+class Conv2d : public Convolution {
+ public:
+  using Convolution::Convolution;
+  std::string_view kind() const override { return "conv2d"; }
+  std::string describe() const override;
+};
+Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options);
+/// "3x3 16->32 stride 2 pad 1"
+std::string describe(const Conv2dOptions& options);
 
 }  // namespace kronbit::nn

@@ -33,7 +33,7 @@ Tensor random_weights(const Shape& shape, uint64_t seed) {
 const DsConvOptions& options_of(const nn::Network& net, int node) {
   const auto* op = dynamic_cast<const DsConv2d*>(net.nodes()[static_cast<size_t>(node)].op.get());
   KB_CHECK(op != nullptr);
-  return op->options();
+  return op->quantization();
 }
 
 TEST(AssignBits, DecidesInputsFromTheGraph) {
@@ -98,7 +98,7 @@ TEST(DsConv2d, IsTheConvolutionOfTheQuantizedOperands) {
   const Tensor xq = quantize_activations(x, options.input_format());
   const Tensor wq = fake_quantize_weights(w, 3, options.mode, kBlock);
   const nn::Var vx(x, true), vw(w, true);
-  const nn::Var y = ds_conv2d(vx, vw, conv, options);
+  const nn::Var y = nn::convolve(std::make_shared<DsConv2d>(conv, options), vx, vw);
   EXPECT_EQ(y.value().values(), nn::conv2d_forward(xq, wq, conv).values());
 
   Tensor dy = Tensor::zeros_like(y.value());

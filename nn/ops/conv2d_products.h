@@ -1,0 +1,35 @@
+// The two convolutions that are sums over taps, forward and backward-data, on packed weights, with a look at every
+// block of rows while it is still in cache. Read conv2d.h first.
+#pragma once
+
+#include <functional>
+
+#include "nn/ops/conv2d.h"
+
+namespace kronbit::nn {
+
+/// Weights in the order the products of one direction read them: [panel of 32 columns][tap][k][32] in the type of the
+/// activations; bf16 in pairs, [panel][tap][k / 2][32][2] (conv2d_pack.h).
+/// k: the channels that are summed over (bf16: their pitch); columns: the channels of the result.
+struct ConvWeights {
+  Tensor forward, backward;
+};
+/// Shapes:   w [O, C, kh, kw] f32 or f64; `type` of the activations: that of w, or bf16 (rounded to nearest even)
+ConvWeights pack_conv2d(const Tensor& w, DType type, const Conv2dOptions& options, bool backward);
+
+/// Rows of a result that have just been written; still in the first cache.
+struct RowBlock {
+  int64_t first_row, rows;    ///< of the tensor
+  int64_t first_lane, lanes;  ///< channels, those of the padding included; lanes = 16 or 32
+  int64_t group;              ///< blocks of one group and one first_lane come one after the other, in order
+};
+using RowSink = std::function<void(const Tensor& result, const RowBlock& block)>;
+/// Groups of a result of this shape: a sink keeps its sums per group and adds them up in order, so that they do not
+/// depend on the number of threads.
+int64_t row_groups(const Shape& result);
+
+/// As the functions of conv2d.h, with weights packed before. `sink` may change the block (a normalization in place).
+Tensor conv2d_forward(const Tensor& x, const ConvWeights& w, const Conv2dOptions& options, const RowSink& sink = {});
+Tensor conv2d_backward_data(const Tensor& dy, const ConvWeights& w, const Shape& x_shape, const Conv2dOptions& options);
+
+}  // namespace kronbit::nn
