@@ -1,4 +1,4 @@
-// The variants of brgemm, one per file of this folder; listed in table.cpp. Private to the folder.
+// The variants of brgemm and of its packings, one per file of this folder; listed in table.cpp. Private to the folder.
 #pragma once
 
 #include "tensor/brgemm/brgemm.h"
@@ -18,5 +18,8 @@ void brgemm_bf16_rounded_reference(const BrgemmPairsShape& s, std::span<const Br
 void brgemm_bf16_avx512bf16(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, float* c,
                             bool accumulate);
 void brgemm_bf16_rounded_avx512bf16(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, bf16* c);
+
+void pack_pairs_avx512(const bf16* from, int64_t rows, int64_t columns, int64_t from_row, bf16* to, int64_t to_pair);
+void pack_transpose_avx512(const bf16* from, int64_t rows, int64_t columns, int64_t from_row, bf16* to, int64_t to_row);
 
 }  // namespace kronbit
