@@ -18,8 +18,8 @@ bool has_avx512bf16() { return cpu().avx512_bf16 && cpu().avx512bw && cpu().avx5
 constexpr BrgemmVariant kVariants[] = {
     {"avx512bf16", "avx512-bf16", has_avx512bf16, nullptr, nullptr, brgemm_bf16_avx512bf16,
      brgemm_bf16_rounded_avx512bf16},
-    {"avx512", "avx512f", has_avx512, brgemm_f32_avx512, nullptr, nullptr, nullptr},
-    {"avx2", "avx2 fma", has_avx2, brgemm_f32_avx2, nullptr, nullptr, nullptr},
+    {"avx512", "avx512f", has_avx512, brgemm_f32_avx512, nullptr, brgemm_bf16_avx512, brgemm_bf16_rounded_avx512},
+    {"avx2", "avx2 fma", has_avx2, brgemm_f32_avx2, nullptr, brgemm_bf16_avx2, brgemm_bf16_rounded_avx2},
     {"openblas", "", always, brgemm_f32_openblas, brgemm_f64_openblas, nullptr, nullptr},
     {"reference", "", always, brgemm_f32_reference, brgemm_f64_reference, brgemm_bf16_reference,
      brgemm_bf16_rounded_reference},
