@@ -64,18 +64,30 @@ struct ActivationFormat {
   int highest() const { return is_signed ? (1 << (bits - 1)) - 1 : (1 << bits) - 1; }
 };
 
-/// Activations in block floating point, as floats.
+/// Activations in block floating point, in the number type of x.
 /// Formula:  M = max|x| of the block, E = floor(log2 M), step = 2^(E+2-b) signed | 2^(E+1-b) unsigned;
 ///           y = step * clamp(round_half_even(x / step), lowest, highest); a zero block stays zero
-/// Shapes:   x, y [H][W][N][C] f32
-/// Exactness: exact: every y is a mantissa times a power of two. Steps end at 2^-149, the smallest float; below, values
-///           are exact. A block with M >= 2^126 or an infinity becomes NaN, a NaN stays NaN: neither is hidden.
+/// Shapes:   x, y [H][W][N][C] f32 or bf16
+/// Exactness: exact, on every instruction set: every y is a mantissa of at most 8 bits times a power of two. Steps end
+///           at 2^-149, the smallest float; below, values are exact. A block with M >= 2^126 or an infinity becomes
+///           NaN, a NaN stays NaN: neither is hidden.
 /// Source:   paper §3.1; unsigned mantissas for non-negative inputs are ours
 Tensor quantize_activations(const Tensor& x, const ActivationFormat& format);
 
 /// Straight-through gradient. Formula: dx = dy, but 0 where rounding left the range of mantissas (saturation).
-/// Shapes:   dy, x, returns [H][W][N][C] f32; x is the input of quantize_activations()
+/// Shapes:   dy, x, returns [H][W][N][C], all f32 or all bf16; x is the input of quantize_activations()
 Tensor quantize_activations_backward(const Tensor& dy, const Tensor& x, const ActivationFormat& format);
+
+/// The same two on a range of rows, on the calling thread, for an operator whose rows are still in the cache. T = float
+/// or bf16.
+/// Shapes:   rows of `channels` numbers, `pitch` apart; the numbers from channels to pitch are padding
+/// Requires: padding of x and dy is zero (that of y and dx is then zero too); a valid format. In place allowed: y = x,
+///           dx = dy.
+template <class T>
+void quantize_rows(const T* x, T* y, int64_t rows, int64_t pitch, int64_t channels, const ActivationFormat& format);
+template <class T>
+void quantize_rows_backward(const T* dy, const T* x, T* dx, int64_t rows, int64_t pitch, int64_t channels,
+                            const ActivationFormat& format);
 
 /// The same numbers as integers, for the integer kernels: y = mantissa * 2^exponent.
 struct QuantizedActivations {

@@ -1,0 +1,121 @@
+// The quantizers and the packing of weights: numbers per second of processor time of one core, and per cycle of its
+// clock (that of a chain of dependent additions, one cycle each).
+#include "bench/machine.h"
+#include "nn/ops/conv2d_pack.h"
+#include "quant/kernels/activations/kernels.h"
+#include "quant/quantizer.h"
+#include "tensor/rng.h"
+
+namespace kronbit::quant {
+namespace {
+
+/// Cycles per second while computing: the best of 5 runs of about 1 ms.
+double clock_rate() {
+  constexpr int64_t kSteps = 3'000'000;
+  double best = 0;
+  for (int run = 0; run < 5; ++run) {
+    const double start = cpu_seconds();
+    int64_t sum = 0;
+    for (int64_t i = 0; i < kSteps; ++i) __asm__ volatile("add $1, %0" : "+r"(sum));
+    best = std::max(best, static_cast<double>(kSteps) / (cpu_seconds() - start));
+  }
+  return best;
+}
+
+/// Counters "numbers/s" and "numbers/cycle".
+void count_numbers(benchmark::State& state, int64_t numbers_per_iteration) {
+  static const double rate = clock_rate();
+  const double numbers = static_cast<double>(numbers_per_iteration) * static_cast<double>(state.iterations());
+  state.counters["numbers/s"] = benchmark::Counter(numbers, benchmark::Counter::kIsRate);
+  state.counters["numbers/cycle"] = benchmark::Counter(numbers / rate, benchmark::Counter::kIsRate);
+}
+
+Tensor random_numbers(Tensor t, double lowest) {
+  Rng rng(1, Purpose::Test);
+  for (int64_t r = 0; r < t.rows(); ++r)
+    for (int64_t c = 0; c < t.cols(); ++c) t.row<float>(r)[c] = static_cast<float>(rng.uniform(lowest, 1));
+  return t;
+}
+
+constexpr ActivationFormat kFormat{4, false, kBlock};
+
+/// `rows` rows in L2 (or, many of them, in memory), one thread.
+template <class T>
+void activations(benchmark::State& state, const ActivationKernels& kernels, int64_t rows, int64_t channels) {
+  const Tensor x = random_numbers(Tensor::activation(rows, 1, 1, channels), 0).to(dtype_of<T>());
+  Tensor y = Tensor::zeros_like(x);
+  const int64_t block = std::min(kFormat.block, x.pitch());
+  for (auto _ : state) {
+    if constexpr (sizeof(T) == 4) kernels.quantize_f32(x.data<T>(), y.data<T>(), x.stored(), block, kFormat);
+    if constexpr (sizeof(T) == 2) kernels.quantize_bf16(x.data<T>(), y.data<T>(), x.stored(), block, kFormat);
+    benchmark::ClobberMemory();
+  }
+  count_numbers(state, x.count());
+}
+
+template <class T>
+void activations_backward(benchmark::State& state, const ActivationKernels& kernels, int64_t rows, int64_t channels) {
+  const Tensor x = random_numbers(Tensor::activation(rows, 1, 1, channels), 0).to(dtype_of<T>());
+  const Tensor dy = random_numbers(Tensor::activation(rows, 1, 1, channels), -1).to(dtype_of<T>());
+  Tensor dx = Tensor::zeros_like(x);
+  const int64_t block = std::min(kFormat.block, x.pitch());
+  for (auto _ : state) {
+    if constexpr (sizeof(T) == 4) kernels.mask_f32(dy.data<T>(), x.data<T>(), dx.data<T>(), x.stored(), block, kFormat);
+    if constexpr (sizeof(T) == 2)
+      kernels.mask_bf16(dy.data<T>(), x.data<T>(), dx.data<T>(), x.stored(), block, kFormat);
+    benchmark::ClobberMemory();
+  }
+  count_numbers(state, x.count());
+}
+
+void weights(benchmark::State& state, const Shape& shape, int bits, Mode mode) {
+  const Tensor w = random_numbers(Tensor::zeros(shape), -1);
+  for (auto _ : state) benchmark::DoNotOptimize(fake_quantize_weights(w, bits, mode).data<float>());
+  count_numbers(state, w.count());
+}
+
+void pack(benchmark::State& state, const Shape& shape) {
+  const Tensor w = random_numbers(Tensor::zeros(shape), -1);
+  for (auto _ : state) benchmark::DoNotOptimize(nn::pack_conv_weights(w, true).forward.data<bf16>());
+  count_numbers(state, w.count());
+}
+
+template <class F, class... Arguments>
+void add(const std::string& name, F* f, Arguments... arguments) {
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { f(state, arguments...); })
+      ->MeasureProcessCPUTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+
+}  // namespace
+}  // namespace kronbit::quant
+
+int main(int argc, char** argv) {
+  using namespace kronbit;
+  using namespace kronbit::quant;
+  set_threads(1);
+  for (const ActivationKernels& k : activation_kernels()) {
+    if (!k.supported()) continue;
+    for (const int64_t channels : {16, 64}) {
+      const std::string tail = fmt::format("/{} channels/{}", channels, k.name);
+      const int64_t rows = (1 << 16) / channels;
+      add("activations f32" + tail, activations<float>, k, rows, channels);
+      add("activations bf16" + tail, activations<bf16>, k, rows, channels);
+      add("activations f32 backward" + tail, activations_backward<float>, k, rows, channels);
+      add("activations bf16 backward" + tail, activations_backward<bf16>, k, rows, channels);
+    }
+    add(fmt::format("activations f32, from memory/64 channels/{}", k.name), activations<float>, k, int64_t{1 << 18},
+        int64_t{64});
+  }
+  for (const Shape& shape : {Shape{512, 512, 3, 3}, Shape{512, 512, 1, 1}, Shape{64, 64, 3, 3}, Shape{64, 3, 7, 7}}) {
+    add("weights, 4 bits/" + shape.text(), weights, shape, 4, Mode::SignedExtreme);
+    add("weights, 1 bit/" + shape.text(), weights, shape, 1, Mode::Binary);
+    add("weights, paper-floor/" + shape.text(), weights, shape, 4, Mode::PaperFloor);
+    add("pack both/" + shape.text(), pack, shape);
+  }
+  describe_machine();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
