@@ -12,10 +12,12 @@ bool always() { return true; }
 bool has_avx2() { return cpu().avx2 && cpu().fma; }
 bool has_avx512() { return cpu().avx512f; }
 bool has_avx512bf16() { return cpu().avx512_bf16 && cpu().avx512bw && cpu().avx512vl; }
+bool has_amx() { return cpu().amx_bf16 && has_avx512bf16(); }  // the latter rounds the sums
 
 // OpenBLAS stands above the reference only: one call per term, each packing its operands anew, costs more than it
 // gains.
 constexpr BrgemmVariant kVariants[] = {
+    {"amx", "amx-bf16", has_amx, nullptr, nullptr, brgemm_bf16_amx, brgemm_bf16_rounded_amx},
     {"avx512bf16", "avx512-bf16", has_avx512bf16, nullptr, nullptr, brgemm_bf16_avx512bf16,
      brgemm_bf16_rounded_avx512bf16},
     {"avx512", "avx512f", has_avx512, brgemm_f32_avx512, nullptr, brgemm_bf16_avx512, brgemm_bf16_rounded_avx512},

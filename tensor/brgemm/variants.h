@@ -22,6 +22,8 @@ void brgemm_bf16_avx512(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf
 void brgemm_bf16_rounded_avx512(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, bf16* c);
 void brgemm_bf16_avx2(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, float* c, bool accumulate);
 void brgemm_bf16_rounded_avx2(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, bf16* c);
+void brgemm_bf16_amx(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, float* c, bool accumulate);
+void brgemm_bf16_rounded_amx(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, bf16* c);
 
 void pack_pairs_avx512(const bf16* from, int64_t rows, int64_t columns, int64_t from_row, bf16* to, int64_t to_pair);
 void pack_transpose_avx512(const bf16* from, int64_t rows, int64_t columns, int64_t from_row, bf16* to, int64_t to_row);

@@ -1,5 +1,5 @@
 // Every supported brgemm variant of bf16 against the equation in double, sizes around the tile sizes, operands that end
-// at a page that may not be touched.
+// at a page that may not be touched. The kernel for AMX also runs on emulated tiles, so on every machine.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/rng.h"
+#include "tests/tensor/emulated_tiles.h"
 #include "tests/tensor/guarded_array.h"
 
 namespace kronbit {
@@ -30,7 +31,7 @@ int64_t span_of(int64_t rows, int64_t cols, int64_t stride) {
 
 /// Sum: float (accumulated or not) or bf16 (rounded).
 template <class Sum>
-void check_case(const Case& test, Rng& rng) {
+void check_case(const BrgemmVariant& v, const Case& test, Rng& rng) {
   const BrgemmPairsShape s{.m = test.m,
                            .n = test.n,
                            .k = test.k,
@@ -53,9 +54,9 @@ void check_case(const Case& test, Rng& rng) {
 
   const bool accumulate = test.accumulate && sizeof(Sum) == 4;
   if constexpr (sizeof(Sum) == 4) {
-    brgemm(s, terms, c, accumulate);
+    v.run_bf16(s, terms, c, accumulate);
   } else {
-    brgemm(s, terms, c);
+    v.run_bf16_rounded(s, terms, c);
   }
 
   for (int64_t i = 0; i < s.m; ++i) {
@@ -79,22 +80,33 @@ void check_case(const Case& test, Rng& rng) {
   }
 }
 
-void check_both(const Case& test, Rng& rng) {
-  check_case<float>(test, rng);
-  check_case<bf16>(test, rng);
+bool everywhere() { return true; }
+void emulated_amx(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, float* c, bool accumulate) {
+  brgemm_in_tiles<EmulatedTiles>(s, terms, c, accumulate);
+}
+void emulated_amx_rounded(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, bf16* c) {
+  brgemm_in_tiles<EmulatedTiles>(s, terms, c, false);
 }
 
-class BrgemmPairs : public testing::TestWithParam<std::string> {
+std::vector<BrgemmVariant> all_variants() {
+  std::vector<BrgemmVariant> all = {
+      {"emulated_amx", "", everywhere, nullptr, nullptr, emulated_amx, emulated_amx_rounded}};
+  for (const BrgemmVariant& v : brgemm_variants()) {
+    if (v.serves(DType::BF16)) all.push_back(v);
+  }
+  return all;
+}
+
+class BrgemmPairs : public testing::TestWithParam<BrgemmVariant> {
  protected:
   void SetUp() override {
-    for (const BrgemmVariant& v : brgemm_variants()) {
-      if (v.name == GetParam() && !v.supported()) {
-        GTEST_SKIP() << "variant " << v.name << " needs " << v.needs << ", which this machine lacks";
-      }
-    }
-    force_brgemm_variant(GetParam());
+    const BrgemmVariant& v = GetParam();
+    if (!v.supported()) GTEST_SKIP() << "variant " << v.name << " needs " << v.needs << ", which this machine lacks";
   }
-  void TearDown() override { force_brgemm_variant("auto"); }
+  static void check_both(const Case& test, Rng& rng) {
+    check_case<float>(GetParam(), test, rng);
+    check_case<bf16>(GetParam(), test, rng);
+  }
 };
 
 TEST_P(BrgemmPairs, AgreesAroundTileSizes) {
@@ -134,37 +146,99 @@ TEST_P(BrgemmPairs, AgreesOnTheShapesOfConvolutions) {
 }
 
 /// 1 x 2 times 2 x 1, rounded to bf16.
-bf16 product_of_pair(bf16 a0, bf16 a1, bf16 b0, bf16 b1) {
+bf16 product_of_pair(const BrgemmVariant& v, bf16 a0, bf16 a1, bf16 b0, bf16 b1) {
   const bf16 a[2] = {a0, a1}, b[2] = {b0, b1};
   const BrgemmTerm<bf16> term{a, b};
   bf16 c;
-  brgemm({.m = 1, .n = 1, .k = 2, .a_row = 2, .b_pair = 2, .c_row = 1}, {&term, 1}, &c);
+  v.run_bf16_rounded({.m = 1, .n = 1, .k = 2, .a_row = 2, .b_pair = 2, .c_row = 1}, {&term, 1}, &c);
   return c;
 }
 
 TEST_P(BrgemmPairs, RoundsToNearestEvenAndKeepsNonFiniteNumbers) {
+  const BrgemmVariant& v = GetParam();
   const bf16 one(1.0f), zero(0.0f);
   // 1 + 2^-8 lies halfway between 1 and 1 + 2^-7; 1 + 3 * 2^-8 halfway between 1 + 2^-7 and 1 + 2^-6.
-  EXPECT_EQ(float(product_of_pair(one, bf16(0x1p-8f), one, one)), 1.0f);
-  EXPECT_EQ(float(product_of_pair(one, bf16(0x3p-8f), one, one)), 1 + 0x1p-6f);
-  EXPECT_EQ(float(product_of_pair(one, bf16(0x1.02p-8f), one, one)), 1 + 0x1p-7f);
-  EXPECT_EQ(float(product_of_pair(bf16(0x1p127f), bf16(0x1p127f), one, one)), INFINITY);
-  EXPECT_EQ(float(product_of_pair(bf16(-INFINITY), one, one, one)), -INFINITY);
-  EXPECT_TRUE(std::isnan(float(product_of_pair(bf16(INFINITY), one, zero, one))));
+  EXPECT_EQ(float(product_of_pair(v, one, bf16(0x1p-8f), one, one)), 1.0f);
+  EXPECT_EQ(float(product_of_pair(v, one, bf16(0x3p-8f), one, one)), 1 + 0x1p-6f);
+  EXPECT_EQ(float(product_of_pair(v, one, bf16(0x1.02p-8f), one, one)), 1 + 0x1p-7f);
+  EXPECT_EQ(float(product_of_pair(v, bf16(0x1p127f), bf16(0x1p127f), one, one)), INFINITY);
+  EXPECT_EQ(float(product_of_pair(v, bf16(-INFINITY), one, one, one)), -INFINITY);
+  EXPECT_TRUE(std::isnan(float(product_of_pair(v, bf16(INFINITY), one, zero, one))));
   bf16 nan_of_few_bits;
   nan_of_few_bits.bits = 0x7f81;
-  EXPECT_TRUE(std::isnan(float(product_of_pair(nan_of_few_bits, one, one, one))));
+  EXPECT_TRUE(std::isnan(float(product_of_pair(v, nan_of_few_bits, one, one, one))));
 }
 
-std::vector<std::string> names() {
-  std::vector<std::string> all;
+INSTANTIATE_TEST_SUITE_P(All, BrgemmPairs, testing::ValuesIn(all_variants()),
+                         [](const auto& variant) { return std::string(variant.param.name); });
+
+TEST(BrgemmPairsChoice, PublicCallsRunTheForcedVariant) {
+  Rng rng(6, Purpose::Test);
+  std::vector<bf16> a(37 * 42), b(42 * 29);
+  for (bf16& v : a) v = bf16(static_cast<float>(rng.normal()));
+  for (bf16& v : b) v = bf16(static_cast<float>(rng.normal()));
+  const BrgemmPairsShape s{.m = 37, .n = 29, .k = 42, .a_row = 42, .b_pair = 58, .c_row = 29};
+  const BrgemmTerm<bf16> term{a.data(), b.data()};
   for (const BrgemmVariant& v : brgemm_variants()) {
-    if (v.serves(DType::BF16)) all.emplace_back(v.name);
+    if (!v.supported() || !v.serves(DType::BF16)) continue;
+    force_brgemm_variant(v.name);
+    std::vector<float> c(37 * 29), direct(37 * 29);
+    std::vector<bf16> rounded(37 * 29), direct_rounded(37 * 29);
+    brgemm(s, {&term, 1}, c.data(), false);
+    brgemm(s, {&term, 1}, rounded.data());
+    v.run_bf16(s, {&term, 1}, direct.data(), false);
+    v.run_bf16_rounded(s, {&term, 1}, direct_rounded.data());
+    EXPECT_EQ(c, direct) << v.name;
+    for (size_t i = 0; i < c.size(); ++i) {
+      ASSERT_EQ(rounded[i].bits, direct_rounded[i].bits) << v.name;
+      ASSERT_EQ(rounded[i].bits, bf16(c[i]).bits) << v.name;  // rounded once, from the same sum
+    }
   }
-  return all;
+  force_brgemm_variant("auto");
 }
-INSTANTIATE_TEST_SUITE_P(All, BrgemmPairs, testing::ValuesIn(names()),
-                         [](const testing::TestParamInfo<std::string>& variant) { return variant.param; });
+
+TEST(BrgemmPairsChoice, OddDepthIsAnError) {
+  const bf16 one(1.0f);
+  const BrgemmTerm<bf16> term{&one, &one};
+  float c = 0;
+  EXPECT_THROW(brgemm(BrgemmPairsShape{.m = 1, .n = 1, .k = 1}, {&term, 1}, &c, false), InternalError);
+}
+
+TEST(EmulatedTiles, RefuseWhatTheProcessorRefuses) {
+  EmulatedTiles tiles;
+  EXPECT_THROW(tiles.zero<0>(), InternalError) << "not configured";
+  TileConfig config;
+  config.set(0, 3, 8);   // sums 3 x 2
+  config.set(4, 3, 12);  // A 3 x 6
+  config.set(6, 3, 8);   // B 3 pairs x 2
+  tiles.configure(config);
+  tiles.zero<0>();
+  tiles.add_products<0, 4, 6>();
+  EXPECT_THROW(tiles.zero<1>(), InternalError) << "not in use";
+  const auto refused = [&](int tile, int64_t rows, int64_t bytes) {
+    TileConfig other = config;
+    other.set(tile, rows, bytes);
+    tiles.configure(other);
+    EXPECT_THROW((tiles.add_products<0, 4, 6>()), InternalError) << "tile " << tile << ": " << rows << " x " << bytes;
+  };
+  refused(0, 4, 8);
+  refused(0, 3, 12);
+  refused(4, 3, 16);
+  refused(4, 4, 12);
+  refused(6, 3, 12);
+  refused(6, 2, 8);
+  const auto illegal = [&](auto change) {
+    TileConfig other = config;
+    change(other);
+    EXPECT_THROW(tiles.configure(other), InternalError);
+  };
+  illegal([](TileConfig& c) { c.set(0, 17, 64); });
+  illegal([](TileConfig& c) { c.set(0, 16, 68); });
+  illegal([](TileConfig& c) { c.set(1, 0, 4); });
+  illegal([](TileConfig& c) { c.set(8, 1, 4); });
+  illegal([](TileConfig& c) { c.palette = 2; });
+  illegal([](TileConfig& c) { c.reserved[13] = 1; });
+}
 
 }  // namespace
 }  // namespace kronbit

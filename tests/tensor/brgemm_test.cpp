@@ -170,7 +170,7 @@ TEST(BrgemmTable, RefusesUnknownNames) {
     force_brgemm_variant("avx9000");
     FAIL() << "accepted";
   } catch (const InputError& e) {
-    EXPECT_THAT(e.what(), testing::HasSubstr("wanted one of auto, avx512bf16, avx512, "));
+    EXPECT_THAT(e.what(), testing::HasSubstr("wanted one of auto, amx, avx512bf16, avx512, "));
     EXPECT_THAT(e.what(), testing::HasSubstr("got avx9000"));
   }
 }
