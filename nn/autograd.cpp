@@ -5,20 +5,24 @@
 #include <unordered_set>
 
 #include "tensor/parallel.h"
+#include "tensor/rows/rows.h"
 
 namespace kronbit::nn {
 namespace {
 
 std::atomic<int64_t> recorded{0};
 
-template <class T>
-void add_in_place(Tensor& into, const Tensor& g) {
-  T* a = into.data<T>();
-  const T* b = g.data<T>();
-  parallel_for(into.stored(), 1 << 16, [&](int64_t begin, int64_t end) {
-#pragma omp simd
-    for (int64_t i = begin; i < end; ++i) a[i] += b[i];
+/// into += g; in new memory if somebody else uses the old one.
+void add_to(Tensor& into, const Tensor& g) {
+  Tensor sum = into.unique() ? into : Tensor::uninitialized_like(into);
+  visit_number(g.dtype(), [&]<class T>() {
+    const RowKernels<T>& kernels = row_kernels<T>();
+    const T *a = into.data<T>(), *b = g.data<T>();
+    T* y = sum.data<T>();
+    parallel_for(into.stored(), 1 << 16,
+                 [&](int64_t begin, int64_t end) { kernels.add(end - begin, a + begin, b + begin, y + begin); });
   });
+  into = std::move(sum);
 }
 
 }  // namespace
@@ -35,7 +39,7 @@ void Var::add_grad(Tensor g) const {
   if (!node_->grad.defined()) {
     node_->grad = std::move(g);
   } else {
-    visit_float(g.dtype(), [&]<class T>() { add_in_place<T>(node_->grad, g); });
+    add_to(node_->grad, g);
   }
 }
 
@@ -54,9 +58,9 @@ void backward(const Var& loss, Tensor dy) {
   if (!loss.requires_grad()) return;
   if (!dy.defined()) {
     dy = Tensor::zeros_like(loss.value());
-    visit_float(dy.dtype(), [&]<class T>() {
+    visit_number(dy.dtype(), [&]<class T>() {
       for (int64_t r = 0; r < dy.rows(); ++r)
-        for (int64_t c = 0; c < dy.cols(); ++c) dy.row<T>(r)[c] = T(1);
+        for (int64_t c = 0; c < dy.cols(); ++c) dy.row<T>(r)[c] = static_cast<T>(1.0f);
     });
   }
   loss.add_grad(std::move(dy));

@@ -24,8 +24,8 @@ class Var {
   /// The gradient: same shape and type as value(); undefined before anything was added.
   const Tensor& grad() const { return node_->grad; }
   Tensor& grad() { return node_->grad; }
-  /// grad += g (the first call keeps g itself, without a copy, so the caller must not reuse it). No-op unless
-  /// requires_grad().
+  /// grad += g. The first call keeps g itself, without a copy: several values may get one tensor, but nobody may write
+  /// to it afterwards. No-op unless requires_grad().
   void add_grad(Tensor g) const;
   void clear_grad() { node_->grad = Tensor(); }
 

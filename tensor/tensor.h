@@ -138,6 +138,8 @@ class Tensor {
   Tensor reshaped(const Shape& shape) const;
   std::vector<float> values() const;  ///< logical numbers, row-major, as float
   bool shares_memory_with(const Tensor& other) const { return storage_ == other.storage_; }
+  /// No other tensor uses this memory: it may be written without anybody else noticing.
+  bool unique() const { return storage_.use_count() == 1; }
 
  private:
   enum class Fill { Zero, ZeroPadding, Nothing };
@@ -155,6 +157,13 @@ decltype(auto) visit_float(DType type, F&& f) {
   if (type == DType::F64) return f.template operator()<double>();
   KB_CHECK(type == DType::F32);
   return f.template operator()<float>();
+}
+
+/// Calls f.template operator()<T>() with T = float, bf16 or double: for code that serves every type.
+template <class F>
+decltype(auto) visit_number(DType type, F&& f) {
+  if (type == DType::BF16) return f.template operator()<bf16>();
+  return visit_float(type, f);
 }
 
 }  // namespace kronbit

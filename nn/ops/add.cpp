@@ -1,18 +1,19 @@
 #include "nn/ops/add.h"
 
 #include "tensor/parallel.h"
+#include "tensor/rows/rows.h"
 
 namespace kronbit::nn {
 
 Tensor add_forward(const Tensor& a, const Tensor& b) {
   KB_CHECK(a.shape() == b.shape() && a.pitch() == b.pitch());
   Tensor y = Tensor::uninitialized_like(a);
-  visit_float(a.dtype(), [&]<class T>() {
+  visit_number(a.dtype(), [&]<class T>() {
+    const RowKernels<T>& kernels = row_kernels<T>();
     const T *left = a.data<T>(), *right = b.data<T>();
     T* out = y.data<T>();
     parallel_for(a.stored(), 1 << 16, [&](int64_t begin, int64_t end) {
-#pragma omp simd
-      for (int64_t i = begin; i < end; ++i) out[i] = left[i] + right[i];
+      kernels.add(end - begin, left + begin, right + begin, out + begin);
     });
   });
   return y;
@@ -20,7 +21,7 @@ Tensor add_forward(const Tensor& a, const Tensor& b) {
 
 Var add(const Var& a, const Var& b) {
   return record(add_forward(a.value(), b.value()), {a, b}, [a, b](const Tensor& dy) {
-    a.add_grad(dy.clone());  // a gradient grows in place: the two must not share memory
+    a.add_grad(dy);
     b.add_grad(dy);
   });
 }

@@ -15,101 +15,115 @@ ChannelMoments running_moments(const Tensor& mean, const Tensor& variance) {
   return {padded_channels<double>(mean, mean.count()), padded_channels<double>(variance, variance.count())};
 }
 
-}  // namespace
+/// Close to the mean of every channel: the mean of at most 16 rows spread over x.
+template <class T>
+std::vector<Arithmetic<T>> centre_of(const Tensor& x) {
+  const int64_t samples = std::min<int64_t>(x.rows(), 16);
+  std::vector<double> sum(static_cast<size_t>(x.cols()), 0.0);
+  for (int64_t s = 0; s < samples; ++s) {
+    const T* row = x.row<T>(x.rows() * s / samples);
+    for (size_t c = 0; c < sum.size(); ++c) sum[c] += static_cast<double>(row[c]) / static_cast<double>(samples);
+  }
+  return padded_channels<Arithmetic<T>>(sum, x.pitch());
+}
 
-ChannelMoments channel_moments(const Tensor& x) {
-  const int64_t pitch = x.pitch();
-  const ChannelSums sums = visit_float(x.dtype(), [&]<class T>() {
-    return sum_rows(x, [&](int64_t r, double* sum, double* squares) {
-      const T* in = x.row<T>(r);
-#pragma omp simd
-      for (int64_t c = 0; c < pitch; ++c) {
-        const double v = static_cast<double>(in[c]);
-        sum[c] += v;
-        squares[c] += v * v;
-      }
-    });
-  });
-  const double count = static_cast<double>(x.rows());
+template <class A>
+ChannelMoments moments_around(const std::vector<double>& sum, const std::vector<double>& squares,
+                              const std::vector<A>& centre, int64_t channels, int64_t count) {
   ChannelMoments moments;
-  for (size_t c = 0; c < static_cast<size_t>(x.cols()); ++c) {
-    const double mean = sums.first[c] / count;
-    moments.mean.push_back(mean);
+  for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
+    const double shift = sum[c] / static_cast<double>(count);
+    moments.mean.push_back(static_cast<double>(centre[c]) + shift);
     // Rounding can leave a tiny negative number; std::max keeps a NaN when it is the first argument.
-    moments.variance.push_back(std::max(sums.second[c] / count - mean * mean, 0.0));
+    moments.variance.push_back(std::max(squares[c] / static_cast<double>(count) - shift * shift, 0.0));
   }
   return moments;
 }
 
-Tensor batch_norm_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const ChannelMoments& moments,
-                          double eps) {
-  const int64_t pitch = x.pitch();
-  KB_CHECK(weight.count() == x.cols() && bias.count() == x.cols());
-  Tensor y = Tensor::uninitialized_like(x);
-  visit_float(x.dtype(), [&]<class T>() {
-    std::vector<T> mean(static_cast<size_t>(pitch), T(0)), scale = padded_channels<T>(weight, pitch);
-    const std::vector<T> shift = padded_channels<T>(bias, pitch);
-    for (size_t c = 0; c < moments.mean.size(); ++c) {
-      mean[c] = static_cast<T>(moments.mean[c]);
-      scale[c] = static_cast<T>(static_cast<double>(scale[c]) * inverse_deviation(moments, c, eps));
-    }
-    const T *m = mean.data(), *s = scale.data(), *b = shift.data();
-    parallel_for(x.rows(), rows_per_chunk(x), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T* in = x.row<T>(r);
-        T* out = y.row<T>(r);
-#pragma omp simd
-        for (int64_t c = 0; c < pitch; ++c) out[c] = (in[c] - m[c]) * s[c] + b[c];
-      }
+}  // namespace
+
+ChannelMoments channel_moments(const Tensor& x) {
+  return visit_number(x.dtype(), [&]<class T>() {
+    const RowKernels<T>& kernels = row_kernels<T>();
+    const std::vector<Arithmetic<T>> centre = centre_of<T>(x);
+    const ChannelSums sums = sum_rows(x, [&](int64_t begin, int64_t end, double* sum, double* squares) {
+      kernels.add_moments(row_range(x, begin, end), x.row<T>(begin), centre.data(), sum, squares);
     });
+    return moments_around(sums.first, sums.second, centre, x.cols(), x.rows());
   });
-  return y;
 }
 
-BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight,
-                                       const ChannelMoments& moments, double eps, bool moments_of_x) {
-  const int64_t pitch = x.pitch();
-  KB_CHECK(dy.shape() == x.shape() && dy.pitch() == pitch);
-  const auto lanes = static_cast<size_t>(pitch);
-  std::vector<double> mean(lanes, 0.0);
-  std::copy(moments.mean.begin(), moments.mean.end(), mean.begin());
-  BatchNormGradients grads;
-  visit_float(x.dtype(), [&]<class T>() {
-    const double* m = mean.data();
-    ChannelSums sums = sum_rows(x, [&](int64_t r, double* sum_dy, double* sum_dy_x) {
-      const T *in = x.row<T>(r), *g = dy.row<T>(r);
-#pragma omp simd
-      for (int64_t c = 0; c < pitch; ++c) {
-        const double v = static_cast<double>(g[c]);
-        sum_dy[c] += v;
-        sum_dy_x[c] += v * (static_cast<double>(in[c]) - m[c]);
-      }
+ChannelMoments moments_from_sums(const std::vector<double>& sum, const std::vector<double>& squares,
+                                 const std::vector<float>& centre, int64_t channels, int64_t count) {
+  return moments_around(sum, squares, centre, channels, count);
+}
+
+NormCoefficients norm_coefficients(const ChannelMoments& moments, const Tensor& weight, const Tensor& bias,
+                                   double eps) {
+  const int64_t channels = weight.count();
+  KB_CHECK_EQ(static_cast<int64_t>(moments.mean.size()), channels);
+  KB_CHECK_EQ(bias.count(), channels);
+  NormCoefficients with{moments.mean, padded_channels<double>(weight, channels),
+                        padded_channels<double>(bias, channels)};
+  for (size_t c = 0; c < with.scale.size(); ++c) with.scale[c] *= inverse_deviation(moments, c, eps);
+  return with;
+}
+
+Tensor normalize(const Tensor& y, const NormCoefficients& with, const Tensor* residual, bool relu) {
+  const int64_t pitch = y.pitch();
+  KB_CHECK_EQ(static_cast<int64_t>(with.mean.size()), y.cols());
+  KB_CHECK(!residual || (residual->shape() == y.shape() && residual->pitch() == pitch));
+  Tensor z = Tensor::uninitialized_like(y);
+  visit_number(y.dtype(), [&]<class T>() {
+    using A = Arithmetic<T>;
+    const RowKernels<T>& kernels = row_kernels<T>();
+    const std::vector<A> mean = padded_channels<A>(with.mean, pitch), scale = padded_channels<A>(with.scale, pitch),
+                         shift = padded_channels<A>(with.shift, pitch);
+    parallel_for(y.rows(), rows_per_chunk(y), [&](int64_t begin, int64_t end) {
+      kernels.normalize(row_range(y, begin, end), y.row<T>(begin), {mean.data(), scale.data(), shift.data()},
+                        residual ? residual->row<T>(begin) : nullptr, relu, z.row<T>(begin));
     });
-    // dx = a dy + b (x - mean) + d per channel; zero coefficients keep the padding lanes zero.
+  });
+  return z;
+}
+
+NormGradients normalize_backward(const Tensor& dz, const Tensor& y, const Tensor* z, const Tensor& weight,
+                                 const ChannelMoments& moments, double eps, bool moments_of_y,
+                                 bool want_residual_gradient) {
+  const int64_t pitch = y.pitch();
+  KB_CHECK(dz.shape() == y.shape() && dz.pitch() == pitch);
+  KB_CHECK(!z || (z->shape() == y.shape() && z->pitch() == pitch));
+  NormGradients grads;
+  grads.dy = Tensor::uninitialized_like(y);
+  if (want_residual_gradient) grads.residual = z ? Tensor::uninitialized_like(y) : dz;
+  visit_number(y.dtype(), [&]<class T>() {
+    using A = Arithmetic<T>;
+    const RowKernels<T>& kernels = row_kernels<T>();
+    const std::vector<A> mean = padded_channels<A>(moments.mean, pitch);
+    const auto mask = [&](int64_t row) { return z ? z->row<T>(row) : nullptr; };
+    ChannelSums sums = sum_rows(y, [&](int64_t begin, int64_t end, double* sum, double* products) {
+      kernels.add_gradient_moments(row_range(y, begin, end), dz.row<T>(begin), mask(begin), y.row<T>(begin),
+                                   mean.data(), sum, products);
+    });
+    // dy = a g + b (y - mean) + d per channel; zero coefficients keep the padding lanes zero.
     const std::vector<double> w = padded_channels<double>(weight, pitch);
-    const double count = static_cast<double>(x.rows());
-    std::vector<T> a(lanes, T(0)), b(lanes, T(0)), d(lanes, T(0)), centre(lanes, T(0));
+    const double count = static_cast<double>(y.rows());
+    std::vector<A> a(w.size(), A(0)), b(w.size(), A(0)), d(w.size(), A(0));
     for (size_t c = 0; c < moments.mean.size(); ++c) {
       const double inverse = inverse_deviation(moments, c, eps), dweight = sums.second[c] * inverse;
-      a[c] = static_cast<T>(w[c] * inverse);
-      centre[c] = static_cast<T>(mean[c]);
-      if (moments_of_x) {
-        b[c] = static_cast<T>(-w[c] * inverse * inverse * dweight / count);
-        d[c] = static_cast<T>(-w[c] * inverse * sums.first[c] / count);
+      a[c] = static_cast<A>(w[c] * inverse);
+      if (moments_of_y) {
+        b[c] = static_cast<A>(-w[c] * inverse * inverse * dweight / count);
+        d[c] = static_cast<A>(-w[c] * inverse * sums.first[c] / count);
       }
       sums.second[c] = dweight;
     }
-    grads.dweight = ChannelSums::tensor(sums.second, x.cols(), weight.dtype());
-    grads.dbias = ChannelSums::tensor(sums.first, x.cols(), weight.dtype());
-    grads.dx = Tensor::uninitialized_like(x);
-    const T *pa = a.data(), *pb = b.data(), *pd = d.data(), *pm = centre.data();
-    parallel_for(x.rows(), rows_per_chunk(x), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T *in = x.row<T>(r), *g = dy.row<T>(r);
-        T* out = grads.dx.row<T>(r);
-#pragma omp simd
-        for (int64_t c = 0; c < pitch; ++c) out[c] = pa[c] * g[c] + (pb[c] * (in[c] - pm[c]) + pd[c]);
-      }
+    grads.dweight = ChannelSums::tensor(sums.second, y.cols(), weight.dtype());
+    grads.dbias = ChannelSums::tensor(sums.first, y.cols(), weight.dtype());
+    parallel_for(y.rows(), rows_per_chunk(y), [&](int64_t begin, int64_t end) {
+      kernels.normalize_backward(row_range(y, begin, end), dz.row<T>(begin), mask(begin), y.row<T>(begin),
+                                 {mean.data(), a.data(), b.data(), d.data()}, grads.dy.row<T>(begin),
+                                 z && want_residual_gradient ? grads.residual.row<T>(begin) : nullptr);
     });
   });
   return grads;
@@ -144,11 +158,12 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, Var& running_me
   } else {
     moments = running_moments(running_mean.value(), running_var.value());
   }
-  Tensor y = batch_norm_forward(in, weight.value(), bias.value(), moments, options.eps);
+  Tensor y = normalize(in, norm_coefficients(moments, weight.value(), bias.value(), options.eps), nullptr, false);
   return record(std::move(y), {x, weight, bias},
                 [x, weight, bias, moments = std::move(moments), eps = options.eps, training](const Tensor& dy) {
-                  BatchNormGradients g = batch_norm_backward(dy, x.value(), weight.value(), moments, eps, training);
-                  x.add_grad(std::move(g.dx));
+                  NormGradients g =
+                      normalize_backward(dy, x.value(), nullptr, weight.value(), moments, eps, training, false);
+                  x.add_grad(std::move(g.dy));
                   weight.add_grad(std::move(g.dweight));
                   bias.add_grad(std::move(g.dbias));
                 });

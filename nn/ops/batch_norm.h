@@ -16,23 +16,42 @@ struct ChannelMoments {
 };
 
 /// Formula:  mean = sum x / M; variance = sum (x - mean)^2 / M, M = H*W*N
-/// Shapes:   x [H][W][N][C], f32 or f64
-/// Exactness: sums in double, over fixed chunks of rows folded in order: the same for any number of threads
+/// Shapes:   x [H][W][N][C], f32, f64 or bf16
+/// Exactness: every channel is shifted by a mean of some of its numbers first, so that a large mean costs no digits;
+///           sums as RowKernels::add_moments says, over fixed chunks of rows folded in order: the same for any number
+///           of threads
 ChannelMoments channel_moments(const Tensor& x);
 
-/// Formula:  y = (x - mean) / sqrt(variance + eps) * weight + bias
-/// Shapes:   x, y [H][W][N][C]; weight, bias [C]
-Tensor batch_norm_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const ChannelMoments& moments,
-                          double eps);
+/// The moments from sums that somebody gathered with RowKernels::add_moments, for instance a convolution from rows it
+/// has just written.
+/// Shapes:   sum, squares, centre: at least `channels` numbers; count: numbers per channel
+ChannelMoments moments_from_sums(const std::vector<double>& sum, const std::vector<double>& squares,
+                                 const std::vector<float>& centre, int64_t channels, int64_t count);
 
-struct BatchNormGradients {
-  Tensor dx, dweight, dbias;
+/// A normalization as it is applied: z = (y - mean) * scale + shift.
+struct NormCoefficients {
+  std::vector<double> mean, scale, shift;  ///< C each
 };
-/// Formula:  with n = (x - mean) / sqrt(variance + eps): dweight = sum dy n; dbias = sum dy;
-///           dx = weight / sqrt(variance + eps) * (dy - dbias / M - n dweight / M) if the moments are those of x,
-///           and without the last two terms if they are constants (running statistics)
-BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight,
-                                       const ChannelMoments& moments, double eps, bool moments_of_x);
+/// Formula:  scale = weight / sqrt(variance + eps); shift = bias
+NormCoefficients norm_coefficients(const ChannelMoments& moments, const Tensor& weight, const Tensor& bias, double eps);
+
+/// Formula:  z = (y - mean) * scale + shift [+ residual]; with relu max(z, 0)
+/// Shapes:   y, residual (null: none), z: equal shapes, pitches and types; f32, f64 or bf16
+Tensor normalize(const Tensor& y, const NormCoefficients& with, const Tensor* residual, bool relu);
+
+struct NormGradients {
+  Tensor dy;
+  Tensor dweight, dbias;  ///< of weight's type
+  Tensor residual;        ///< the gradient of what was added, if asked for; it is dz itself where nothing masks it
+};
+/// Formula:  g = dz, with z (not null: there was a ReLU) only where z > 0, else 0;
+///           with n = (y - mean) / sqrt(variance + eps): dweight = sum g n; dbias = sum g;
+///           dy = weight / sqrt(variance + eps) * (g - dbias / M - n dweight / M) if the moments are those of y,
+///           and without the last two terms if they are constants (running statistics); the residual's gradient is g
+/// Shapes:   dz, y, z, dy: equal shapes, pitches and types; weight [C], f32 for bf16
+NormGradients normalize_backward(const Tensor& dz, const Tensor& y, const Tensor* z, const Tensor& weight,
+                                 const ChannelMoments& moments, double eps, bool moments_of_y,
+                                 bool want_residual_gradient);
 
 /// Formula:  running += momentum * (batch - running), the batch variance unbiased: variance M / (M - 1)
 /// Requires: M = count > 1

@@ -1,44 +1,29 @@
 #include "nn/ops/channel_affine.h"
 
+#include "nn/ops/batch_norm.h"
 #include "nn/ops/channel_rows.h"
 
 namespace kronbit::nn {
 
 Tensor channel_affine_forward(const Tensor& x, const Tensor& scale, const Tensor& shift) {
-  const int64_t pitch = x.pitch();
-  KB_CHECK(scale.count() == x.cols() && shift.count() == x.cols());
-  Tensor y = Tensor::uninitialized_like(x);
-  visit_float(x.dtype(), [&]<class T>() {
-    const std::vector<T> scales = padded_channels<T>(scale, pitch), shifts = padded_channels<T>(shift, pitch);
-    const T *s = scales.data(), *b = shifts.data();
-    parallel_for(x.rows(), rows_per_chunk(x), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T* in = x.row<T>(r);
-        T* out = y.row<T>(r);
-#pragma omp simd
-        for (int64_t c = 0; c < pitch; ++c) out[c] = in[c] * s[c] + b[c];
-      }
-    });
-  });
-  return y;
+  return normalize(x,
+                   {std::vector<double>(static_cast<size_t>(x.cols()), 0.0), padded_channels<double>(scale, x.cols()),
+                    padded_channels<double>(shift, x.cols())},
+                   nullptr, false);
 }
 
 ChannelAffineGradients channel_affine_backward(const Tensor& dy, const Tensor& x, const Tensor& scale) {
-  const int64_t pitch = x.pitch();
-  KB_CHECK(dy.shape() == x.shape() && dy.pitch() == pitch);
+  KB_CHECK(dy.shape() == x.shape() && dy.pitch() == x.pitch());
   ChannelAffineGradients grads;
-  visit_float(x.dtype(), [&]<class T>() {
-    const ChannelSums sums = sum_rows(x, [&](int64_t r, double* sum_dy_x, double* sum_dy) {
-      const T *in = x.row<T>(r), *g = dy.row<T>(r);
-#pragma omp simd
-      for (int64_t c = 0; c < pitch; ++c) {
-        const double v = static_cast<double>(g[c]);
-        sum_dy_x[c] += v * static_cast<double>(in[c]);
-        sum_dy[c] += v;
-      }
+  visit_number(x.dtype(), [&]<class T>() {
+    const RowKernels<T>& kernels = row_kernels<T>();
+    const std::vector<Arithmetic<T>> zero(static_cast<size_t>(x.pitch()), Arithmetic<T>(0));
+    const ChannelSums sums = sum_rows(x, [&](int64_t begin, int64_t end, double* sum_dy, double* sum_dy_x) {
+      kernels.add_gradient_moments(row_range(x, begin, end), dy.row<T>(begin), nullptr, x.row<T>(begin), zero.data(),
+                                   sum_dy, sum_dy_x);
     });
-    grads.dscale = ChannelSums::tensor(sums.first, x.cols(), scale.dtype());
-    grads.dshift = ChannelSums::tensor(sums.second, x.cols(), scale.dtype());
+    grads.dscale = ChannelSums::tensor(sums.second, x.cols(), scale.dtype());
+    grads.dshift = ChannelSums::tensor(sums.first, x.cols(), scale.dtype());
   });
   grads.dx = channel_affine_forward(dy, scale, Tensor::zeros_like(scale));
   return grads;

@@ -6,7 +6,7 @@
 namespace kronbit::nn {
 
 /// Formula:  y = x * scale[c] + shift[c]
-/// Shapes:   x, y [H][W][N][C], f32 or f64; scale, shift [C]
+/// Shapes:   x, y [H][W][N][C], f32, f64 or bf16; scale, shift [C], f32 for bf16
 Tensor channel_affine_forward(const Tensor& x, const Tensor& scale, const Tensor& shift);
 
 struct ChannelAffineGradients {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tensor/parallel.h"
+#include "tensor/rows/rows.h"
 #include "tensor/tensor.h"
 
 namespace kronbit::nn {
@@ -14,6 +15,9 @@ inline int64_t rows_per_chunk(const Tensor& x) {
   return std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, x.pitch()));
 }
 
+/// The rows [begin, end) of x for the loops of tensor/rows, padding lanes included.
+inline RowRange row_range(const Tensor& x, int64_t begin, int64_t end) { return {end - begin, x.pitch(), x.pitch()}; }
+
 /// Per-channel numbers as T, with zeros up to `pitch`: padding lanes then need no special case.
 template <class T>
 std::vector<T> padded_channels(const Tensor& values, int64_t pitch) {
@@ -21,6 +25,12 @@ std::vector<T> padded_channels(const Tensor& values, int64_t pitch) {
   visit_float(values.dtype(), [&]<class P>() {
     for (int64_t c = 0; c < values.count(); ++c) padded[static_cast<size_t>(c)] = static_cast<T>(values.data<P>()[c]);
   });
+  return padded;
+}
+template <class T>
+std::vector<T> padded_channels(const std::vector<double>& values, int64_t pitch) {
+  std::vector<T> padded(static_cast<size_t>(pitch), T(0));
+  for (size_t c = 0; c < values.size(); ++c) padded[c] = static_cast<T>(values[c]);
   return padded;
 }
 
@@ -37,7 +47,8 @@ struct ChannelSums {
   }
 };
 
-/// Calls term(row, first, second), which adds the row's numbers to two arrays of x.pitch() sums, for every row of x.
+/// Calls term(begin, end, first, second), which adds the numbers of those rows to two arrays of x.pitch() sums, for
+/// ranges that make up all rows of x.
 /// Exactness: the same bits for any number of threads
 template <class Term>
 ChannelSums sum_rows(const Tensor& x, const Term& term) {
@@ -45,7 +56,7 @@ ChannelSums sum_rows(const Tensor& x, const Term& term) {
   std::vector<double> partial(static_cast<size_t>(2 * chunks * pitch), 0.0);
   parallel_for(x.rows(), grain, [&](int64_t begin, int64_t end) {
     double* first = partial.data() + 2 * (begin / grain) * pitch;
-    for (int64_t r = begin; r < end; ++r) term(r, first, first + pitch);
+    term(begin, end, first, first + pitch);
   });
   ChannelSums sums{std::vector<double>(static_cast<size_t>(pitch), 0.0),
                    std::vector<double>(static_cast<size_t>(pitch), 0.0)};

@@ -1,31 +1,31 @@
 #include "nn/ops/relu.h"
 
 #include "tensor/parallel.h"
+#include "tensor/rows/rows.h"
 
 namespace kronbit::nn {
 
 Tensor relu_forward(const Tensor& x) {
   Tensor y = Tensor::uninitialized_like(x);
-  visit_float(x.dtype(), [&]<class T>() {
+  visit_number(x.dtype(), [&]<class T>() {
+    const RowKernels<T>& kernels = row_kernels<T>();
     const T* in = x.data<T>();
     T* out = y.data<T>();
-    parallel_for(x.stored(), 1 << 16, [&](int64_t begin, int64_t end) {
-#pragma omp simd
-      for (int64_t i = begin; i < end; ++i) out[i] = in[i] > T(0) ? in[i] : T(0);
-    });
+    parallel_for(x.stored(), 1 << 16,
+                 [&](int64_t begin, int64_t end) { kernels.relu(end - begin, in + begin, out + begin); });
   });
   return y;
 }
 
 Tensor relu_backward(const Tensor& dy, const Tensor& y) {
+  KB_CHECK(dy.shape() == y.shape() && dy.pitch() == y.pitch());
   Tensor dx = Tensor::uninitialized_like(dy);
-  visit_float(dy.dtype(), [&]<class T>() {
-    const T* g = dy.data<T>();
-    const T* out = y.data<T>();
+  visit_number(dy.dtype(), [&]<class T>() {
+    const RowKernels<T>& kernels = row_kernels<T>();
+    const T *g = dy.data<T>(), *out = y.data<T>();
     T* d = dx.data<T>();
     parallel_for(dy.stored(), 1 << 16, [&](int64_t begin, int64_t end) {
-#pragma omp simd
-      for (int64_t i = begin; i < end; ++i) d[i] = out[i] > T(0) ? g[i] : T(0);
+      kernels.relu_backward(end - begin, g + begin, out + begin, d + begin);
     });
   });
   return dx;
