@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <utility>
+
+#include "tensor/base/error.h"
 
 namespace kronbit {
 namespace {
@@ -95,11 +98,87 @@ CpuFeatures detect() {
   return f;
 }
 
+/// Takes away all that lies above a level.
+CpuFeatures up_to(Isa level, CpuFeatures f) {
+  if (level < Isa::Amx) f.amx_tile = f.amx_int8 = f.amx_bf16 = false;
+  if (level < Isa::Avx512Bf16) f.avx512_bf16 = false;
+  if (level < Isa::Avx512) {
+    f.avx512f = f.avx512dq = f.avx512cd = f.avx512bw = f.avx512vl = false;
+    f.avx512_vbmi = f.avx512_vnni = f.avx512_vpopcntdq = false;
+  }
+  if (level < Isa::Avx2) {
+    f.ssse3 = f.sse41 = f.sse42 = f.popcnt = false;
+    f.avx = f.f16c = f.fma = f.avx2 = f.avx_vnni = false;
+  }
+  return f;
+}
+
+bool has_level(Isa level, const CpuFeatures& f) {
+  switch (level) {
+    case Isa::Baseline:
+      return true;
+    case Isa::Avx2:
+      return f.avx2 && f.fma;
+    case Isa::Avx512:
+      return f.avx512f;
+    case Isa::Avx512Bf16:
+      return f.avx512_bf16;
+    case Isa::Amx:
+      return f.amx_bf16;
+  }
+  return false;
+}
+
+/// What cpu() says for each limit; without one, the last.
+const CpuFeatures& limited_to(Isa level) {
+  static const std::array<CpuFeatures, kIsaLevels> features = [] {
+    const CpuFeatures all = detect();
+    std::array<CpuFeatures, kIsaLevels> limited;
+    for (size_t i = 0; i < limited.size(); ++i) limited[i] = up_to(static_cast<Isa>(i), all);
+    return limited;
+  }();
+  return features[static_cast<size_t>(level)];
+}
+
+std::atomic<Isa> limit{Isa::Amx};
+
 }  // namespace
 
-const CpuFeatures& cpu() {
-  static const CpuFeatures features = detect();
-  return features;
+const CpuFeatures& cpu() { return limited_to(limit.load(std::memory_order_relaxed)); }
+
+const char* name_of(Isa level) {
+  constexpr std::array<const char*, kIsaLevels> kNames = {"baseline", "avx2", "avx512", "avx512bf16", "amx"};
+  return kNames[static_cast<size_t>(level)];
+}
+
+Isa isa_level() {
+  for (int i = kIsaLevels - 1; i > 0; --i) {
+    if (has_level(static_cast<Isa>(i), cpu())) return static_cast<Isa>(i);
+  }
+  return Isa::Baseline;
+}
+
+void limit_isa(std::string_view name) {
+  if (name == "auto") {
+    limit = Isa::Amx;
+    return;
+  }
+  const CpuFeatures& all = limited_to(Isa::Amx);
+  std::string known = "auto";
+  for (int i = 0; i < kIsaLevels; ++i) {
+    const Isa level = static_cast<Isa>(i);
+    known += std::string(", ") + name_of(level);
+    if (name != name_of(level)) continue;
+    if (!has_level(level, all)) input_error("isa", "level {}: wanted one this processor has, got {}", name, all.model);
+    limit = level;
+    return;
+  }
+  input_error("isa", "level: wanted one of {}, got {}", known, name);
+}
+
+bool native_bf16() { return native_bf16(cpu()); }
+bool native_bf16(const CpuFeatures& features) {
+  return features.amx_bf16 || (features.avx512_bf16 && features.vendor != "GenuineIntel");
 }
 
 std::string cpu_feature_list() {

@@ -1,4 +1,5 @@
 // The ordered list of brgemm variants, best first, and the choice among them.
+#include <array>
 #include <atomic>
 #include <iterator>
 
@@ -27,16 +28,22 @@ constexpr BrgemmVariant kVariants[] = {
      brgemm_bf16_rounded_reference},
 };
 
+/// Slower than the variant behind it in the table.
+bool passed_over(const BrgemmVariant& v) { return v.run_bf16 == brgemm_bf16_avx512bf16 && !native_bf16(); }
+
 const BrgemmVariant& find_best(DType type) {
   if (type == DType::F64) return *std::rbegin(kVariants);
   const BrgemmVariant* v = kVariants;
-  while (!v->supported() || !v->serves(type)) ++v;  // the last one always is and does
+  while (!v->supported() || !v->serves(type) || passed_over(*v)) ++v;  // the last one always is and does
   return *v;
 }
 
+/// Found once for each type and each limit of the instruction set.
 const BrgemmVariant& best(DType type) {
-  static const BrgemmVariant* const found[] = {&find_best(DType::F32), &find_best(DType::BF16), &find_best(DType::F64)};
-  return *found[static_cast<size_t>(type)];
+  static std::array<std::array<std::atomic<const BrgemmVariant*>, kIsaLevels>, 3> found;
+  auto& v = found[static_cast<size_t>(type)][static_cast<size_t>(isa_level())];
+  if (v.load(std::memory_order_relaxed) == nullptr) v = &find_best(type);
+  return *v.load(std::memory_order_relaxed);
 }
 
 std::atomic<const BrgemmVariant*> forced{nullptr};

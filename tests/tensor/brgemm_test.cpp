@@ -192,11 +192,29 @@ TEST(BrgemmTable, BestSupportedVariantRunsUnlessForced) {
   EXPECT_EQ(brgemm_variant(DType::F64).name, "reference");
   for (DType type : {DType::F32, DType::BF16}) {
     for (const BrgemmVariant& v : brgemm_variants()) {
-      if (!v.supported() || !v.serves(type)) continue;
+      if (!v.supported() || !v.serves(type) || (v.name == "avx512bf16" && !native_bf16())) continue;
       EXPECT_EQ(brgemm_variant(type).name, v.name);
       break;
     }
   }
+}
+
+TEST(BrgemmTable, LimitedInstructionSetsAreRespected) {
+  const std::string_view best = brgemm_variant(DType::BF16).name;
+  limit_isa("baseline");
+  EXPECT_EQ(brgemm_variant(DType::F32).name, "openblas");
+  EXPECT_EQ(brgemm_variant(DType::BF16).name, "reference");
+  EXPECT_FALSE(native_bf16());
+  EXPECT_THROW(force_brgemm_variant("avx2"), InputError);
+  limit_isa("auto");
+  EXPECT_EQ(brgemm_variant(DType::BF16).name, best);
+  if (!cpu().avx2 || !cpu().fma) GTEST_SKIP() << "no AVX2 to be limited to";
+  limit_isa("avx2");
+  EXPECT_EQ(brgemm_variant(DType::F32).name, "avx2");
+  EXPECT_EQ(brgemm_variant(DType::BF16).name, "avx2");
+  EXPECT_THROW(force_brgemm_variant("avx512"), InputError);
+  limit_isa("auto");
+  EXPECT_EQ(brgemm_variant(DType::BF16).name, best);
 }
 
 TEST(BrgemmTable, ForcedVariantRefusesWhatItDoesNotServe) {

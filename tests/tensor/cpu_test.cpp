@@ -7,6 +7,8 @@
 #include <set>
 #include <sstream>
 
+#include "tensor/base/error.h"
+
 namespace kronbit {
 namespace {
 
@@ -46,6 +48,77 @@ TEST(Cpu, AgreesWithLinux) {
   EXPECT_EQ(f.avx512_vpopcntdq, flags.contains("avx512_vpopcntdq"));
   EXPECT_TRUE(!f.amx_tile || flags.contains("amx_tile"));  // a filter may refuse what Linux lists
   EXPECT_EQ(cpu_feature_list().find("avx2") != std::string::npos, f.avx2);
+}
+
+class IsaLimit : public testing::Test {
+ protected:
+  void TearDown() override { limit_isa("auto"); }
+};
+
+TEST_F(IsaLimit, TakesAwayWhatLiesAbove) {
+  const CpuFeatures all = cpu();
+  const Isa highest = isa_level();
+  for (int i = 0; i < kIsaLevels; ++i) {
+    const auto level = static_cast<Isa>(i);
+    SCOPED_TRACE(name_of(level));
+    if (level > highest) continue;  // refused, below
+    limit_isa(name_of(level));
+    EXPECT_EQ(isa_level(), level);
+    EXPECT_EQ(cpu().model, all.model);
+    EXPECT_EQ(cpu().sse2, all.sse2);
+    EXPECT_EQ(cpu().popcnt, all.popcnt && level >= Isa::Avx2);
+    EXPECT_EQ(cpu().avx2, all.avx2 && level >= Isa::Avx2);
+    EXPECT_EQ(cpu().avx512f, all.avx512f && level >= Isa::Avx512);
+    EXPECT_EQ(cpu().avx512_vnni, all.avx512_vnni && level >= Isa::Avx512);
+    EXPECT_EQ(cpu().avx512_bf16, all.avx512_bf16 && level >= Isa::Avx512Bf16);
+    EXPECT_EQ(cpu().amx_tile, all.amx_tile && level >= Isa::Amx);
+    EXPECT_EQ(cpu_feature_list().find("avx512f") != std::string::npos, cpu().avx512f);
+  }
+  limit_isa("auto");
+  EXPECT_EQ(isa_level(), highest);
+  EXPECT_EQ(cpu().avx512f, all.avx512f);
+}
+
+TEST_F(IsaLimit, RefusesLevelsThisMachineLacks) {
+  const Isa highest = isa_level();
+  if (highest == Isa::Amx) GTEST_SKIP() << "this machine has every level";
+  limit_isa("baseline");  // what the machine has counts, not what is in use
+  for (int i = static_cast<int>(highest) + 1; i < kIsaLevels; ++i) {
+    const char* name = name_of(static_cast<Isa>(i));
+    try {
+      limit_isa(name);
+      FAIL() << "accepted " << name;
+    } catch (const InputError& e) {
+      EXPECT_THAT(e.what(), testing::HasSubstr(std::string("level ") + name + ": wanted one this processor has"));
+    }
+  }
+  EXPECT_EQ(isa_level(), Isa::Baseline);
+  limit_isa(name_of(highest));
+  EXPECT_EQ(isa_level(), highest);
+}
+
+TEST_F(IsaLimit, RefusesUnknownNames) {
+  for (const char* name : {"", "avx", "AVX2", "avx1024", "amx "}) {
+    try {
+      limit_isa(name);
+      FAIL() << "accepted " << name;
+    } catch (const InputError& e) {
+      EXPECT_THAT(e.what(),
+                  testing::StartsWith("[isa] level: wanted one of auto, baseline, avx2, avx512, avx512bf16, amx"));
+    }
+  }
+}
+
+TEST(Cpu, KnowsWhereBf16IsFast) {
+  CpuFeatures f;
+  f.vendor = "AuthenticAMD";
+  EXPECT_FALSE(native_bf16(f));
+  f.avx512_bf16 = true;
+  EXPECT_TRUE(native_bf16(f));
+  f.vendor = "GenuineIntel";
+  EXPECT_FALSE(native_bf16(f));
+  f.amx_bf16 = true;
+  EXPECT_TRUE(native_bf16(f));
 }
 
 TEST(Cpu, HasNames) {
