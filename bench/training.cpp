@@ -17,11 +17,13 @@
 namespace kronbit {
 namespace {
 
-constexpr int kWarmUp = 2;  // steps until the memory pool holds all a step needs
+constexpr int64_t kWarmUp = 2;  // steps until the memory pool holds all a step needs
+constexpr int64_t kMinSteps = 3;
 
 struct Settings {
   std::string net = "resnet20", mode = "train", precision = "fp32", bits = "none", kernel = "auto";
   int64_t batch = 128, steps = 5;
+  double seconds = 60;
   int threads = 0;
 };
 
@@ -46,22 +48,37 @@ nn::RunContext context_of(const Settings& s, bool training) {
   return context;
 }
 
-/// The seconds of every step after the warm-up, sorted.
+/// The seconds of every step after the warm-up, sorted; fewer than s.steps where they take longer than s.seconds.
 template <class Step>
-std::vector<double> times(int64_t steps, const Step& step) {
+std::vector<double> times(const Settings& s, const Step& step) {
   std::vector<double> seconds;
-  for (int64_t i = 0; i < kWarmUp + steps; ++i) {
+  double sum = 0;
+  for (int64_t i = 0; i < kWarmUp + s.steps && (sum < s.seconds || i < kWarmUp + kMinSteps); ++i) {
     const auto start = std::chrono::steady_clock::now();
     step();
     const auto end = std::chrono::steady_clock::now();
-    if (i >= kWarmUp) seconds.push_back(std::chrono::duration<double>(end - start).count());
+    if (i < kWarmUp) continue;
+    seconds.push_back(std::chrono::duration<double>(end - start).count());
+    sum += seconds.back();
   }
   std::sort(seconds.begin(), seconds.end());
   return seconds;
 }
 
-std::vector<double> measure(const Settings& s) {
-  nn::Network net = nn::build(s.net);
+/// Operations of the convolutions per image, a multiply-add as two: forward, and in training the two gradients (the
+/// image itself needs none).
+double operations(const nn::Network& net, bool training) {
+  double sum = 0;
+  for (const int index : net.convolutions()) {
+    const nn::Node& node = net.nodes()[static_cast<size_t>(index)];
+    const Shape& w = net.parameters()[static_cast<size_t>(node.parameters[0])].var.value().shape();
+    const double forward = 2.0 * static_cast<double>(node.shape.count() * w[1] * w[2] * w[3]);
+    sum += forward * (!training ? 1 : node.inputs[0] == 0 ? 2 : 3);
+  }
+  return sum;
+}
+
+std::vector<double> measure(nn::Network& net, const Settings& s) {
   net.initialize(1);
   if (s.bits != "none") {
     quant::assign_bits(net, parse_bits(s.bits, static_cast<int64_t>(net.convolutions().size())));
@@ -69,11 +86,11 @@ std::vector<double> measure(const Settings& s) {
   const Batch batch = random_batch(net, s.batch);
   if (s.mode == "infer") {
     const nn::RunContext context = context_of(s, false);
-    return times(s.steps, [&] { net.forward(batch.images, context); });
+    return times(s, [&] { net.forward(batch.images, context); });
   }
   nn::Optimiser optimiser(net.parameters(), nn::Sgd{.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4});
   nn::RunContext context = context_of(s, true);
-  return times(s.steps, [&] {
+  return times(s, [&] {
     optimiser.clear_gradients();
     const nn::Var loss = nn::softmax_cross_entropy(net.forward(batch.images, context), batch.labels);
     if (!std::isfinite(loss.value().data<float>()[0])) throw NumericalError("[training] the loss is not finite");
@@ -93,7 +110,8 @@ Json machine() {
 }
 
 Json report(const Settings& s) {
-  const std::vector<double> seconds = measure(s);
+  nn::Network net = nn::build(s.net);
+  const std::vector<double> seconds = measure(net, s);
   const double median = seconds[seconds.size() / 2], best = seconds.front(), images = static_cast<double>(s.batch);
   return {{"net", s.net},
           {"mode", s.mode},
@@ -101,11 +119,12 @@ Json report(const Settings& s) {
           {"bits", s.bits},
           {"batch", s.batch},
           {"threads", threads()},
-          {"steps", s.steps},
+          {"steps", seconds.size()},
           {"images_per_second", images / median},
           {"images_per_second_best", images / best},
           {"seconds_per_step", median},
           {"seconds_per_step_best", best},
+          {"gflop_per_image", operations(net, s.mode == "train") * 1e-9},
           {"peak_rss_mb", std::round(static_cast<double>(peak_resident_bytes()) / 1e6)},
           {"kernel", brgemm_variant().name},
           {"processor", cpu().model}};
@@ -129,6 +148,7 @@ int main(int argc, char** argv) {
   app.add_option("--steps", s.steps, "timed steps, after the warm-up")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
+  app.add_option("--seconds", s.seconds, "fewer steps (at least 3) where they take longer than this");
   app.add_option("--threads", s.threads, "0: as many as there are processors")->check(CLI::Range(0, 1024));
   app.add_option("--kernel", s.kernel, "of the products; see kronbit info")->capture_default_str();
   app.add_flag("--peaks", peaks, "only what the processor is and what a core of it does at most");
