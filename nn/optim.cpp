@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tensor/parallel.h"
+#include "tensor/rows/rows.h"
 
 namespace kronbit::nn {
 namespace {
@@ -30,49 +31,32 @@ void check_options(const OptimiserOptions& options) {
 }
 
 void sgd_step(const Sgd& options, double learning_rate, Tensor& parameter, const Tensor& gradient, Tensor& velocity) {
-  const auto lr = static_cast<float>(learning_rate), momentum = static_cast<float>(options.momentum);
-  const auto decay = static_cast<float>(options.weight_decay);
+  const SgdStep step{.lr = static_cast<float>(learning_rate),
+                     .momentum = static_cast<float>(options.momentum),
+                     .decay = static_cast<float>(options.weight_decay),
+                     .nesterov = options.nesterov};
   const float* grad = gradient.data<float>();
   float* p = parameter.data<float>();
   float* v = velocity.defined() ? velocity.data<float>() : nullptr;
   parallel_for(parameter.stored(), kGrain, [&](int64_t begin, int64_t end) {
-    if (v == nullptr) {
-#pragma omp simd
-      for (int64_t i = begin; i < end; ++i) p[i] -= lr * (grad[i] + decay * p[i]);
-    } else if (options.nesterov) {
-#pragma omp simd
-      for (int64_t i = begin; i < end; ++i) {
-        const float g = grad[i] + decay * p[i];
-        v[i] = momentum * v[i] + g;
-        p[i] -= lr * (g + momentum * v[i]);
-      }
-    } else {
-#pragma omp simd
-      for (int64_t i = begin; i < end; ++i) {
-        v[i] = momentum * v[i] + (grad[i] + decay * p[i]);
-        p[i] -= lr * v[i];
-      }
-    }
+    float_kernels().sgd(end - begin, step, grad + begin, p + begin, v ? v + begin : nullptr);
   });
 }
 
 void adam_step(const Adam& options, double learning_rate, int64_t t, Tensor& parameter, const Tensor& gradient,
                Tensor& first, Tensor& second) {
   const double steps = static_cast<double>(t);
-  const auto size = static_cast<float>(learning_rate / (1 - std::pow(options.beta1, steps)));
-  const auto root = static_cast<float>(std::sqrt(1 - std::pow(options.beta2, steps)));
-  const auto rest1 = static_cast<float>(1 - options.beta1), rest2 = static_cast<float>(1 - options.beta2);
-  const auto beta2 = static_cast<float>(options.beta2), eps = static_cast<float>(options.eps);
-  const auto decay = static_cast<float>(options.weight_decay);
+  const AdamStep step{.size = static_cast<float>(learning_rate / (1 - std::pow(options.beta1, steps))),
+                      .root = static_cast<float>(std::sqrt(1 - std::pow(options.beta2, steps))),
+                      .rest1 = static_cast<float>(1 - options.beta1),
+                      .beta2 = static_cast<float>(options.beta2),
+                      .rest2 = static_cast<float>(1 - options.beta2),
+                      .eps = static_cast<float>(options.eps),
+                      .decay = static_cast<float>(options.weight_decay)};
   const float* grad = gradient.data<float>();
   float *p = parameter.data<float>(), *m = first.data<float>(), *v = second.data<float>();
   parallel_for(parameter.stored(), kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float g = grad[i] + decay * p[i];
-      m[i] += rest1 * (g - m[i]);
-      v[i] = beta2 * v[i] + rest2 * g * g;
-      p[i] -= size * (m[i] / (std::sqrt(v[i]) / root + eps));
-    }
+    float_kernels().adam(end - begin, step, grad + begin, p + begin, m + begin, v + begin);
   });
 }
 
@@ -107,9 +91,7 @@ double Optimiser::clip_gradients(double max_norm) {
     const int64_t n = slot.var.grad().stored();
     std::vector<double> partial(static_cast<size_t>(chunk_count(n, kGrain)), 0.0);
     parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
-      double sum = 0;
-      for (int64_t i = begin; i < end; ++i) sum += static_cast<double>(g[i]) * static_cast<double>(g[i]);
-      partial[static_cast<size_t>(begin / kGrain)] = sum;
+      partial[static_cast<size_t>(begin / kGrain)] = float_kernels().sum_of_squares(end - begin, g + begin);
     });
     for (double sum : partial) squares += sum;
   }
@@ -118,11 +100,10 @@ double Optimiser::clip_gradients(double max_norm) {
   if (!(factor < 1)) return norm;
   for (Slot& slot : slots_) {
     if (!slot.var.grad().defined()) continue;
+    if (!slot.var.grad().unique()) slot.var.grad() = slot.var.grad().clone();
     float* g = slot.var.grad().data<float>();
-    parallel_for(slot.var.grad().stored(), kGrain, [&](int64_t begin, int64_t end) {
-#pragma omp simd
-      for (int64_t i = begin; i < end; ++i) g[i] *= factor;
-    });
+    parallel_for(slot.var.grad().stored(), kGrain,
+                 [&](int64_t begin, int64_t end) { float_kernels().scale(end - begin, factor, g + begin); });
   }
   return norm;
 }

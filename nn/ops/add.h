@@ -6,7 +6,7 @@
 namespace kronbit::nn {
 
 /// Formula:  y = a + b (its gradient is dy for both)
-/// Shapes:   a, b, y equal shapes and pitches; f32 or f64
+/// Shapes:   a, b, y equal shapes and pitches; f32, f64 or bf16
 Tensor add_forward(const Tensor& a, const Tensor& b);
 
 Var add(const Var& a, const Var& b);

@@ -1,6 +1,7 @@
 #include "nn/ops/avg_pool.h"
 
 #include "nn/ops/planes.h"
+#include "tensor/rows/rows.h"
 
 namespace kronbit::nn {
 namespace {
@@ -15,48 +16,48 @@ double weight_of(const PoolWindow& rows, const PoolWindow& cols, const PoolOptio
 
 Tensor avg_pool_forward(const Tensor& x, const PoolOptions& options) {
   const Shape out = pool_output_shape("avg_pool", x.shape(), options);
-  Tensor y = Tensor::activation(out[0], out[1], out[2], out[3], x.dtype());
+  Tensor y = Tensor::activation_uninitialized(out[0], out[1], out[2], out[3], x.dtype());
   KB_CHECK_EQ(y.pitch(), x.pitch());
-  const int64_t lanes = lanes_of(x);
-  visit_float(x.dtype(), [&]<class T>() {
+  visit_number(x.dtype(), [&]<class T>() {
+    using A = Arithmetic<T>;
+    const RowKernels<T>& kernels = row_kernels<T>();
     for_each_pixel(y, [&](int64_t i, int64_t j) {
       const PoolWindow rows = pool_window(i, x.height(), options), cols = pool_window(j, x.width(), options);
-      T* sum = plane<T>(y, i, j);
-      for (int64_t h = rows.begin; h < rows.end; ++h) {
-        for (int64_t w = cols.begin; w < cols.end; ++w) {
-          const T* in = plane<T>(x, h, w);
-#pragma omp simd
-          for (int64_t l = 0; l < lanes; ++l) sum[l] += in[l];
-        }
-      }
-      const T weight = static_cast<T>(weight_of(rows, cols, options));
-#pragma omp simd
-      for (int64_t l = 0; l < lanes; ++l) sum[l] *= weight;
+      for_each_run(lanes_of(x), [&](int64_t begin, int64_t end) {
+        A sum[kRun];
+        std::fill_n(sum, end - begin, A(0));
+        for (int64_t h = rows.begin; h < rows.end; ++h)
+          for (int64_t w = cols.begin; w < cols.end; ++w)
+            kernels.add_scaled(end - begin, A(1), plane<T>(x, h, w) + begin, sum);
+        kernels.store_scaled(end - begin, static_cast<A>(weight_of(rows, cols, options)), sum,
+                             plane<T>(y, i, j) + begin);
+      });
     });
   });
   return y;
 }
 
 Tensor avg_pool_backward(const Tensor& dy, const Shape& x_shape, const PoolOptions& options) {
-  Tensor dx = Tensor::activation(x_shape[0], x_shape[1], x_shape[2], x_shape[3], dy.dtype());
+  Tensor dx = Tensor::activation_uninitialized(x_shape[0], x_shape[1], x_shape[2], x_shape[3], dy.dtype());
   KB_CHECK_EQ(dx.pitch(), dy.pitch());
-  visit_float(dy.dtype(), [&]<class T>() {
-    for_each_run_of_lanes(dy, [&](int64_t begin, int64_t end) {
-      for (int64_t i = 0; i < dy.height(); ++i) {
-        const PoolWindow rows = pool_window(i, x_shape[0], options);
-        for (int64_t j = 0; j < dy.width(); ++j) {
-          const PoolWindow cols = pool_window(j, x_shape[1], options);
-          const T weight = static_cast<T>(weight_of(rows, cols, options));
-          const T* g = plane<T>(dy, i, j);
-          for (int64_t h = rows.begin; h < rows.end; ++h) {
-            for (int64_t w = cols.begin; w < cols.end; ++w) {
-              T* out = plane<T>(dx, h, w);
-#pragma omp simd
-              for (int64_t l = begin; l < end; ++l) out[l] += weight * g[l];
-            }
+  visit_number(dy.dtype(), [&]<class T>() {
+    using A = Arithmetic<T>;
+    const RowKernels<T>& kernels = row_kernels<T>();
+    for_each_pixel(dx, [&](int64_t h, int64_t w) {
+      const PoolWindowRange rows = pool_windows_of(h, dy.height(), options);
+      const PoolWindowRange cols = pool_windows_of(w, dy.width(), options);
+      for_each_run(lanes_of(dx), [&](int64_t begin, int64_t end) {
+        A sum[kRun];
+        std::fill_n(sum, end - begin, A(0));
+        for (int64_t i = rows.begin; i < rows.end; ++i) {
+          for (int64_t j = cols.begin; j < cols.end; ++j) {
+            const double weight =
+                weight_of(pool_window(i, x_shape[0], options), pool_window(j, x_shape[1], options), options);
+            kernels.add_scaled(end - begin, static_cast<A>(weight), plane<T>(dy, i, j) + begin, sum);
           }
         }
-      }
+        kernels.store_scaled(end - begin, A(1), sum, plane<T>(dx, h, w) + begin);
+      });
     });
   });
   return dx;

@@ -7,7 +7,7 @@ namespace kronbit::nn {
 
 /// Formula:  y[i,j] = (sum of x over the window of (i, j)) / n; n = elements inside the image, and those in the padding
 ///           (but not beyond it) with count_include_pad
-/// Shapes:   x [H][W][N][C], y [H'][W'][N][C] (pool_output_shape), f32 or f64
+/// Shapes:   x [H][W][N][C], y [H'][W'][N][C] (pool_output_shape), f32, f64 or bf16 (summed in f32)
 Tensor avg_pool_forward(const Tensor& x, const PoolOptions& options);
 /// Formula:  dx = sum over the windows that hold the element of dy / n
 /// Shapes:   dy [H'][W'][N][C]; dx as x_shape [H, W, N, C]

@@ -14,7 +14,7 @@ Tensor concat_forward(std::span<const Tensor> inputs) {
     channels += x.channels();
   }
   Tensor y = Tensor::activation_uninitialized(like.height(), like.width(), like.images(), channels, like.dtype());
-  visit_float(y.dtype(), [&]<class T>() {
+  visit_number(y.dtype(), [&]<class T>() {
     parallel_for(y.rows(), rows_per_chunk(y), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         T* out = y.row<T>(r);
@@ -27,7 +27,7 @@ Tensor concat_forward(std::span<const Tensor> inputs) {
 
 Tensor concat_backward(const Tensor& dy, int64_t first, int64_t channels) {
   Tensor dx = Tensor::activation_uninitialized(dy.height(), dy.width(), dy.images(), channels, dy.dtype());
-  visit_float(dy.dtype(), [&]<class T>() {
+  visit_number(dy.dtype(), [&]<class T>() {
     parallel_for(dy.rows(), rows_per_chunk(dy), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) std::copy_n(dy.row<T>(r) + first, channels, dx.row<T>(r));
     });

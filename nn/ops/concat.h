@@ -6,7 +6,7 @@
 namespace kronbit::nn {
 
 /// Formula:  y[.., first_i + c] = x_i[.., c], first_i = channels of the inputs before x_i
-/// Shapes:   x_i [H][W][N][C_i], y [H][W][N][sum C_i], f32 or f64; y has its own padding, the inputs' is dropped
+/// Shapes:   x_i [H][W][N][C_i], y [H][W][N][sum C_i], f32, f64 or bf16; y has its own padding, the inputs' is dropped
 Tensor concat_forward(std::span<const Tensor> inputs);
 /// The slice of dy that belongs to an input: channels first .. first + channels.
 Tensor concat_backward(const Tensor& dy, int64_t first, int64_t channels);

@@ -4,22 +4,24 @@
 
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
+#include "tensor/rows/rows.h"
 
 namespace kronbit::nn {
 
 Tensor dropout_forward(const Tensor& x, double p, const DropoutKey& key) {
   Tensor y = Tensor::zeros_like(x);
   const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, x.cols()));
-  visit_float(x.dtype(), [&]<class T>() {
-    const T scale = static_cast<T>(1.0 / (1.0 - p));
+  visit_number(x.dtype(), [&]<class T>() {
+    using A = Arithmetic<T>;
+    const A scale = static_cast<A>(1.0 / (1.0 - p));
     parallel_for(x.rows(), grain, [&](int64_t begin, int64_t end) {
       Rng rng(key.seed, Purpose::Dropout, {key.step, key.salt, static_cast<uint64_t>(begin)});
       for (int64_t r = begin; r < end; ++r) {
         const T* in = x.row<T>(r);
         T* out = y.row<T>(r);
         for (int64_t c = 0; c < x.cols(); ++c) {
-          const T factors[] = {scale, T(0)};  // indexed: a branch on a random bit is guessed wrong half the time
-          out[c] = in[c] * factors[rng.uniform() < p];
+          const A factors[] = {scale, A(0)};  // indexed: a branch on a random bit is guessed wrong half the time
+          out[c] = static_cast<T>(static_cast<A>(in[c]) * factors[rng.uniform() < p]);
         }
       }
     });

@@ -12,7 +12,7 @@ struct DropoutKey {
 };
 
 /// Formula:  y = x / (1 - p) with probability 1 - p, else 0; element by element, drawn from the key alone
-/// Shapes:   x, y equal shapes; f32 or f64
+/// Shapes:   x, y equal shapes; f32, f64 or bf16
 Tensor dropout_forward(const Tensor& x, double p, const DropoutKey& key);
 /// Formula:  dx = dy / (1 - p) where x was kept, else 0: the same map
 Tensor dropout_backward(const Tensor& dy, double p, const DropoutKey& key);

@@ -18,7 +18,7 @@ void for_each_number(const Shape& x, int64_t x_pitch, int64_t y_pitch, int64_t n
 Tensor flatten_forward(const Tensor& x) {
   const int64_t images = x.images();
   Tensor y = Tensor::activation_uninitialized(1, 1, images, x.channels() * x.height() * x.width(), x.dtype());
-  visit_float(x.dtype(), [&]<class T>() {
+  visit_number(x.dtype(), [&]<class T>() {
     const T* in = x.data<T>();
     T* out = y.data<T>();
     parallel_for(images, 1, [&](int64_t n, int64_t) {
@@ -30,7 +30,7 @@ Tensor flatten_forward(const Tensor& x) {
 
 Tensor flatten_backward(const Tensor& dy, const Shape& x_shape) {
   Tensor dx = Tensor::activation_uninitialized(x_shape[0], x_shape[1], x_shape[2], x_shape[3], dy.dtype());
-  visit_float(dy.dtype(), [&]<class T>() {
+  visit_number(dy.dtype(), [&]<class T>() {
     const T* in = dy.data<T>();
     T* out = dx.data<T>();
     parallel_for(x_shape[2], 1, [&](int64_t n, int64_t) {
@@ -41,6 +41,7 @@ Tensor flatten_backward(const Tensor& dy, const Shape& x_shape) {
 }
 
 Var flatten(const Var& x) {
+  if (x.value().height() * x.value().width() == 1) return x;  // already one row
   return record(flatten_forward(x.value()), {x},
                 [x](const Tensor& dy) { x.add_grad(flatten_backward(dy, x.value().shape())); });
 }

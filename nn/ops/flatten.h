@@ -6,7 +6,7 @@
 namespace kronbit::nn {
 
 /// Formula:  y[n][(c H + h) W + w] = x[h][w][n][c]
-/// Shapes:   x [H][W][N][C], y [1][1][N][C*H*W], f32 or f64
+/// Shapes:   x [H][W][N][C], y [1][1][N][C*H*W], f32, f64 or bf16
 Tensor flatten_forward(const Tensor& x);
 /// Formula:  dx[h][w][n][c] = dy[n][(c H + h) W + w]
 Tensor flatten_backward(const Tensor& dy, const Shape& x_shape);

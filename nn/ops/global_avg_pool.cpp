@@ -1,25 +1,23 @@
 #include "nn/ops/global_avg_pool.h"
 
 #include "nn/ops/planes.h"
+#include "tensor/rows/rows.h"
 
 namespace kronbit::nn {
 
 Tensor global_avg_pool_forward(const Tensor& x) {
-  Tensor y = Tensor::activation(1, 1, x.images(), x.channels(), x.dtype());
+  Tensor y = Tensor::activation_uninitialized(1, 1, x.images(), x.channels(), x.dtype());
   KB_CHECK_EQ(y.pitch(), x.pitch());
-  visit_float(x.dtype(), [&]<class T>() {
-    const T weight = static_cast<T>(1.0 / static_cast<double>(x.height() * x.width()));
-    for_each_run_of_lanes(x, [&](int64_t begin, int64_t end) {
-      T* sum = y.data<T>();
-      for (int64_t h = 0; h < x.height(); ++h) {
-        for (int64_t w = 0; w < x.width(); ++w) {
-          const T* in = plane<T>(x, h, w);
-#pragma omp simd
-          for (int64_t l = begin; l < end; ++l) sum[l] += in[l];
-        }
-      }
-#pragma omp simd
-      for (int64_t l = begin; l < end; ++l) sum[l] *= weight;
+  visit_number(x.dtype(), [&]<class T>() {
+    using A = Arithmetic<T>;
+    const RowKernels<T>& kernels = row_kernels<T>();
+    parallel_for(lanes_of(x), kRun, [&](int64_t begin, int64_t end) {
+      A sum[kRun];
+      std::fill_n(sum, end - begin, A(0));
+      for (int64_t h = 0; h < x.height(); ++h)
+        for (int64_t w = 0; w < x.width(); ++w) kernels.add_scaled(end - begin, A(1), plane<T>(x, h, w) + begin, sum);
+      kernels.store_scaled(end - begin, static_cast<A>(1.0 / static_cast<double>(x.height() * x.width())), sum,
+                           y.data<T>() + begin);
     });
   });
   return y;
@@ -28,14 +26,17 @@ Tensor global_avg_pool_forward(const Tensor& x) {
 Tensor global_avg_pool_backward(const Tensor& dy, const Shape& x_shape) {
   Tensor dx = Tensor::activation_uninitialized(x_shape[0], x_shape[1], x_shape[2], x_shape[3], dy.dtype());
   KB_CHECK_EQ(dx.pitch(), dy.pitch());
-  const int64_t lanes = lanes_of(dy);
-  visit_float(dy.dtype(), [&]<class T>() {
-    const T weight = static_cast<T>(1.0 / static_cast<double>(x_shape[0] * x_shape[1]));
-    const T* g = dy.data<T>();
-    for_each_pixel(dx, [&](int64_t h, int64_t w) {
-      T* out = plane<T>(dx, h, w);
-#pragma omp simd
-      for (int64_t l = 0; l < lanes; ++l) out[l] = weight * g[l];
+  visit_number(dy.dtype(), [&]<class T>() {
+    using A = Arithmetic<T>;
+    const RowKernels<T>& kernels = row_kernels<T>();
+    const A weight = static_cast<A>(1.0 / static_cast<double>(x_shape[0] * x_shape[1]));
+    parallel_for(lanes_of(dx), kRun, [&](int64_t begin, int64_t end) {
+      A share[kRun];
+      std::fill_n(share, end - begin, A(0));
+      kernels.add_scaled(end - begin, weight, dy.data<T>() + begin, share);
+      for (int64_t h = 0; h < x_shape[0]; ++h)
+        for (int64_t w = 0; w < x_shape[1]; ++w)
+          kernels.store_scaled(end - begin, A(1), share, plane<T>(dx, h, w) + begin);
     });
   });
   return dx;

@@ -6,7 +6,7 @@
 namespace kronbit::nn {
 
 /// Formula:  y = sum over pixels of x / (H W)
-/// Shapes:   x [H][W][N][C], y [1][1][N][C], f32 or f64
+/// Shapes:   x [H][W][N][C], y [1][1][N][C], f32, f64 or bf16 (summed in f32)
 Tensor global_avg_pool_forward(const Tensor& x);
 /// Formula:  dx = dy / (H W) at every pixel
 Tensor global_avg_pool_backward(const Tensor& dy, const Shape& x_shape);

@@ -21,8 +21,12 @@ void check_row(const char* what, const Tensor& t, int64_t images, int64_t channe
 
 void check_input(const Tensor& x, const Tensor& w) {
   if (w.shape().rank() != 2) input_error("linear", "w: wanted [O, C], got {}", w.shape().text());
-  check_row("x", x, x.shape().rank() == 4 ? x.images() : 0, w.shape()[1], w.dtype());
+  const bool narrow = x.dtype() == DType::BF16 && w.dtype() == DType::F32;
+  check_row("x", x, x.shape().rank() == 4 ? x.images() : 0, w.shape()[1], narrow ? DType::BF16 : w.dtype());
 }
+
+/// x as the product takes it; few numbers beside the weights.
+Tensor operand(const Tensor& x, const Tensor& w) { return x.dtype() == w.dtype() ? x : x.to(w.dtype()); }
 
 template <class T>
 Tensor transpose(const Tensor& x) {
@@ -79,17 +83,18 @@ Tensor linear_forward(const Tensor& x, const Tensor& w, const Tensor& b) {
     input_error("linear", "b: wanted [{}] {}, got {} {}", w.rows(), name_of(w.dtype()), b.shape().text(),
                 name_of(b.dtype()));
   }
-  Tensor y = Tensor::activation_uninitialized(1, 1, x.images(), w.rows(), x.dtype());
-  visit_float(x.dtype(), [&]<class T>() { forward<T>(x, w, b, y); });
+  Tensor y = Tensor::activation_uninitialized(1, 1, x.images(), w.rows(), w.dtype());
+  visit_float(w.dtype(), [&]<class T>() { forward<T>(operand(x, w), w, b, y); });
   return y;
 }
 
 LinearGradients linear_backward(const Tensor& dy, const Tensor& x, const Tensor& w) {
   check_input(x, w);
   check_row("dy", dy, x.images(), w.rows(), w.dtype());
-  LinearGradients g{Tensor::zeros_like(x), Tensor::zeros(w.shape(), w.dtype()),
-                    Tensor::zeros({w.rows()}, w.dtype())};
-  visit_float(x.dtype(), [&]<class T>() { backward<T>(dy, x, w, g); });
+  const Tensor in = operand(x, w);
+  LinearGradients g{Tensor::zeros_like(in), Tensor::uninitialized_like(w), Tensor::zeros({w.rows()}, w.dtype())};
+  visit_float(w.dtype(), [&]<class T>() { backward<T>(dy, in, w, g); });
+  if (x.dtype() != g.dx.dtype()) g.dx = g.dx.to(x.dtype());
   return g;
 }
 

@@ -6,7 +6,8 @@
 namespace kronbit::nn {
 
 /// Formula:  y = x * w^T + b
-/// Shapes:   x [1][1][N][C]; w [O, C]; b [O]; returns y [1][1][N][O]; f32 or f64, one type for all
+/// Shapes:   x [1][1][N][C]; w [O, C]; b [O]; returns y [1][1][N][O]; f32 or f64, one type for all, but x may be bf16
+///           beside f32
 /// Throws:   InputError if a shape does not fit
 Tensor linear_forward(const Tensor& x, const Tensor& w, const Tensor& b);
 
@@ -15,7 +16,7 @@ struct LinearGradients {
   Tensor dw;  ///< dy^T * x
   Tensor db;  ///< sum of dy over the images
 };
-/// Shapes:   dy [1][1][N][O]; dx, dw, db as x, w, b
+/// Shapes:   dy [1][1][N][O] of w's type; dx, dw, db as x, w, b
 LinearGradients linear_backward(const Tensor& dy, const Tensor& x, const Tensor& w);
 
 Var linear(const Var& x, const Var& w, const Var& b);

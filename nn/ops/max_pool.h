@@ -6,10 +6,11 @@
 namespace kronbit::nn {
 
 /// Formula:  y[i,j] = max of x over the window of (i, j); padding never wins; NaN does
-/// Shapes:   x [H][W][N][C], y [H'][W'][N][C] (pool_output_shape), f32 or f64
+/// Shapes:   x [H][W][N][C], y [H'][W'][N][C] (pool_output_shape), f32, f64 or bf16
 Tensor max_pool_forward(const Tensor& x, const PoolOptions& options);
-/// Gives dy to the first (in row order) element of each window that equals the maximum y; dy is lost if y is NaN.
-Tensor max_pool_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const PoolOptions& options);
+/// Gives dy to the first (in row order) element of each window that equals the maximum; dy is lost if that is NaN.
+/// Exactness: where windows overlap the shares are summed in f32 (f64) and rounded once
+Tensor max_pool_backward(const Tensor& dy, const Tensor& x, const PoolOptions& options);
 
 Var max_pool(const Var& x, const PoolOptions& options);
 

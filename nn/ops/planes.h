@@ -30,10 +30,12 @@ void for_each_pixel(const Tensor& y, const Body& body) {
   });
 }
 
-/// Calls body(begin, end) for runs of lanes, in parallel: for loops over all pixels that may write a pixel repeatedly.
+/// Calls body(begin, end) for runs of at most kRun lanes, one after another: what is summed up over several pixels
+/// stays in the first cache.
+inline constexpr int64_t kRun = 1024;
 template <class Body>
-void for_each_run_of_lanes(const Tensor& x, const Body& body) {
-  parallel_for(lanes_of(x), 512, body);
+void for_each_run(int64_t lanes, const Body& body) {
+  for (int64_t begin = 0; begin < lanes; begin += kRun) body(begin, std::min(lanes, begin + kRun));
 }
 
 }  // namespace kronbit::nn

@@ -35,6 +35,12 @@ PoolWindow pool_window(int64_t output_index, int64_t extent, const PoolOptions& 
   return {std::max<int64_t>(begin, 0), std::min(end, extent), end - begin};
 }
 
+PoolWindowRange pool_windows_of(int64_t input_index, int64_t windows, const PoolOptions& options) {
+  const int64_t from_border = input_index + options.pad;
+  const int64_t first = from_border < options.kernel ? 0 : (from_border - options.kernel) / options.stride + 1;
+  return {first, std::min(windows, from_border / options.stride + 1)};
+}
+
 std::string describe_pool(const PoolOptions& options) {
   std::string text = fmt::format("{0}x{0} stride {1}", options.kernel, options.stride);
   if (options.pad > 0) text += fmt::format(" pad {}", options.pad);

@@ -28,6 +28,12 @@ struct PoolWindow {
 };
 PoolWindow pool_window(int64_t output_index, int64_t extent, const PoolOptions& options);
 
+/// The windows, of `windows` along one axis, that hold an element of x: [begin, end).
+struct PoolWindowRange {
+  int64_t begin, end;
+};
+PoolWindowRange pool_windows_of(int64_t input_index, int64_t windows, const PoolOptions& options);
+
 /// "3x3 stride 2 pad 1"
 std::string describe_pool(const PoolOptions& options);
 

@@ -6,7 +6,7 @@
 namespace kronbit::nn {
 
 /// Formula:  y = max(x, 0)
-/// Shapes:   x, y any equal shape and pitch; f32 or f64
+/// Shapes:   x, y any equal shape and pitch; f32, f64 or bf16
 Tensor relu_forward(const Tensor& x);
 /// Formula:  dx = dy where y > 0, else 0
 Tensor relu_backward(const Tensor& dy, const Tensor& y);

@@ -8,13 +8,16 @@ namespace kronbit::nn {
 
 Tensor shortcut_a_forward(const Tensor& x, int64_t out_channels, int64_t stride) {
   const int64_t channels = x.channels(), first = (out_channels - channels) / 2;
-  Tensor y = Tensor::activation((x.height() + stride - 1) / stride, (x.width() + stride - 1) / stride, x.images(),
-                                out_channels, x.dtype());
-  visit_float(x.dtype(), [&]<class T>() {
+  Tensor y = Tensor::activation_uninitialized((x.height() + stride - 1) / stride, (x.width() + stride - 1) / stride,
+                                              x.images(), out_channels, x.dtype());
+  visit_number(x.dtype(), [&]<class T>() {
     for_each_pixel(y, [&](int64_t i, int64_t j) {
       const T* in = plane<T>(x, i * stride, j * stride);
-      T* out = plane<T>(y, i, j) + first;
-      for (int64_t n = 0; n < x.images(); ++n) std::copy_n(in + n * x.pitch(), channels, out + n * y.pitch());
+      T* out = plane<T>(y, i, j);
+      for (int64_t n = 0; n < x.images(); ++n, in += x.pitch(), out += y.pitch()) {
+        T* end = std::copy_n(in, channels, std::fill_n(out, first, T()));
+        std::fill(end, out + out_channels, T());
+      }
     });
   });
   return y;
@@ -23,7 +26,7 @@ Tensor shortcut_a_forward(const Tensor& x, int64_t out_channels, int64_t stride)
 Tensor shortcut_a_backward(const Tensor& dy, const Shape& x_shape, int64_t stride) {
   const int64_t channels = x_shape[3], first = (dy.channels() - channels) / 2;
   Tensor dx = Tensor::activation(x_shape[0], x_shape[1], x_shape[2], channels, dy.dtype());
-  visit_float(dy.dtype(), [&]<class T>() {
+  visit_number(dy.dtype(), [&]<class T>() {
     for_each_pixel(dy, [&](int64_t i, int64_t j) {
       const T* in = plane<T>(dy, i, j) + first;
       T* out = plane<T>(dx, i * stride, j * stride);

@@ -6,7 +6,7 @@
 namespace kronbit::nn {
 
 /// Formula:  y[i][j][n][(O - C) / 2 + c] = x[stride i][stride j][n][c], zero in all other channels
-/// Shapes:   x [H][W][N][C], y [ceil(H / stride)][ceil(W / stride)][N][O], O - C even and >= 0; f32 or f64
+/// Shapes:   x [H][W][N][C], y [ceil(H / stride)][ceil(W / stride)][N][O], O - C even and >= 0; f32, f64 or bf16
 /// Source:   He et al. 2016, "Deep residual learning", option A; the zero channels on both sides as common CIFAR code
 ///           does
 Tensor shortcut_a_forward(const Tensor& x, int64_t out_channels, int64_t stride);

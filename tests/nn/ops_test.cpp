@@ -83,8 +83,7 @@ TEST(MaxPool, NanWinsAndTiesGoToTheFirst) {
   Tensor tie = Tensor::activation(2, 2, 1, 1), dy = Tensor::activation(1, 1, 1, 1);
   for (int64_t r = 0; r < 4; ++r) tie.row<float>(r)[0] = r == 0 ? 1.0f : 2.0f;
   dy.row<float>(0)[0] = 5;
-  const Tensor y = max_pool_forward(tie, {});
-  EXPECT_THAT(max_pool_backward(dy, tie, y, {}).values(), testing::ElementsAre(0, 5, 0, 0));
+  EXPECT_THAT(max_pool_backward(dy, tie, {}).values(), testing::ElementsAre(0, 5, 0, 0));
   tie.row<float>(3)[0] = NAN;
   EXPECT_TRUE(std::isnan(max_pool_forward(tie, {}).row<float>(0)[0]));
   std::swap(tie.row<float>(3)[0], tie.row<float>(0)[0]);
