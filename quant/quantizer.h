@@ -41,10 +41,11 @@ struct QuantizedWeights {
 ///             paper-floor     q = clamp(floor(L w / |w_e|), -L, L-1)
 /// Shapes:   w [O, C, kh, kw] f32
 /// Requires: bits 1..8; binary only at 1 bit (InputError)
-/// Exactness: s, s w and w / |w_e| are rounded once to float each; the sums are in double, as eight partial sums (lane
-///           k of the block goes to sum k mod 8) added in order; xi is rounded once to float. A block whose largest
-///           magnitude is below 2^-120 counts as zero (all q 0, or +1 in binary; xi 0). One with a NaN or an infinity
-///           has a NaN multiplier, so that the loss shows it.
+/// Exactness: the same on every instruction set: s, s w and w / |w_e| are rounded once to float each; the sum of w q is
+///           in double, as eight partial sums (channel k of the block goes to sum k mod 8), of which the second half is
+///           added to the first half, three times; xi is rounded once to float. A block whose largest magnitude is
+///           below 2^-120 counts as zero (all q 0, or +-1 in binary; xi 0). One with a NaN or an infinity has a NaN
+///           multiplier, so that the loss shows it.
 /// Source:   paper §3.1; deviation: rounding instead of floor and the extreme's sign in signed-extreme
 QuantizedWeights quantize_weights(const Tensor& w, int bits, Mode mode, int64_t block = kBlock);
 

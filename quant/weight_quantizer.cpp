@@ -1,11 +1,7 @@
-// Blocks of weights as integers and a multiplier; each filter is first turned to [ky][kx][C], so that a block is
-// contiguous.
+// Cuts filters into blocks of channels for the kernels of quant/kernels/weights.
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <limits>
 
-#include "quant/quantizer.h"
+#include "quant/kernels/weights/kernels.h"
 #include "tensor/bits.h"
 #include "tensor/io/text.h"
 #include "tensor/parallel.h"
@@ -13,112 +9,35 @@
 namespace kronbit::quant {
 namespace {
 
-constexpr float kSmallestExtreme = 0x1p-120f;  // 128 / kSmallestExtreme is still a float
-// Adding and subtracting 1.5 * 2^23 rounds |x| < 2^22 to the nearest integer, half to even: floats have no fraction
-// bits there.
-constexpr float kRound = 12582912.0f;
-constexpr int64_t kLanes = 8;  // partial sums of a block
-
-// The element of largest magnitude, of two the positive one; infinite when there is an infinity or a NaN. Positive
-// floats compare as the integers their bits are, negative ones with the sign bit turned over.
-float extreme_of(const float* w, int64_t n) {
-  int32_t highest = 0, lowest = 0;
-#pragma omp simd reduction(max : highest, lowest)
-  for (int64_t i = 0; i < n; ++i) {
-    const int32_t bits = std::bit_cast<int32_t>(w[i]);
-    const int32_t turned = bits ^ std::numeric_limits<int32_t>::min();
-    highest = bits > highest ? bits : highest;
-    lowest = turned > lowest ? turned : lowest;
-  }
-  const int32_t top = highest >= lowest ? highest : lowest;
-  if (top >= std::bit_cast<int32_t>(std::numeric_limits<float>::infinity()))
-    return std::numeric_limits<float>::infinity();
-  return highest >= lowest ? std::bit_cast<float>(top) : -std::bit_cast<float>(top);
-}
-
-float multiplier_of(const float* w, const float* q, int64_t n) {
-  double wq[kLanes] = {}, qq[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-#pragma omp simd
-    for (int64_t k = 0; k < kLanes; ++k) {
-      wq[k] += static_cast<double>(w[i + k]) * static_cast<double>(q[i + k]);
-      qq[k] += static_cast<double>(q[i + k]) * static_cast<double>(q[i + k]);
-    }
-  }
-  for (int64_t k = 0; i < n; ++i, ++k) {
-    wq[k] += static_cast<double>(w[i]) * static_cast<double>(q[i]);
-    qq[k] += static_cast<double>(q[i]) * static_cast<double>(q[i]);
-  }
-  double numerator = 0, denominator = 0;
-  for (int64_t k = 0; k < kLanes; ++k) {
-    numerator += wq[k];
-    denominator += qq[k];
-  }
-  return denominator == 0 ? 0.0f : static_cast<float>(numerator / denominator);
-}
-
-// The integers of one block, as floats. Returns the multiplier.
-float quantize_block(const float* w, float* q, int64_t n, int bits, Mode mode) {
-  const float extreme = extreme_of(w, n);
-  const float levels = static_cast<float>(1 << (bits - 1));
-  const bool finite = std::isfinite(extreme), zero = std::fabs(extreme) < kSmallestExtreme;
-  if (mode == Mode::Binary) {
-    for (int64_t i = 0; i < n; ++i) q[i] = w[i] < 0 ? -1.0f : 1.0f;
-  } else if (zero || !finite) {
-    std::fill(q, q + n, 0.0f);
-  } else if (mode == Mode::SignedExtreme) {
-    const float s = -levels / extreme;
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      float r = (s * w[i] + kRound) - kRound;
-      r = r < -levels ? -levels : r;
-      q[i] = r > levels - 1 ? levels - 1 : r;
-    }
-  } else {
-    for (int64_t i = 0; i < n; ++i)
-      q[i] = std::clamp(std::floor(w[i] / std::fabs(extreme) * levels), -levels, levels - 1);
-  }
-  if (!finite) return std::numeric_limits<float>::quiet_NaN();
-  return zero ? 0.0f : multiplier_of(w, q, n);
-}
-
-// Calls use(o, first block of o, w, q, multipliers) for every output channel: w and q are [kh*kw][C].
-template <class Use>
-void for_each_filter(const Tensor& w, int bits, Mode mode, int64_t block, const Use& use) {
+// Calls use(number, result, multipliers) for every filter: result is [C][kh*kw], integers or (multiply) weights,
+// multipliers [blocks][kh*kw]; place(number) says where result goes.
+template <class Place, class Use>
+void for_each_filter(const Tensor& w, int bits, Mode mode, int64_t block, bool multiply, const Place& place,
+                     const Use& use) {
   KB_CHECK_EQ(w.shape().rank(), 4);
   check_bits("quantizer", {bits}, 1);
   check_block(block);
   mode = mode_at(mode, bits);
-  const int64_t outputs = w.shape()[0], c = w.shape()[1], taps = w.shape()[2] * w.shape()[3];
-  const int64_t blocks = (c + block - 1) / block;
-  const float* data = w.data<float>();
-  const int64_t grain = std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, c * taps));
+  const int64_t outputs = w.shape()[0], channels = w.shape()[1], taps = w.shape()[2] * w.shape()[3];
+  const int64_t blocks = chunk_count(channels, block), count = channels * taps;
+  const auto quantize = best_weight_kernels().quantize;
+  const int64_t grain = std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, count));
   parallel_for(outputs, grain, [&](int64_t begin, int64_t end) {
-    std::vector<float> filter(static_cast<size_t>(c * taps)), q(filter.size());
+    WeightScratch scratch(taps);
     std::vector<float> multipliers(static_cast<size_t>(blocks * taps));
     for (int64_t o = begin; o < end; ++o) {
-      for (int64_t i = 0; i < c; ++i)
-        for (int64_t t = 0; t < taps; ++t) filter[static_cast<size_t>(t * c + i)] = data[(o * c + i) * taps + t];
-      for (int64_t t = 0; t < taps; ++t)
-        for (int64_t k = 0; k < blocks; ++k) {
-          const int64_t at = t * c + k * block;
-          multipliers[static_cast<size_t>(t * blocks + k)] =
-              quantize_block(filter.data() + at, q.data() + at, std::min(block, c - k * block), bits, mode);
-        }
-      use(o, q.data(), multipliers.data());
+      const float* from = w.data<float>() + o * count;
+      float* to = place(o);
+      for (int64_t k = 0; k < blocks;) {  // whole blocks, many at a time, then the shorter last one
+        const int64_t first = k * block, whole = (channels - first) / block;
+        const int64_t groups = std::clamp<int64_t>(whole, 1, most_groups(taps));
+        quantize(from + first * taps, to + first * taps, multipliers.data() + k * taps,
+                 {groups, std::min(block, channels - first), taps, bits, mode, multiply}, scratch);
+        k += groups;
+      }
+      use(o, to, multipliers.data());
     }
   });
-}
-
-// multiplier * q of one filter, [kh*kw][C] -> [C][kh*kw].
-template <class Integer>
-void dequantize_filter(const Integer* q, const float* multipliers, int64_t c, int64_t taps, int64_t block, float* w) {
-  const int64_t blocks = (c + block - 1) / block;
-  for (int64_t k = 0; k < blocks; ++k)
-    for (int64_t i = k * block; i < std::min(c, (k + 1) * block); ++i)
-      for (int64_t t = 0; t < taps; ++t)
-        w[i * taps + t] = multipliers[t * blocks + k] * static_cast<float>(q[t * c + i]);
 }
 
 }  // namespace
@@ -154,34 +73,43 @@ QuantizedWeights quantize_weights(const Tensor& w, int bits, Mode mode, int64_t 
   QuantizedWeights result{w.shape(), bits, mode, block, {}, {}};
   check_block(block);
   result.mode = mode_at(mode, bits);
-  const int64_t filter = w.count() / std::max<int64_t>(1, w.shape()[0]);
-  const int64_t per_filter = result.blocks_per_position() * w.shape()[2] * w.shape()[3];
+  const int64_t channels = w.shape()[1], taps = w.shape()[2] * w.shape()[3], blocks = result.blocks_per_position();
   result.integers.resize(static_cast<size_t>(w.count()));
-  result.multipliers.resize(static_cast<size_t>(per_filter * w.shape()[0]));
-  for_each_filter(w, bits, mode, block, [&](int64_t o, const float* q, const float* multipliers) {
-    int8_t* integers = result.integers.data() + o * filter;
-    for (int64_t i = 0; i < filter; ++i) integers[i] = static_cast<int8_t>(q[i]);
-    std::copy(multipliers, multipliers + per_filter, result.multipliers.data() + o * per_filter);
-  });
+  result.multipliers.resize(static_cast<size_t>(w.shape()[0] * taps * blocks));
+  Tensor integers = Tensor::uninitialized_like(w);
+  for_each_filter(
+      w, bits, mode, block, false, [&](int64_t o) { return integers.data<float>() + o * channels * taps; },
+      [&](int64_t o, const float* q, const float* multipliers) {
+        int8_t* to = result.integers.data() + o * channels * taps;
+        float* xi = result.multipliers.data() + o * blocks * taps;
+        for (int64_t t = 0; t < taps; ++t) {
+          for (int64_t c = 0; c < channels; ++c) to[t * channels + c] = static_cast<int8_t>(q[c * taps + t]);
+          for (int64_t k = 0; k < blocks; ++k) xi[t * blocks + k] = multipliers[k * taps + t];
+        }
+      });
   return result;
 }
 
 Tensor dequantize(const QuantizedWeights& q) {
   Tensor w = Tensor::zeros(q.shape);
-  const int64_t c = q.shape[1], taps = q.shape[2] * q.shape[3];
-  for (int64_t o = 0; o < q.shape[0]; ++o)
-    dequantize_filter(q.integers.data() + o * c * taps, q.multipliers.data() + o * taps * q.blocks_per_position(), c,
-                      taps, q.block, w.data<float>() + o * c * taps);
+  const int64_t channels = q.shape[1], taps = q.shape[2] * q.shape[3], blocks = q.blocks_per_position();
+  const int8_t* integer = q.integers.data();
+  const float* multipliers = q.multipliers.data();
+  for (int64_t o = 0; o < q.shape[0]; ++o) {
+    for (int64_t t = 0; t < taps; ++t, multipliers += blocks) {
+      for (int64_t c = 0; c < channels; ++c)
+        w.data<float>()[(o * channels + c) * taps + t] = multipliers[c / q.block] * static_cast<float>(*integer++);
+    }
+  }
   return w;
 }
 
 Tensor fake_quantize_weights(const Tensor& w, int bits, Mode mode, int64_t block) {
   Tensor result = Tensor::uninitialized_like(w);
-  const int64_t c = w.shape()[1], taps = w.shape()[2] * w.shape()[3];
-  float* data = result.data<float>();
-  for_each_filter(w, bits, mode, block, [&](int64_t o, const float* q, const float* multipliers) {
-    dequantize_filter(q, multipliers, c, taps, block, data + o * c * taps);
-  });
+  const int64_t filter = w.count() / std::max<int64_t>(1, w.shape()[0]);
+  for_each_filter(
+      w, bits, mode, block, true, [&](int64_t o) { return result.data<float>() + o * filter; },
+      [](int64_t, const float*, const float*) {});
   return result;
 }
 

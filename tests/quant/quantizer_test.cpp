@@ -53,7 +53,7 @@ Block plain_weights(const std::vector<float>& w, int bits, Mode mode) {
   }
   double wq[8] = {}, numerator = 0, denominator = 0;
   for (size_t i = 0; i < w.size(); ++i) wq[i % 8] += static_cast<double>(w[i]) * block.q[i];
-  for (double s : wq) numerator += s;
+  numerator = ((wq[0] + wq[4]) + (wq[2] + wq[6])) + ((wq[1] + wq[5]) + (wq[3] + wq[7]));
   for (int q : block.q) denominator += q * q;
   if (!zero && denominator > 0) block.multiplier = static_cast<float>(numerator / denominator);
   return block;

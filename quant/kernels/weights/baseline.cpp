@@ -1,0 +1,17 @@
+// The weight quantizer for any x86-64: SSE2.
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "quant/kernels/weights/kernels.h"
+
+#include "quant/kernels/weights/kernels.inc"
+
+namespace kronbit::quant {
+namespace {
+bool supported() { return true; }
+}  // namespace
+
+const WeightKernels kWeightsBaseline = {"baseline", "", supported, quantize_blocks};
+
+}  // namespace kronbit::quant
