@@ -21,7 +21,7 @@ constexpr int64_t kWarmUp = 2;  // steps until the memory pool holds all a step 
 constexpr int64_t kMinSteps = 3;
 
 struct Settings {
-  std::string net = "resnet20", mode = "train", precision = "fp32", bits = "none", kernel = "auto";
+  std::string net = "resnet20", mode = "train", precision = "fp32", bits = "none", kernel = "auto", isa = "auto";
   int64_t batch = 128, steps = 5;
   double seconds = 60;
   int threads = 0;
@@ -151,9 +151,11 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", s.seconds, "fewer steps (at least 3) where they take longer than this");
   app.add_option("--threads", s.threads, "0: as many as there are processors")->check(CLI::Range(0, 1024));
   app.add_option("--kernel", s.kernel, "of the products; see kronbit info")->capture_default_str();
+  app.add_option("--isa", s.isa, "highest instruction set: avx2, avx512, avx512bf16 or amx")->capture_default_str();
   app.add_flag("--peaks", peaks, "only what the processor is and what a core of it does at most");
   CLI11_PARSE(app, argc, argv);
   try {
+    limit_isa(s.isa);
     if (s.threads > 0) set_threads(s.threads);
     force_brgemm_variant(s.kernel);
     std::printf("%s\n", dump_line(peaks ? machine() : report(s)).c_str());

@@ -2,7 +2,7 @@
 """Training and inference of whole networks, ours beside PyTorch's: images per second and peak memory.
 
 usage: bench/training.py [--quick] [--nets A,B] [--bits none,4] [--modes train,infer] [--threads T] [--batch N]
-                         [--batch-224 N] [--peer-variants N | NAMES] [--python P,Q] [--isa avx2|avx512] [--seconds S]
+                         [--batch-224 N] [--peer-variants N | NAMES] [--python P,Q] [--isa avx2|avx512|avx512bf16] [--seconds S]
                          [--ours build/bench_training] [--out docs/results]
        bench/training.py --table-only        write the tables again from what was measured
 
@@ -24,7 +24,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PEER = ROOT / "bench/peers/torch_training.py"
 NETS = "resnet20,vgg11,vgg16,vgg19,resnet18,googlenet,resnet50_imagenet"
-LIKELY = {"train": ["eager-bf16-cl"], "infer": ["frozen-bf16-cl"]}  # --quick where nothing was measured before
+LIKELY = {"train": "eager-bf16-cl", "infer": "frozen-bf16-cl"}  # --quick where nothing was measured before
 
 
 def child(command, timeout, env):
@@ -43,15 +43,25 @@ def child(command, timeout, env):
     return json.loads(lines[-1])
 
 
+# How the libraries under both sides are told not to use more than an instruction set.
+LIMITS = {
+    "avx2": {"DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+             "OPENBLAS_CORETYPE": "Haswell"},
+    "avx512": {"DNNL_MAX_CPU_ISA": "AVX512_CORE", "ATEN_CPU_CAPABILITY": "avx512", "OPENBLAS_CORETYPE": "SkylakeX"},
+    "avx512bf16": {"DNNL_MAX_CPU_ISA": "AVX512_CORE_BF16", "ATEN_CPU_CAPABILITY": "avx512",
+                   "OPENBLAS_CORETYPE": "SkylakeX"},
+}
+
+
 def environment(threads, isa):
-    env = dict(os.environ, OMP_NUM_THREADS=str(threads))
-    if isa == "avx2":
-        env.update(ONEDNN_MAX_CPU_ISA="AVX2", DNNL_MAX_CPU_ISA="AVX2", ATEN_CPU_CAPABILITY="avx2",
-                   MKL_ENABLE_INSTRUCTIONS="AVX2")
-    elif isa == "avx512":
-        env.update(ONEDNN_MAX_CPU_ISA="AVX512_CORE", DNNL_MAX_CPU_ISA="AVX512_CORE", ATEN_CPU_CAPABILITY="avx512",
-                   MKL_ENABLE_INSTRUCTIONS="AVX512")
-    return env
+    limits = LIMITS.get(isa, {})
+    if isa:
+        limits = limits | {"ONEDNN_MAX_CPU_ISA": limits["DNNL_MAX_CPU_ISA"]}
+    return os.environ | limits | {"OMP_NUM_THREADS": str(threads)}
+
+
+def has_bf16(isa):
+    return isa not in ("avx2", "avx512")
 
 
 def peers_of(pythons, mode, isa, env):
@@ -62,7 +72,7 @@ def peers_of(pythons, mode, isa, env):
         if "error" in answer or answer["torch"] in versions:
             continue
         versions.add(answer["torch"])
-        found += [(python, answer["torch"], v) for v in answer["variants"] if not isa or "fp32" in v]
+        found += [(python, answer["torch"], v) for v in answer["variants"] if has_bf16(isa) or "fp32" in v]
     return found
 
 
@@ -90,7 +100,8 @@ def chosen_peers(args, peers, before, case):
         if m["engine"] == "pytorch" and key_of(m) == case and "error" not in m:
             best[(m["torch"], m["variant"])] = max(m["images_per_second"], best.get((m["torch"], m["variant"]), 0))
     names = sorted(best, key=best.get, reverse=True)[:int(wanted)]
-    return [p for p in peers if (p[1], p[2]) in names] or [p for p in peers if p[2] in LIKELY[case[2]]]
+    likely = LIKELY[case[2]] if has_bf16(args.isa) else LIKELY[case[2]].replace("bf16", "fp32")
+    return [p for p in peers if (p[1], p[2]) in names] or [p for p in peers if p[2] == likely]
 
 
 def rounds_of(args, peers, before, case):
@@ -99,9 +110,9 @@ def rounds_of(args, peers, before, case):
     batch = args.batch_224 if net.endswith("imagenet") else args.batch
     common = ["--net", net, "--mode", mode, "--bits", bits, "--batch", str(batch), "--threads", str(args.threads),
               "--steps", str(args.steps), "--seconds", str(args.seconds)]
-    kernel = ["--kernel", args.isa] if args.isa else []
-    ours = [({"engine": "kronbit", "precision": p}, [args.ours, "--precision", p, *kernel, *common])
-            for p in (["fp32"] if args.isa else ["fp32", "bf16"])]
+    limit = ["--isa", args.isa] if args.isa else []
+    ours = [({"engine": "kronbit", "precision": p}, [args.ours, "--precision", p, *limit, *common])
+            for p in (["fp32", "bf16"] if has_bf16(args.isa) else ["fp32"])]
     theirs = [({"engine": "pytorch", "torch": version, "variant": v}, [python, str(PEER), "--variant", v, *common])
               for python, version, v in chosen_peers(args, peers, before, case)]
     one_round = [command for i in range(max(len(ours), len(theirs))) for command in (*ours[i:i + 1], *theirs[i:i + 1])]
@@ -110,7 +121,7 @@ def rounds_of(args, peers, before, case):
 
 def measure(args, before, save):
     env = environment(args.threads, args.isa)
-    machine = child([args.ours, "--peaks", "--threads", str(args.threads)], 60, env)
+    machine = child([args.ours, "--peaks", "--threads", str(args.threads), *(["--isa", args.isa] if args.isa else [])], 60, env)
     if "error" in machine:
         sys.exit(f"{args.ours}: {machine['error']}")
     modes = args.modes.split(",")
@@ -205,7 +216,7 @@ def main():
     parser.add_argument("--timeout", type=float, default=400)
     parser.add_argument("--peer-variants")
     parser.add_argument("--python", default="python3,/usr/bin/python3")
-    parser.add_argument("--isa", choices=["avx2", "avx512"])
+    parser.add_argument("--isa", choices=sorted(LIMITS))
     parser.add_argument("--ours", default="build/bench_training")
     parser.add_argument("--out", default="docs/results")
     parser.add_argument("--quick", action="store_true")
