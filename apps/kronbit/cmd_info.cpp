@@ -10,25 +10,49 @@
 namespace kronbit::app {
 namespace {
 
+constexpr std::pair<DType, const char*> kTypes[] = {{DType::F32, "f32"}, {DType::BF16, "bf16"}, {DType::F64, "f64"}};
+
+/// The variant that computes products of a type; empty if --kernel names one that does not.
+std::string_view used_for_type(DType type) {
+  try {
+    return brgemm_variant(type).name;
+  } catch (const InputError&) {
+    return {};
+  }
+}
+
+/// A variant of brgemm, what it computes and whether it runs here.
+Json describe(const BrgemmVariant& v) {
+  const bool supported = v.supported();
+  Json types = Json::array();
+  std::string in_use;
+  for (const auto& [type, name] : kTypes) {
+    if (!v.serves(type)) continue;
+    types.push_back(name);
+    if (v.name != used_for_type(type)) continue;
+    in_use += (in_use.empty() ? "in use for " : ", ") + std::string(name);
+  }
+  return {{"family", "brgemm"},
+          {"name", v.name},
+          {"needs", v.needs},
+          {"types", types},
+          {"supported", supported},
+          {"used", !in_use.empty()},
+          {"note", !in_use.empty() ? in_use
+                   : supported     ? "available: --kernel " + std::string(v.name)
+                                   : "wants " + std::string(v.needs) + ", which is not here or switched off"}};
+}
+
 int run(const Frame& frame) {
   Json kernels = Json::array();
-  for (const BrgemmVariant& v : brgemm_variants()) {
-    const bool supported = v.supported();
-    const bool used = v.name == brgemm_variant().name;
-    kernels.push_back({{"family", "brgemm"},
-                       {"name", v.name},
-                       {"needs", v.needs},
-                       {"supported", supported},
-                       {"used", used},
-                       {"note", used        ? "in use"
-                                : supported ? "available: --kernel " + std::string(v.name)
-                                            : "this machine lacks " + std::string(v.needs)}});
-  }
+  for (const BrgemmVariant& v : brgemm_variants()) kernels.push_back(describe(v));
   const std::string expected = openblas_core_expected();
   const Json info = {{"version", KRONBIT_VERSION},
                      {"compiler", __VERSION__},
                      {"cpu", cpu().model},
                      {"features", cpu_feature_list()},
+                     {"isa_level", name_of(isa_level())},
+                     {"native_bf16", native_bf16()},
                      {"cpus_online", sysconf(_SC_NPROCESSORS_ONLN)},
                      {"threads", threads()},
                      {"memory_bytes", static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE)},
@@ -42,12 +66,15 @@ int run(const Frame& frame) {
   }
   fmt::print("kronbit {} ({})\n", KRONBIT_VERSION, __VERSION__);
   fmt::print("cpu       {}\n          {}\n", cpu().model, cpu_feature_list());
+  fmt::print("level     {}; bf16 products are {} than f32\n", name_of(isa_level()),
+             native_bf16() ? "faster" : "no faster");
   fmt::print("threads   {} of {} processors\n", threads(), sysconf(_SC_NPROCESSORS_ONLN));
   fmt::print("openblas  {}{}\n", openblas_core(),
              expected.empty() ? "" : fmt::format(" (slow here: start with OPENBLAS_CORETYPE={})", expected));
   fmt::print("gpu       none (this build has no CUDA kernels)\n");
   for (const Json& k : kernels) {
-    fmt::print("kernel    {} {:<10} {}\n", k["family"].get<std::string>(), k["name"].get<std::string>(),
+    fmt::print("kernel    {} {:<10} {:<13} {}\n", k["family"].get<std::string>(), k["name"].get<std::string>(),
+               fmt::format("{}", fmt::join(k["types"].get<std::vector<std::string>>(), " ")),
                k["note"].get<std::string>());
   }
   fmt::print("networks  {}\n", fmt::join(nn::model_names(), " "));

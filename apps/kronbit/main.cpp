@@ -19,6 +19,11 @@ namespace kronbit::app {
 
 namespace {
 
+/// Kernels of a lesser processor, to compare them or to avoid a faulty one.
+void limit_the_instruction_set() {
+  if (const char* level = std::getenv("KRONBIT_ISA")) limit_isa(level);
+}
+
 // OpenBLAS chooses its kernels before main() and takes new CPUs for very old ones; only the environment can tell it
 // better, so the program starts itself once more with OPENBLAS_CORETYPE set.
 void restart_with_the_right_openblas(char** argv) {
@@ -81,6 +86,7 @@ int main(int argc, char** argv) {
   using namespace kronbit;
   try {
     open_standard_streams();
+    app::limit_the_instruction_set();
     app::restart_with_the_right_openblas(argv);
     app::install_signals();
     return app::run(argc, argv);

@@ -76,7 +76,16 @@ TEST(Program, SizeAndInfoInJson) {
   expect_keys(size, {"bits", "total_bits", "weights", "bytes", "megabytes", "mebibytes", "percent_of_fp32", "bops"});
   EXPECT_EQ(size["total_bits"], 4 * 13);
   const Json info = kronbit_json({"info"});
-  expect_keys(info, {"version", "cpu", "features", "threads", "kernels", "networks", "openblas_core", "gpu"});
+  expect_keys(info, {"version", "cpu", "features", "isa_level", "native_bf16", "threads", "kernels", "networks",
+                     "openblas_core", "gpu"});
+  for (const char* type : {"f32", "bf16", "f64"}) {
+    int used = 0;
+    for (const Json& kernel : info["kernels"]) {
+      const auto note = kernel["note"].get<std::string>();
+      used += note.starts_with("in use") && note.find(type) != std::string::npos;
+    }
+    EXPECT_EQ(used, 1) << type;
+  }
   EXPECT_THAT(kronbit({"--version"}).out, HasSubstr(info["version"].get<std::string>()));
   for (const char* command : {"", "info", "size", "train", "eval", "finetune", "search", "rank", "export", "run",
                               "verify", "status", "report"}) {
@@ -170,6 +179,11 @@ TEST(Program, EveryKernelGivesTheSameAccuracy) {
       EXPECT_EQ(kronbit(arguments).code, 2) << name;
       continue;
     }
+    const auto types = kernel["types"].get<std::vector<std::string>>();
+    if (std::find(types.begin(), types.end(), "f32") == types.end()) {  // refused, not replaced by another
+      EXPECT_EQ(kronbit(arguments).code, 2) << name;
+      continue;
+    }
     ++supported;
     const Json json = kronbit_json(arguments);
     EXPECT_EQ(json["kernel"], name);
@@ -181,6 +195,25 @@ TEST(Program, EveryKernelGivesTheSameAccuracy) {
   const Ended unknown = kronbit(eval(tiny_weights(), {"--kernel", "avx9000"}));
   EXPECT_EQ(unknown.code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("avx9000"));
+}
+
+TEST(Program, InstructionSetsCanBeLimited) {
+  Surroundings limited, unknown;
+  limited.environment = {{"KRONBIT_ISA", "baseline"}};
+  unknown.environment = {{"KRONBIT_ISA", "avx9000"}};
+  const Ended end = kronbit({"info", "--json"}, limited);
+  ASSERT_EQ(end.code, 0) << end.err;
+  const Json info = Json::parse(end.out);
+  EXPECT_EQ(info["isa_level"], "baseline");
+  EXPECT_EQ(info["features"], "sse2");
+  for (const Json& kernel : info["kernels"]) {
+    EXPECT_EQ(kernel["supported"], kernel["needs"] == "") << kernel;
+    EXPECT_EQ(kernel["used"], kernel["needs"] == "") << kernel;
+  }
+  const Ended refused = kronbit({"info"}, unknown);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_EQ(refused.error_lines(), 1) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("wanted one of auto, baseline, avx2, avx512, avx512bf16, amx, got avx9000"));
 }
 
 TEST(Surroundings, OfStdout) {
