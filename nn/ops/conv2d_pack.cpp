@@ -2,27 +2,17 @@
 
 #include <algorithm>
 
+#include "nn/ops/conv2d_pack/kernels.h"
 #include "tensor/parallel.h"
 
 namespace kronbit::nn {
 namespace {
 
-constexpr int64_t kPanel = 32;
+constexpr int64_t kPanel = kBlock, kPairs = kPanel / 2;
 
-/// to(column / 32, t, row / 2, 2 (column mod 32) + row mod 2) = w[column * column_stride + row * row_stride + t]
-Tensor pack(const float* w, int64_t columns, int64_t rows, int64_t taps, int64_t column_stride, int64_t row_stride) {
-  const int64_t panels = chunk_count(columns, kPanel), pairs = pitch_of(rows) / 2;
-  Tensor packed = Tensor::activation(panels, taps, pairs, 2 * kPanel, DType::BF16);
-  parallel_for(panels, 1, [&](int64_t panel, int64_t) {
-    for (int64_t column = panel * kPanel; column < std::min(columns, (panel + 1) * kPanel); ++column) {
-      for (int64_t row = 0; row < rows; ++row) {
-        const float* from = w + column * column_stride + row * row_stride;
-        bf16* to = packed.row<bf16>(panel * taps * pairs + row / 2) + 2 * (column % kPanel) + row % 2;
-        for (int64_t t = 0; t < taps; ++t) to[t * pairs * 2 * kPanel] = bf16(from[t]);
-      }
-    }
-  });
-  return packed;
+Tensor panels_of(int64_t columns, int64_t rows, int64_t taps) {
+  return Tensor::activation_uninitialized(chunk_count(columns, kPanel), taps, pitch_of(rows) / 2, 2 * kPanel,
+                                          DType::BF16);
 }
 
 }  // namespace
@@ -31,8 +21,24 @@ PackedConvWeights pack_conv_weights(const Tensor& w, bool want_backward) {
   KB_CHECK_EQ(w.shape().rank(), 4);
   const int64_t outputs = w.shape()[0], inputs = w.shape()[1], taps = w.shape()[2] * w.shape()[3];
   PackedConvWeights packed;
-  packed.forward = pack(w.data<float>(), outputs, inputs, taps, inputs * taps, taps);
-  if (want_backward) packed.backward = pack(w.data<float>(), inputs, outputs, taps, taps, inputs * taps);
+  packed.forward = panels_of(outputs, inputs, taps);
+  if (want_backward) packed.backward = panels_of(inputs, outputs, taps);
+  const PackPanel pack = best_pack_kernel().run;
+  // Forward: output channels are columns. Backward: input channels are; a task packs the rows it has just read.
+  parallel_for(chunk_count(outputs, kPanel), 1, [&](int64_t panel, int64_t) {
+    const float* const from = w.data<float>() + panel * kPanel * inputs * taps;
+    const int64_t pairs = pitch_of(inputs) / 2, tap_stride = pairs * 2 * kPanel;
+    const PackSource columns{from, inputs * taps, taps, std::min(kPanel, outputs - panel * kPanel), inputs, taps};
+    pack(columns, 0, pairs, packed.forward.data<bf16>() + panel * taps * tap_stride, tap_stride);
+    if (!want_backward) return;
+    const int64_t all_pairs = pitch_of(outputs) / 2, stride = all_pairs * 2 * kPanel;
+    for (int64_t q = 0; q < chunk_count(inputs, kPanel); ++q) {
+      const PackSource rows{w.data<float>() + q * kPanel * taps,   taps,    inputs * taps,
+                            std::min(kPanel, inputs - q * kPanel), outputs, taps};
+      pack(rows, panel * kPairs, std::min(all_pairs, (panel + 1) * kPairs),
+           packed.backward.data<bf16>() + q * taps * stride, stride);
+    }
+  });
   return packed;
 }
 
