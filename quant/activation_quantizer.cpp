@@ -22,7 +22,14 @@ void cut_into_blocks(int64_t rows, int64_t pitch, int64_t channels, int64_t bloc
     return;
   }
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < pitch; c += block) odd(r * pitch + c, std::min(block, pitch - c));
+    for (int64_t c = 0; c < channels; c += block) odd(r * pitch + c, std::min(block, channels - c));
+}
+
+/// What odd blocks do not cover, and what an infinite block turned into NaN.
+template <class T>
+void clear_padding(T* x, int64_t rows, int64_t pitch, int64_t channels) {
+  if (channels == pitch) return;
+  for (int64_t r = 0; r < rows; ++r) std::fill(x + r * pitch + channels, x + (r + 1) * pitch, T());
 }
 
 /// Calls rows(begin, count) on several threads.
@@ -69,6 +76,7 @@ void quantize_rows(const T* x, T* y, int64_t rows, int64_t pitch, int64_t channe
         kernel(padded.data(), padded.data(), size, size, format);
         std::copy_n(padded.begin(), n, y + begin);
       });
+  clear_padding(y, rows, pitch, channels);
 }
 
 template <class T>
@@ -90,6 +98,7 @@ void quantize_rows_backward(const T* dy, const T* x, T* dx, int64_t rows, int64_
         kernel(gradient.data(), padded.data(), gradient.data(), size, size, format);
         std::copy_n(gradient.begin(), n, dx + begin);
       });
+  clear_padding(dx, rows, pitch, channels);
 }
 
 template void quantize_rows(const float*, float*, int64_t, int64_t, int64_t, const ActivationFormat&);

@@ -82,7 +82,7 @@ Tensor quantize_activations_backward(const Tensor& dy, const Tensor& x, const Ac
 /// The same two on a range of rows, on the calling thread, for an operator whose rows are still in the cache. T = float
 /// or bf16.
 /// Shapes:   rows of `channels` numbers, `pitch` apart; the numbers from channels to pitch are padding
-/// Requires: padding of x and dy is zero (that of y and dx is then zero too); a valid format. In place allowed: y = x,
+/// Requires: padding of x is zero (that of y and dx becomes zero); a valid format. In place allowed: y = x,
 ///           dx = dy.
 template <class T>
 void quantize_rows(const T* x, T* y, int64_t rows, int64_t pitch, int64_t channels, const ActivationFormat& format);

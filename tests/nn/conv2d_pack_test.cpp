@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "nn/ops/conv2d_pack/kernels.h"
 #include "tensor/rng.h"
 
 namespace kronbit::nn {
@@ -83,6 +84,36 @@ TEST(ConvPack, AnyKernel) {
     for (int64_t width = 1; width <= 7; ++width) check({34, 19, height, width}, rng);
   }
 }
+
+class ConvPackKernels : public testing::TestWithParam<size_t> {};
+
+// Parts of panels in both directions; what lies beside the part stays.
+TEST_P(ConvPackKernels, EqualTheReference) {
+  const PackKernel& kernel = pack_kernels()[GetParam()];
+  if (!kernel.supported()) GTEST_SKIP() << kernel.name << " needs " << kernel.needs << ", which this machine lacks";
+  Rng rng(23, Purpose::Test, {GetParam()});
+  for (int repeat = 0; repeat < 400; ++repeat) {
+    const auto columns = static_cast<int64_t>(1 + rng.below(32)), rows = static_cast<int64_t>(1 + rng.below(70));
+    const auto taps = static_cast<int64_t>(rng.below(2) != 0 ? 1 + rng.below(26) : rng.below(2) != 0 ? 9 : 1);
+    const bool transposed = rng.below(2) != 0;
+    const Tensor w = random_weights({columns, rows, taps, 1}, rng);
+    const PackSource source{
+        w.data<float>(), transposed ? taps : rows * taps, transposed ? columns * taps : taps, columns, rows, taps};
+    const int64_t pairs = pitch_of(rows) / 2, stride = pairs * 64;
+    const auto begin = static_cast<int64_t>(rng.below(static_cast<uint64_t>(pairs)));
+    const auto end = begin + 1 + static_cast<int64_t>(rng.below(static_cast<uint64_t>(pairs - begin)));
+    std::vector<bf16> want(static_cast<size_t>(stride * taps), bf16(7.0f)), got = want;
+    pack_panel_reference(source, begin, end, want.data(), stride);
+    kernel.run(source, begin, end, got.data(), stride);
+    for (size_t i = 0; i < want.size(); ++i) {
+      ASSERT_EQ(got[i].bits, want[i].bits) << "columns " << columns << " rows " << rows << " taps " << taps
+                                           << " transposed " << transposed << " begin " << begin << " at " << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ConvPackKernels, testing::Range(size_t{0}, pack_kernels().size()),
+                         [](const auto& tested) { return std::string(pack_kernels()[tested.param].name); });
 
 }  // namespace
 }  // namespace kronbit::nn
