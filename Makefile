@@ -1,6 +1,6 @@
 # kronbit: `make demo` shows a search, `make test` builds and tests everything, `make help` lists the rest.
 .DEFAULT_GOAL := all
-.PHONY: all demo test bench report asan format deps help cifar10 clean
+.PHONY: all demo test bench bench-training report asan format deps help cifar10 clean
 BUILD ?= build
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CONFIGURE = cmake -S . -B $(BUILD) $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(shell command -v ninja >/dev/null 2>&1 && echo -G Ninja))
@@ -21,6 +21,11 @@ bench: deps  ## build and run the kernel benchmarks
 	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS)
 	@for b in $(BUILD)/bench_*; do [ -x $$b ] && $$b || exit 1; done
+
+bench-training: deps  ## whole training steps beside PyTorch, where python3 has it; writes docs/results/ (ARGS=--quick)
+	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_training
+	@python3 bench/training.py --ours $(BUILD)/bench_training $(ARGS)
 
 report: all  ## write RUN/report.html again: make report RUN=folder
 	@test -n "$(RUN)" || { echo "make report RUN=folder of a search"; exit 2; }
@@ -45,4 +50,4 @@ clean:  ## remove what was built
 	@rm -rf $(BUILD)
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -64,12 +64,6 @@ Tensor random_numbers(Tensor t) {
   return t;
 }
 
-double process_seconds() {
-  timespec t;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
 /// Times once() and returns its FLOP per second of processor time.
 template <class Once>
 double time_passes(benchmark::State& state, const Case& c, const Once& once) {

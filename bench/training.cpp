@@ -7,6 +7,7 @@
 
 #include "bench/machine.h"
 #include "nn/models/models.h"
+#include "nn/ops/conv2d_products.h"
 #include "nn/ops/softmax_cross_entropy.h"
 #include "nn/optim.h"
 #include "quant/assign.h"
@@ -42,18 +43,18 @@ Batch random_batch(const nn::Network& net, int64_t images) {
   return batch;
 }
 
-nn::RunContext context_of(const Settings& s, bool training) {
-  nn::RunContext context{.training = training, .seed = 1, .step = 0, .observe = {}};
-  if (s.precision == "bf16") input_error("precision", "wanted fp32, got bf16");
-  return context;
-}
+struct Times {
+  std::vector<double> seconds;  // of every step after the warm-up, sorted
+  double cpu_seconds = 0;       // processor time of a step, all threads, in the mean
+};
 
-/// The seconds of every step after the warm-up, sorted; fewer than s.steps where they take longer than s.seconds.
+/// Fewer than s.steps steps where they take longer than s.seconds.
 template <class Step>
-std::vector<double> times(const Settings& s, const Step& step) {
+Times times(const Settings& s, const Step& step) {
   std::vector<double> seconds;
-  double sum = 0;
+  double sum = 0, cpu_start = 0;
   for (int64_t i = 0; i < kWarmUp + s.steps && (sum < s.seconds || i < kWarmUp + kMinSteps); ++i) {
+    if (i == kWarmUp) cpu_start = process_seconds();
     const auto start = std::chrono::steady_clock::now();
     step();
     const auto end = std::chrono::steady_clock::now();
@@ -61,8 +62,9 @@ std::vector<double> times(const Settings& s, const Step& step) {
     seconds.push_back(std::chrono::duration<double>(end - start).count());
     sum += seconds.back();
   }
+  const double cpu_seconds = (process_seconds() - cpu_start) / static_cast<double>(seconds.size());
   std::sort(seconds.begin(), seconds.end());
-  return seconds;
+  return {seconds, cpu_seconds};
 }
 
 /// Operations of the convolutions per image, a multiply-add as two: forward, and in training the two gradients (the
@@ -78,18 +80,20 @@ double operations(const nn::Network& net, bool training) {
   return sum;
 }
 
-std::vector<double> measure(nn::Network& net, const Settings& s) {
+Times measure(nn::Network& net, const Settings& s) {
   net.initialize(1);
   if (s.bits != "none") {
     quant::assign_bits(net, parse_bits(s.bits, static_cast<int64_t>(net.convolutions().size())));
   }
+  const DType precision = s.precision == "bf16" ? DType::BF16 : DType::F32;
   const Batch batch = random_batch(net, s.batch);
   if (s.mode == "infer") {
-    const nn::RunContext context = context_of(s, false);
+    nn::ConvWeightCache weights;
+    const nn::RunContext context{.precision = precision, .weights = &weights};
     return times(s, [&] { net.forward(batch.images, context); });
   }
   nn::Optimiser optimiser(net.parameters(), nn::Sgd{.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4});
-  nn::RunContext context = context_of(s, true);
+  nn::RunContext context{.training = true, .precision = precision, .seed = 1};
   return times(s, [&] {
     optimiser.clear_gradients();
     const nn::Var loss = nn::softmax_cross_entropy(net.forward(batch.images, context), batch.labels);
@@ -111,7 +115,7 @@ Json machine() {
 
 Json report(const Settings& s) {
   nn::Network net = nn::build(s.net);
-  const std::vector<double> seconds = measure(net, s);
+  const auto [seconds, cpu_seconds] = measure(net, s);
   const double median = seconds[seconds.size() / 2], best = seconds.front(), images = static_cast<double>(s.batch);
   return {{"net", s.net},
           {"mode", s.mode},
@@ -124,6 +128,7 @@ Json report(const Settings& s) {
           {"images_per_second_best", images / best},
           {"seconds_per_step", median},
           {"seconds_per_step_best", best},
+          {"cpu_seconds_per_step", cpu_seconds},
           {"gflop_per_image", operations(net, s.mode == "train") * 1e-9},
           {"peak_rss_mb", std::round(static_cast<double>(peak_resident_bytes()) / 1e6)},
           {"kernel", brgemm_variant().name},

@@ -187,9 +187,12 @@ def inference_pass(net, x, bf16, how):
 
 
 def times(step, steps, limit):
-    """Seconds of every step after the warm-up; fewer than `steps` where they take longer than `limit` seconds."""
+    """Seconds of every step after the warm-up (fewer than `steps` where they take longer than `limit` seconds), of the
+    first step, and the mean of processor time."""
     seconds = []
     for i in range(WARM_UP + steps):
+        if i == WARM_UP:
+            cpu = time.process_time()
         start = time.perf_counter()
         result = step()
         seconds.append(time.perf_counter() - start)
@@ -197,7 +200,7 @@ def times(step, steps, limit):
             break
     if not torch.isfinite(result).all():
         raise SystemExit("the result is not finite")
-    return sorted(seconds[WARM_UP:]), seconds[0]
+    return sorted(seconds[WARM_UP:]), seconds[0], (time.process_time() - cpu) / (len(seconds) - WARM_UP)
 
 
 def peak_rss_mb():
@@ -221,12 +224,12 @@ def measure(args):
     imported = peak_rss_mb()
     step = training_step(net, x, y, bf16, how) if train else inference_pass(net, x, bf16, how)
     with torch.set_grad_enabled(train):
-        seconds, first = times(step, args.steps, args.seconds)
+        seconds, first, cpu = times(step, args.steps, args.seconds)
     median, best = seconds[len(seconds) // 2], seconds[0]
     return {"net": args.net, "mode": args.mode, "variant": args.variant, "precision": precision, "bits": args.bits,
             "batch": args.batch, "threads": torch.get_num_threads(), "steps": len(seconds),
             "images_per_second": args.batch / median, "images_per_second_best": args.batch / best,
-            "seconds_per_step": median, "seconds_per_step_best": best, "first_step_seconds": first,
+            "seconds_per_step": median, "seconds_per_step_best": best, "cpu_seconds_per_step": cpu, "first_step_seconds": first,
             "peak_rss_mb": peak_rss_mb(), "rss_before_mb": imported, "torch": torch.__version__}
 
 
