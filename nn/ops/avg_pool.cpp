@@ -21,17 +21,14 @@ Tensor avg_pool_forward(const Tensor& x, const PoolOptions& options) {
   visit_number(x.dtype(), [&]<class T>() {
     using A = Arithmetic<T>;
     const RowKernels<T>& kernels = row_kernels<T>();
-    for_each_pixel(y, [&](int64_t i, int64_t j) {
+    for_each_pixel_run(y, [&](int64_t i, int64_t j, int64_t begin, int64_t end) {
       const PoolWindow rows = pool_window(i, x.height(), options), cols = pool_window(j, x.width(), options);
-      for_each_run(lanes_of(x), [&](int64_t begin, int64_t end) {
-        A sum[kRun];
-        std::fill_n(sum, end - begin, A(0));
-        for (int64_t h = rows.begin; h < rows.end; ++h)
-          for (int64_t w = cols.begin; w < cols.end; ++w)
-            kernels.add_scaled(end - begin, A(1), plane<T>(x, h, w) + begin, sum);
-        kernels.store_scaled(end - begin, static_cast<A>(weight_of(rows, cols, options)), sum,
-                             plane<T>(y, i, j) + begin);
-      });
+      A sum[kRun];
+      std::fill_n(sum, end - begin, A(0));
+      for (int64_t h = rows.begin; h < rows.end; ++h)
+        for (int64_t w = cols.begin; w < cols.end; ++w)
+          kernels.add_scaled(end - begin, A(1), plane<T>(x, h, w) + begin, sum);
+      kernels.store_scaled(end - begin, static_cast<A>(weight_of(rows, cols, options)), sum, plane<T>(y, i, j) + begin);
     });
   });
   return y;
@@ -43,21 +40,19 @@ Tensor avg_pool_backward(const Tensor& dy, const Shape& x_shape, const PoolOptio
   visit_number(dy.dtype(), [&]<class T>() {
     using A = Arithmetic<T>;
     const RowKernels<T>& kernels = row_kernels<T>();
-    for_each_pixel(dx, [&](int64_t h, int64_t w) {
+    for_each_pixel_run(dx, [&](int64_t h, int64_t w, int64_t begin, int64_t end) {
       const PoolWindowRange rows = pool_windows_of(h, dy.height(), options);
       const PoolWindowRange cols = pool_windows_of(w, dy.width(), options);
-      for_each_run(lanes_of(dx), [&](int64_t begin, int64_t end) {
-        A sum[kRun];
-        std::fill_n(sum, end - begin, A(0));
-        for (int64_t i = rows.begin; i < rows.end; ++i) {
-          for (int64_t j = cols.begin; j < cols.end; ++j) {
-            const double weight =
-                weight_of(pool_window(i, x_shape[0], options), pool_window(j, x_shape[1], options), options);
-            kernels.add_scaled(end - begin, static_cast<A>(weight), plane<T>(dy, i, j) + begin, sum);
-          }
+      A sum[kRun];
+      std::fill_n(sum, end - begin, A(0));
+      for (int64_t i = rows.begin; i < rows.end; ++i) {
+        for (int64_t j = cols.begin; j < cols.end; ++j) {
+          const double weight =
+              weight_of(pool_window(i, x_shape[0], options), pool_window(j, x_shape[1], options), options);
+          kernels.add_scaled(end - begin, static_cast<A>(weight), plane<T>(dy, i, j) + begin, sum);
         }
-        kernels.store_scaled(end - begin, A(1), sum, plane<T>(dx, h, w) + begin);
-      });
+      }
+      kernels.store_scaled(end - begin, A(1), sum, plane<T>(dx, h, w) + begin);
     });
   });
   return dx;

@@ -16,12 +16,13 @@ struct Window {
   int64_t position(int64_t h, int64_t w) const { return (h - rows.begin) * (cols.end - cols.begin) + w - cols.begin; }
 };
 
-/// The window's pixels.
+/// The window's pixels, from a lane on.
 template <class T>
-std::vector<const T*> planes_of(const Tensor& x, const Window& window) {
+std::vector<const T*> planes_of(const Tensor& x, const Window& window, int64_t lane) {
   std::vector<const T*> planes;
+  planes.reserve(static_cast<size_t>(window.count()));
   for (int64_t h = window.rows.begin; h < window.rows.end; ++h)
-    for (int64_t w = window.cols.begin; w < window.cols.end; ++w) planes.push_back(plane<T>(x, h, w));
+    for (int64_t w = window.cols.begin; w < window.cols.end; ++w) planes.push_back(plane<T>(x, h, w) + lane);
   return planes;
 }
 
@@ -29,21 +30,16 @@ std::vector<const T*> planes_of(const Tensor& x, const Window& window) {
 template <class T>
 void backward_disjoint(const Tensor& dy, const Tensor& x, const PoolOptions& options, Tensor& dx) {
   const RowKernels<T>& kernels = row_kernels<T>();
-  for_each_pixel(dy, [&](int64_t i, int64_t j) {
+  for_each_pixel_run(dy, [&](int64_t i, int64_t j, int64_t begin, int64_t end) {
     const Window window(i, j, x.shape(), options);
-    std::vector<const T*> in = planes_of<T>(x, window);
     uint16_t index[kRun];
-    for_each_run(lanes_of(x), [&](int64_t begin, int64_t end) {
-      const int64_t n = end - begin;
-      kernels.argmax(n, in.data(), window.count(), index);
-      for (const T*& run : in) run += n;
-      for (int64_t h = window.rows.begin; h < window.rows.end; ++h) {
-        for (int64_t w = window.cols.begin; w < window.cols.end; ++w) {
-          kernels.select(n, plane<T>(dy, i, j) + begin, index, static_cast<uint16_t>(window.position(h, w)),
-                         plane<T>(dx, h, w) + begin);
-        }
+    kernels.argmax(end - begin, planes_of<T>(x, window, begin).data(), window.count(), index);
+    for (int64_t h = window.rows.begin; h < window.rows.end; ++h) {
+      for (int64_t w = window.cols.begin; w < window.cols.end; ++w) {
+        kernels.select(end - begin, plane<T>(dy, i, j) + begin, index, static_cast<uint16_t>(window.position(h, w)),
+                       plane<T>(dx, h, w) + begin);
       }
-    });
+    }
   });
 }
 
@@ -52,27 +48,24 @@ template <class T>
 void backward_overlapping(const Tensor& dy, const Tensor& x, const PoolOptions& options, Tensor& dx) {
   using A = Arithmetic<T>;
   const RowKernels<T>& kernels = row_kernels<T>();
-  const int64_t lanes = lanes_of(x);
   std::vector<uint16_t> indices(static_cast<size_t>(dy.stored()));
-  const auto index = [&](int64_t i, int64_t j) { return indices.data() + (i * dy.width() + j) * lanes; };
-  for_each_pixel(dy, [&](int64_t i, int64_t j) {
+  const auto index = [&](int64_t i, int64_t j) { return indices.data() + (i * dy.width() + j) * lanes_of(dy); };
+  for_each_pixel_run(dy, [&](int64_t i, int64_t j, int64_t begin, int64_t end) {
     const Window window(i, j, x.shape(), options);
-    kernels.argmax(lanes, planes_of<T>(x, window).data(), window.count(), index(i, j));
+    kernels.argmax(end - begin, planes_of<T>(x, window, begin).data(), window.count(), index(i, j) + begin);
   });
-  for_each_pixel(dx, [&](int64_t h, int64_t w) {
+  for_each_pixel_run(dx, [&](int64_t h, int64_t w, int64_t begin, int64_t end) {
     const PoolWindowRange rows = pool_windows_of(h, dy.height(), options);
     const PoolWindowRange cols = pool_windows_of(w, dy.width(), options);
-    for_each_run(lanes, [&](int64_t begin, int64_t end) {
-      A sum[kRun];
-      std::fill_n(sum, end - begin, A(0));
-      for (int64_t i = rows.begin; i < rows.end; ++i) {
-        for (int64_t j = cols.begin; j < cols.end; ++j) {
-          const auto position = static_cast<uint16_t>(Window(i, j, x.shape(), options).position(h, w));
-          kernels.add_selected(end - begin, plane<T>(dy, i, j) + begin, index(i, j) + begin, position, sum);
-        }
+    A sum[kRun];
+    std::fill_n(sum, end - begin, A(0));
+    for (int64_t i = rows.begin; i < rows.end; ++i) {
+      for (int64_t j = cols.begin; j < cols.end; ++j) {
+        const auto position = static_cast<uint16_t>(Window(i, j, x.shape(), options).position(h, w));
+        kernels.add_selected(end - begin, plane<T>(dy, i, j) + begin, index(i, j) + begin, position, sum);
       }
-      kernels.store_scaled(end - begin, A(1), sum, plane<T>(dx, h, w) + begin);
-    });
+    }
+    kernels.store_scaled(end - begin, A(1), sum, plane<T>(dx, h, w) + begin);
   });
 }
 
@@ -84,9 +77,9 @@ Tensor max_pool_forward(const Tensor& x, const PoolOptions& options) {
   KB_CHECK_EQ(y.pitch(), x.pitch());
   visit_number(x.dtype(), [&]<class T>() {
     const RowKernels<T>& kernels = row_kernels<T>();
-    for_each_pixel(y, [&](int64_t i, int64_t j) {
+    for_each_pixel_run(y, [&](int64_t i, int64_t j, int64_t begin, int64_t end) {
       const Window window(i, j, x.shape(), options);
-      kernels.max(lanes_of(x), planes_of<T>(x, window).data(), window.count(), plane<T>(y, i, j));
+      kernels.max(end - begin, planes_of<T>(x, window, begin).data(), window.count(), plane<T>(y, i, j) + begin);
     });
   });
   return y;

@@ -30,12 +30,21 @@ void for_each_pixel(const Tensor& y, const Body& body) {
   });
 }
 
-/// Calls body(begin, end) for runs of at most kRun lanes, one after another: what is summed up over several pixels
-/// stays in the first cache.
-inline constexpr int64_t kRun = 1024;
+/// Lanes of one run: several of its pixels stay in the first cache, several rows of them in the second.
+inline constexpr int64_t kRun = 2048;
+
+/// Calls body(h, w, begin, end) for every pixel of y and every run of its lanes, in parallel: for loops over windows
+/// that overlap, which meet the same numbers soon again.
 template <class Body>
-void for_each_run(int64_t lanes, const Body& body) {
-  for (int64_t begin = 0; begin < lanes; begin += kRun) body(begin, std::min(lanes, begin + kRun));
+void for_each_pixel_run(const Tensor& y, const Body& body) {
+  constexpr int64_t kRows = 8;
+  const int64_t lanes = lanes_of(y), bands = chunk_count(y.height(), kRows), runs = chunk_count(lanes, kRun);
+  parallel_for(runs * bands, 1, [&](int64_t task, int64_t) {
+    const int64_t begin = task / bands * kRun, end = std::min(lanes, begin + kRun);
+    const int64_t first = task % bands * kRows, last = std::min(y.height(), first + kRows);
+    for (int64_t h = first; h < last; ++h)
+      for (int64_t w = 0; w < y.width(); ++w) body(h, w, begin, end);
+  });
 }
 
 }  // namespace kronbit::nn

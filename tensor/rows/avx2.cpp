@@ -26,6 +26,7 @@ inline void narrow(VectorOf<uint32_t> words, uint16_t* p) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                    _mm_packus_epi32(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1)));
 }
+inline VectorOf<float> square_root(VectorOf<float> v) { return _mm256_sqrt_ps(v); }
 
 }  // namespace
 }  // namespace kronbit

@@ -26,6 +26,7 @@ inline void narrow(VectorOf<uint32_t> words, uint16_t* p) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                       _mm512_maskz_cvtepi32_epi16(kAll, reinterpret_cast<__m512i>(words)));
 }
+inline VectorOf<float> square_root(VectorOf<float> v) { return _mm512_maskz_sqrt_ps(kAll, v); }
 
 }  // namespace
 }  // namespace kronbit

@@ -22,6 +22,7 @@ inline void narrow(VectorOf<uint32_t> words, uint16_t* p) {
   const __m128i w = _mm_srai_epi32(_mm_slli_epi32(reinterpret_cast<__m128i>(words), 16), 16);
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(w, w));
 }
+inline VectorOf<float> square_root(VectorOf<float> v) { return _mm_sqrt_ps(v); }
 
 }  // namespace
 }  // namespace kronbit
