@@ -3,6 +3,7 @@
 #include "bench/machine.h"
 #include "nn/ops/conv2d_pack.h"
 #include "quant/kernels/activations/kernels.h"
+#include "quant/kernels/weights/kernels.h"
 #include "quant/quantizer.h"
 #include "tensor/rng.h"
 
@@ -74,6 +75,20 @@ void weights(benchmark::State& state, const Shape& shape, int bits, Mode mode) {
   count_numbers(state, w.count());
 }
 
+/// 64 x 64 channels, in L1 and L2.
+void weight_kernel(benchmark::State& state, const WeightKernels& kernels, int64_t taps, int bits, Mode mode) {
+  const Tensor w = random_numbers(Tensor::zeros({64, 64 * taps}), -1);
+  Tensor q = Tensor::zeros_like(w);
+  std::vector<float> multipliers(static_cast<size_t>(2 * taps));
+  WeightScratch scratch(taps);
+  for (auto _ : state) {
+    for (int64_t o = 0; o < 64; ++o)
+      kernels.quantize(w.row<float>(o), q.row<float>(o), multipliers.data(), {2, 32, taps, bits, mode, true}, scratch);
+    benchmark::ClobberMemory();
+  }
+  count_numbers(state, w.count());
+}
+
 void pack(benchmark::State& state, const Shape& shape) {
   const Tensor w = random_numbers(Tensor::zeros(shape), -1);
   for (auto _ : state) benchmark::DoNotOptimize(nn::pack_conv_weights(w, true).forward.data<bf16>());
@@ -112,6 +127,14 @@ int main(int argc, char** argv) {
     add("weights, 1 bit/" + shape.text(), weights, shape, 1, Mode::Binary);
     add("weights, paper-floor/" + shape.text(), weights, shape, 4, Mode::PaperFloor);
     add("pack both/" + shape.text(), pack, shape);
+  }
+  for (const WeightKernels& k : weight_kernels()) {
+    if (!k.supported()) continue;
+    for (const int64_t taps : {1, 9}) {
+      add(fmt::format("weight kernel, 4 bits/{} taps/{}", taps, k.name), weight_kernel, k, taps, 4,
+          Mode::SignedExtreme);
+      add(fmt::format("weight kernel, 1 bit/{} taps/{}", taps, k.name), weight_kernel, k, taps, 1, Mode::Binary);
+    }
   }
   describe_machine();
   benchmark::Initialize(&argc, argv);
