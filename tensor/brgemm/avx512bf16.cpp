@@ -32,44 +32,54 @@ void store(bf16* c, __mmask16 mask, __m512 sum) {
   _mm256_mask_storeu_epi16(c, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(sum)));
 }
 
+/// Sets of sums that take turns: few sums would wait for the latency of the product.
+constexpr int sets_for(int sums) { return sums >= 12 ? 1 : sums >= 4 ? 2 : 4; }
+
 /// One tile of C: R rows, V vectors of columns; `tail` masks the columns of the last vector. bf16 sums start at zero.
 template <class Sum, int R, int V>
 void tile(const BrgemmPairsShape& s, Terms terms, int64_t row, int64_t column, Sum* c, __mmask16 tail,
           bool accumulate) {
-  __m512 sum[R][V];
+  constexpr int kSets = sets_for(R * V);
+  __m512 sum[kSets][R][V] = {};
   const auto mask = [&](int v) { return v == V - 1 ? tail : static_cast<__mmask16>(0xffff); };
+  const auto each = [](auto f) __attribute__((always_inline)) {
 #pragma GCC unroll 24
-  for (int r = 0; r < R; ++r) {
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) f(r, v);
+    }
+  };
+  if constexpr (std::is_same_v<Sum, float>) {
+    if (accumulate)
+      each([&](int r, int v) { sum[0][r][v] = _mm512_maskz_loadu_ps(mask(v), c + r * s.c_row + v * kLanes); });
+  }
+  const auto add_pair = [&](auto& sums, const bf16* a, const bf16* b) __attribute__((always_inline)) {
+    __m512bh bv[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
-      sum[r][v] = _mm512_setzero_ps();
-      if constexpr (std::is_same_v<Sum, float>) {
-        if (accumulate) sum[r][v] = _mm512_maskz_loadu_ps(mask(v), c + r * s.c_row + v * kLanes);
-      }
+      bv[v] = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi32(mask(v), b + 2 * v * kLanes));
     }
-  }
+#pragma GCC unroll 24
+    for (int r = 0; r < R; ++r) {
+      const __m512bh av = pair_of(a + r * s.a_row);
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], bv[v], av);
+    }
+  };
   for (const BrgemmTerm<bf16>& term : terms) {
     const bf16* a = term.a + row * s.a_row;
     const bf16* b = term.b + 2 * column;
-    for (int64_t p = 0; p < s.k; p += 2, a += 2, b += s.b_pair) {
-      __m512bh bv[V];
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) {
-        bv[v] = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi32(mask(v), b + 2 * v * kLanes));
-      }
-#pragma GCC unroll 24
-      for (int r = 0; r < R; ++r) {
-        const __m512bh av = pair_of(a + r * s.a_row);
-#pragma GCC unroll 2
-        for (int v = 0; v < V; ++v) sum[r][v] = _mm512_dpbf16_ps(sum[r][v], bv[v], av);
-      }
+    int64_t p = 0;
+    for (; p + 2 * kSets <= s.k; p += 2 * kSets) {
+#pragma GCC unroll 4
+      for (int set = 0; set < kSets; ++set, a += 2, b += s.b_pair) add_pair(sum[set], a, b);
     }
+    for (; kSets > 1 && p < s.k; p += 2, a += 2, b += s.b_pair) add_pair(sum[0], a, b);
   }
-#pragma GCC unroll 24
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) store(c + r * s.c_row + v * kLanes, mask(v), sum[r][v]);
-  }
+#pragma GCC unroll 4
+  for (int set = 1; set < kSets; ++set)
+    each([&](int r, int v) { sum[0][r][v] = _mm512_add_ps(sum[0][r][v], sum[set][r][v]); });
+  each([&](int r, int v) { store(c + r * s.c_row + v * kLanes, mask(v), sum[0][r][v]); });
 }
 
 template <class Sum>
