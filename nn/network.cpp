@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/fusion.h"
+#include "nn/ops/conv_norm.h"
 #include "tensor/rng.h"
 
 namespace kronbit::nn {
@@ -18,6 +20,30 @@ class Input : public Op {
  private:
   Shape shape_;
 };
+
+std::vector<int> inputs_of(const Network& net, const Step& step) {
+  if (step.conv < 0) return net.nodes()[static_cast<size_t>(step.node)].inputs;
+  std::vector<int> inputs = net.nodes()[static_cast<size_t>(step.conv)].inputs;
+  if (step.residual >= 0) inputs.push_back(step.residual);
+  return inputs;
+}
+
+std::vector<int> parameters_of(const Network& net, const Step& step) {
+  if (step.conv < 0) return net.nodes()[static_cast<size_t>(step.node)].parameters;
+  std::vector<int> parameters = net.nodes()[static_cast<size_t>(step.conv)].parameters;
+  const std::vector<int>& of_norm = net.nodes()[static_cast<size_t>(step.norm)].parameters;
+  parameters.insert(parameters.end(), of_norm.begin(), of_norm.end());
+  return parameters;
+}
+
+Var run(const Network& net, const Step& step, std::span<const Var> inputs, std::span<Var> parameters,
+        const RunContext& context) {
+  if (step.conv < 0) return net.nodes()[static_cast<size_t>(step.node)].op->apply(inputs, parameters, context);
+  const auto layer = std::static_pointer_cast<const Convolution>(net.nodes()[static_cast<size_t>(step.conv)].op);
+  const auto& norm = static_cast<const BatchNorm&>(*net.nodes()[static_cast<size_t>(step.norm)].op);
+  return conv_norm(layer, norm.options(), inputs[0], inputs.size() > 1 ? inputs[1] : Var(), parameters, step.relu,
+                   context);
+}
 
 }  // namespace
 
@@ -118,24 +144,27 @@ Var Network::forward(const Tensor& x, const RunContext& context) {
   if (x.shape().rank() != 4 || x.height() != want[0] || x.width() != want[1] || x.channels() != want[3]) {
     input_error(name_, "input: wanted [{}, {}, N, {}], got {}", want[0], want[1], want[3], x.shape().text());
   }
-  std::vector<size_t> last_reader(nodes_.size(), 0);
-  for (size_t i = 1; i < nodes_.size(); ++i)
-    for (int k : nodes_[i].inputs) last_reader[static_cast<size_t>(k)] = i;
+  // Someone who looks at every node's output needs every node to run by itself.
+  const std::vector<Step> order = steps(*this, context.fused && !context.observe && x.dtype() != DType::F64);
+  std::vector<int> last_reader(nodes_.size(), 0);
+  for (const Step& step : order)
+    for (int k : inputs_of(*this, step)) last_reader[static_cast<size_t>(k)] = step.node;
 
   std::vector<Var> values(nodes_.size());
-  values[0] = Var(x);
-  for (size_t i = 1; i < nodes_.size(); ++i) {
-    const Node& node = nodes_[i];
+  values[0] = Var(context.precision == DType::BF16 ? x.to(DType::BF16) : x);
+  for (const Step& step : order) {
     std::vector<Var> inputs, parameters;
-    for (int k : node.inputs) inputs.push_back(values[static_cast<size_t>(k)]);
-    for (int p : node.parameters) {
+    const std::vector<int> read = inputs_of(*this, step);
+    for (int k : read) inputs.push_back(values[static_cast<size_t>(k)]);
+    for (int p : parameters_of(*this, step)) {
       const Var& var = parameters_[static_cast<size_t>(p)].var;
       parameters.push_back(context.training ? var : Var(var.value()));  // inference records nothing
     }
-    values[i] = node.op->apply(inputs, parameters, context);
-    if (context.observe) context.observe(node, values[i].value());
-    for (int k : node.inputs)
-      if (last_reader[static_cast<size_t>(k)] == i) values[static_cast<size_t>(k)] = Var();
+    Var& result = values[static_cast<size_t>(step.node)];
+    result = run(*this, step, inputs, parameters, context);
+    if (context.observe) context.observe(nodes_[static_cast<size_t>(step.node)], result.value());
+    for (int k : read)
+      if (last_reader[static_cast<size_t>(k)] == step.node) values[static_cast<size_t>(k)] = Var();
   }
   return values.back();
 }

@@ -13,11 +13,16 @@
 
 namespace kronbit::nn {
 
+class ConvWeightCache;  // nn/ops/conv2d_products.h
+
 /// How a forward pass runs.
 struct RunContext {
-  bool training = false;  ///< batch statistics and dropout; gradients are recorded for trainable parameters
-  uint64_t seed = 0;      ///< of dropout
-  uint64_t step = 0;      ///< training step: the other key of dropout
+  bool training = false;         ///< batch statistics and dropout; gradients are recorded for trainable parameters
+  DType precision = DType::F32;  ///< of activations and their gradients: F32 or BF16
+  bool fused = true;             ///< convolution, normalization, sum and ReLU in one operator (fusion.h)
+  ConvWeightCache* weights = nullptr;  ///< for several passes without training between them; else null
+  uint64_t seed = 0;                   ///< of dropout
+  uint64_t step = 0;                   ///< training step: the other key of dropout
   /// Called with every node's output as soon as it exists: for looking inside (which layer made the NaN?).
   std::function<void(const struct Node& node, const Tensor& output)> observe = {};
 };
@@ -91,7 +96,7 @@ class Network {
   /// Weights: Kaiming normal, fan out (convolutions), uniform +-1/sqrt(fan in) (linear); scales and variances 1, rest
   /// 0.
   void initialize(uint64_t seed);
-  /// x: [H][W][N][C] float. Returns the logits [1][1][N][classes].
+  /// x: [H][W][N][C] float (double runs too, unfused, for checks). Returns the logits [1][1][N][classes], float.
   Var forward(const Tensor& x, const RunContext& context);
   /// A copy with its own parameters (operators are shared; they are immutable).
   Network clone() const;

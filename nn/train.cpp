@@ -6,7 +6,10 @@
 #include <limits>
 
 #include "nn/checkpoint.h"
+#include "nn/ops/conv2d_products.h"
 #include "nn/ops/softmax_cross_entropy.h"
+#include "tensor/brgemm/brgemm.h"
+#include "tensor/cpu.h"
 #include "tensor/io/parse.h"
 
 namespace kronbit::nn {
@@ -24,12 +27,14 @@ std::string fingerprint(const Network& net, const TrainOptions& o, int64_t steps
   const std::string rule =
       sgd ? fmt::format("sgd {} {} {} {}", sgd->lr, sgd->momentum, sgd->weight_decay, sgd->nesterov)
           : fmt::format("adam {} {} {} {} {}", adam->lr, adam->beta1, adam->beta2, adam->eps, adam->weight_decay);
-  return fmt::format("{} {} steps, batch {}, seed {}, {}, {}, clip {}, smoothing {}", net.name(), steps, o.batch,
-                     o.seed, rule, describe(o.schedule), o.clip_gradients, o.label_smoothing);
+  return fmt::format("{} {} steps, {}, batch {}, seed {}, {}, {}, clip {}, smoothing {}", net.name(), steps,
+                     name_of(o.precision), o.batch, o.seed, rule, describe(o.schedule), o.clip_gradients,
+                     o.label_smoothing);
 }
 
 bool all_finite(const Tensor& t) {
-  const float* v = t.data<float>();
+  const Tensor numbers = t.to(DType::F32);
+  const float* v = numbers.data<float>();
   return std::all_of(v, v + t.stored(), [](float x) { return std::isfinite(x); });
 }
 
@@ -70,7 +75,7 @@ StepReport Trainer::advance() {
   const data::Batch batch = loader_.batch(step_ / steps_per_epoch(), step_ % steps_per_epoch());
   optimiser_.clear_gradients();
   const RunContext context{
-      .training = true, .seed = options_.seed, .step = static_cast<uint64_t>(step_), .observe = {}};
+      .training = true, .precision = options_.precision, .seed = options_.seed, .step = static_cast<uint64_t>(step_)};
   const Var logits = net_.forward(batch.images, context);
   const Var loss = softmax_cross_entropy(logits, batch.labels, options_.label_smoothing);
 
@@ -98,7 +103,8 @@ std::string Trainer::describe_first_non_finite(const Tensor& images) {
     }
   }
   Network copy = net_.clone();  // running statistics must not move again
-  RunContext context{.training = true, .seed = options_.seed, .step = static_cast<uint64_t>(step_), .observe = {}};
+  RunContext context{
+      .training = true, .precision = options_.precision, .seed = options_.seed, .step = static_cast<uint64_t>(step_)};
   context.observe = [&](const Node& node, const Tensor& output) {
     if (found.empty() && !all_finite(output)) found = node.name;
   };
@@ -141,17 +147,22 @@ std::map<std::string, std::string> Trainer::restore(const std::filesystem::path&
   return notes;
 }
 
+DType fastest_precision() { return native_bf16() ? DType::BF16 : DType::F32; }
+
 Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normalization& normalization, int64_t batch,
-                  const std::function<void(int64_t, int64_t)>& progress, const std::atomic<bool>* stop) {
+                  const std::function<void(int64_t, int64_t)>& progress, const std::atomic<bool>* stop,
+                  DType precision) {
   const auto start = std::chrono::steady_clock::now();
   data::Loader loader(dataset, normalization, {.batch_size = batch, .seed = 0, .training = false});
+  ConvWeightCache weights;
+  const RunContext context{.precision = precision, .weights = &weights};
   Accuracy result;
   int64_t top1 = 0, top5 = 0;
   double loss = 0;
   for (int64_t i = 0; i < loader.batches(); ++i) {
     if (stop && *stop) throw Error("[evaluate] stopped");
     const data::Batch b = loader.batch(0, i);
-    const Tensor logits = net.forward(b.images, {}).value();
+    const Tensor logits = net.forward(b.images, context).value();
     const auto n = static_cast<int64_t>(b.labels.size());
     top1 += count_correct(logits, b.labels, 1);
     top5 += count_correct(logits, b.labels, 5);

@@ -21,10 +21,11 @@ struct TrainOptions {
   double epochs = 1;  ///< fractions allowed: 0.25 is the first quarter of the batches
   int64_t batch = 128;
   OptimiserOptions optimiser = Sgd{};
-  Schedule schedule;           ///< of the learning rate, over all steps of the run
-  double clip_gradients = 0;   ///< largest norm of all gradients together; 0: no limit
-  double label_smoothing = 0;  ///< in [0, 1)
-  uint64_t seed = 1;           ///< of order, augmentation and dropout
+  Schedule schedule;             ///< of the learning rate, over all steps of the run
+  double clip_gradients = 0;     ///< largest norm of all gradients together; 0: no limit
+  double label_smoothing = 0;    ///< in [0, 1)
+  uint64_t seed = 1;             ///< of order, augmentation and dropout
+  DType precision = DType::F32;  ///< of activations and their gradients: F32 or BF16
 };
 
 /// What one step did.
@@ -77,10 +78,13 @@ struct Accuracy {
   double seconds = 0;
 };
 
+/// BF16 where this processor multiplies bf16 faster than f32, else F32.
+DType fastest_precision();
+
 /// Runs every image of `dataset` once, without augmentation. With fewer than 6 classes top5 is 1.
 /// `progress(done, total)` is called after every batch; a true `*stop` ends early with an Error.
 Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normalization& normalization,
                   int64_t batch = 128, const std::function<void(int64_t done, int64_t total)>& progress = {},
-                  const std::atomic<bool>* stop = nullptr);
+                  const std::atomic<bool>* stop = nullptr, DType precision = DType::F32);
 
 }  // namespace kronbit::nn

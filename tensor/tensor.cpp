@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <type_traits>
 
 #include "tensor/memory.h"
 #include "tensor/parallel.h"
@@ -89,23 +90,24 @@ double load(const Tensor& t, int64_t i) {
 }
 }  // namespace
 
+namespace {
+template <class From, class To>
+void convert(const From* from, int64_t n, To* to) {
+  using Number = std::conditional_t<std::is_same_v<From, double> && std::is_same_v<To, double>, double, float>;
+  for (int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(static_cast<Number>(from[i]));
+}
+template <class F>
+void visit(DType type, F&& f) {
+  if (type == DType::F32) f.template operator()<float>();
+  if (type == DType::BF16) f.template operator()<bf16>();
+  if (type == DType::F64) f.template operator()<double>();
+}
+}  // namespace
+
 Tensor Tensor::to(DType type) const {
   if (type == type_) return clone();
   Tensor t(shape_, pitch_, type, Fill::Nothing);
-  for (int64_t i = 0; i < stored(); ++i) {
-    const double v = load(*this, i);
-    switch (type) {
-      case DType::F32:
-        t.data<float>()[i] = static_cast<float>(v);
-        break;
-      case DType::BF16:
-        t.data<bf16>()[i] = bf16(static_cast<float>(v));
-        break;
-      case DType::F64:
-        t.data<double>()[i] = v;
-        break;
-    }
-  }
+  visit(type_, [&]<class From>() { visit(type, [&]<class To>() { convert(data<From>(), stored(), t.data<To>()); }); });
   return t;
 }
 

@@ -54,7 +54,7 @@ Subject open_subject(const Options& options, int data_classes) {
 }
 
 int run(const Frame& frame, const Options& options) {
-  check_precision(options.precision);
+  const DType precision = parse_precision(options.precision);
   const int64_t batch = parse_int(options.batch, 1, 1 << 20, "--batch");
   // The weights first: their mistakes show before the data is read.
   Subject subject = open_subject(options, 0);
@@ -71,7 +71,7 @@ int run(const Frame& frame, const Options& options) {
   Progress progress(frame, "eval", "images");
   const nn::Accuracy a = nn::evaluate(
       subject.net, split, splits.normalization, batch,
-      [&](int64_t done, int64_t total) { progress.update(done, total); }, &stop_requested);
+      [&](int64_t done, int64_t total) { progress.update(done, total); }, &stop_requested, precision);
   progress.finish();
   const double rate = static_cast<double>(a.images) / a.seconds;
   if (frame.json) {
@@ -80,19 +80,20 @@ int run(const Frame& frame, const Options& options) {
                    {"loss", a.loss},
                    {"images", a.images},
                    {"images_per_second", rate},
-                   {"kernel", brgemm_variant().name},
+                   {"kernel", brgemm_variant(precision).name},
+                   {"precision", precision_name(precision)},
                    {"bits", subject.bits.empty() ? Json(nullptr) : Json(subject.bits)},
                    {"split", options.split},
                    {"peak_bytes", peak_resident_bytes()}};
     print_json(result);
     return 0;
   }
-  fmt::print("{}  {}  {}\n", subject.net.name(), subject.bits.empty() ? "fp32" : format_bits(subject.bits),
+  fmt::print("{}  {}  {}\n", subject.net.name(), subject.bits.empty() ? "not quantized" : format_bits(subject.bits),
              splits.description);
   fmt::print("top-1 {:.2f} %   top-5 {:.2f} %   loss {:.4f}   on {} images of the {} split\n", 100 * a.top1,
              100 * a.top5, a.loss, a.images, options.split);
-  fmt::print("{:.0f} images/s, kernel {}, {} threads, peak memory {:.0f} MB\n", rate, brgemm_variant().name, threads(),
-             static_cast<double>(peak_resident_bytes()) / 1e6);
+  fmt::print("{:.0f} images/s, {} {}, {} threads, peak memory {:.0f} MB\n", rate, precision_name(precision),
+             brgemm_variant(precision).name, threads(), static_cast<double>(peak_resident_bytes()) / 1e6);
   return 0;
 }
 
@@ -113,7 +114,7 @@ void add_eval(CLI::App& app, Frame& frame) {
   command->add_option("--split", options->split, "test, val or train");
   command->add_option("--images", options->images, "only the first N images");
   command->add_option("--batch", options->batch, "images at a time");
-  command->add_option("--precision", options->precision, "auto or fp32");
+  add_precision_option(command, options->precision);
 }
 
 }  // namespace kronbit::app

@@ -21,7 +21,7 @@ namespace {
 struct Options {
   SearchSettings settings;
   std::string budget = "40evals", workers = "1", launch, out, final_top = "3", final_epochs, final_schedule = "cosine",
-              final_seeds = "1", precision = "auto";
+              final_seeds = "1";
   bool resume = false, dry_run = false;
 };
 
@@ -53,7 +53,9 @@ void examine(SearchSettings& s, const std::filesystem::path& out, bool dry_run) 
   }
   if (dry_run) return;
   make_folder(out);
-  s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested).top1;
+  s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested,
+                                   parse_precision(s.tune.precision))
+                          .top1;
 }
 
 PoolOptions pool_options(const Options& options) {
@@ -244,7 +246,6 @@ class Session {
 };
 
 int run(const Frame& frame, const Options& options) {
-  check_precision(options.precision);
   if (options.out.empty() && !options.dry_run) input_error("--out", "wanted a folder for the run, got nothing");
   const search::Budget budget = search::Budget::parse(options.budget);
   pool_options(options);
@@ -258,6 +259,7 @@ int run(const Frame& frame, const Options& options) {
                   options.out);
     }
   }
+  settings.tune.precision = resolve_precision(settings.tune.precision, options.out);
   examine(settings, options.out, options.dry_run);
   if (options.dry_run) return print_plan(frame, settings, make_space(settings), budget);
   Session session(frame, options, std::move(settings));
@@ -291,7 +293,6 @@ void add_search(CLI::App& app, Frame& frame) {
   command->add_option("--final-epochs", options->final_epochs, "of that fine-tuning (default: the last task's)");
   command->add_option("--final-schedule", options->final_schedule, "learning rate of that fine-tuning");
   command->add_option("--final-seeds", options->final_seeds, "trainings of each, for mean and sd");
-  command->add_option("--precision", options->precision, "auto or fp32");
 }
 
 }  // namespace kronbit::app

@@ -5,7 +5,9 @@
 
 #include "nn/models/models.h"
 #include "nn/state_dict.h"
+#include "nn/train.h"
 #include "quant/bits_file.h"
+#include "search/journal.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/safetensors.h"
 
@@ -95,10 +97,26 @@ std::filesystem::path data_folder() {
   return std::filesystem::path(home ? home : ".") / ".cache" / "kronbit";
 }
 
-void check_precision(const std::string& precision) {
-  if (precision != "auto" && precision != "fp32") {
-    input_error("--precision", "wanted auto or fp32 (this build computes in fp32 only), got {}", precision);
-  }
+void add_precision_option(CLI::App* command, std::string& precision) {
+  command->add_option("--precision", precision, "of activations: auto (what is fastest here), fp32 or bf16");
+}
+
+DType parse_precision(const std::string& precision) {
+  if (precision == "auto") return nn::fastest_precision();
+  if (precision == "bf16") return DType::BF16;
+  if (precision != "fp32") input_error("--precision", "wanted auto, fp32 or bf16, got {}", precision);
+  return DType::F32;
+}
+
+const char* precision_name(DType precision) { return precision == DType::BF16 ? "bf16" : "fp32"; }
+
+std::string resolve_precision(const std::string& precision, const std::filesystem::path& run) {
+  const char* resolved = precision_name(parse_precision(precision));
+  if (precision != "auto" || run.empty()) return resolved;
+  const search::JournalContent known = search::read_journal(run);
+  if (known.lines.empty()) return resolved;
+  const Json& settings = get_object(known.lines[0], "settings", "journal");
+  return has(settings, "precision") ? get_string(settings, "precision", "journal") : "fp32";
 }
 
 }  // namespace kronbit::app

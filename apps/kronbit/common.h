@@ -56,7 +56,11 @@ void print_json(const Json& json);
 /// Path of the folder with the real data sets: $KRONBIT_DATA, else ~/.cache/kronbit.
 std::filesystem::path data_folder();
 
-/// What is said when --precision is not one this build has.
-void check_precision(const std::string& precision);
+void add_precision_option(CLI::App* command, std::string& precision);
+/// Of activations and their gradients: auto (what this machine is fastest in), fp32 or bf16.
+DType parse_precision(const std::string& precision);
+const char* precision_name(DType precision);  ///< "fp32"
+/// What auto means for a run: what its journal says when it is resumed, elsewhere perhaps, else what is fastest here.
+std::string resolve_precision(const std::string& precision, const std::filesystem::path& run);
 
 }  // namespace kronbit::app

@@ -17,6 +17,7 @@ nn::TrainOptions training_options(const Job& job) {
   options.optimiser = optimiser_options(job.tune);
   options.schedule = nn::parse_schedule(job.schedule);
   options.seed = job.seed;
+  options.precision = parse_precision(job.tune.precision);
   return options;
 }
 
@@ -28,6 +29,7 @@ void add_tune_options(CLI::App* command, TuneOptions& options) {
   command->add_option("--momentum", options.momentum, "of sgd");
   command->add_option("--weight-decay", options.weight_decay, "L2 term of the gradient");
   command->add_option("--batch", options.batch, "images per step");
+  add_precision_option(command, options.precision);
 }
 
 nn::OptimiserOptions optimiser_options(const TuneOptions& options) {
@@ -55,6 +57,7 @@ Json to_json(const Job& job) {
           {"momentum", job.tune.momentum},
           {"weight_decay", job.tune.weight_decay},
           {"batch", job.tune.batch},
+          {"precision", job.tune.precision},
           {"bits", job.layers},
           {"epochs", job.epochs},
           {"schedule", job.schedule},
@@ -74,8 +77,8 @@ Job job_from_json(const Json& j) {
   job.data = {get_string(j, "data", where), get_string(j, "validation", where), get_string(j, "normalize", where),
               get_string(j, "image_size", where), get_string(j, "data_seed", where)};
   job.bits = {"", get_string(j, "mode", where), get_string(j, "block", where)};
-  job.tune = {get_string(j, "optimiser", where), get_string(j, "lr", where), get_string(j, "momentum", where),
-              get_string(j, "weight_decay", where), get_string(j, "batch", where)};
+  job.tune = {get_string(j, "optimiser", where),    get_string(j, "lr", where),    get_string(j, "momentum", where),
+              get_string(j, "weight_decay", where), get_string(j, "batch", where), get_string(j, "precision", where)};
   for (int64_t b : get_ints(j, "bits", kMinBits, kMaxBits, where)) job.layers.push_back(static_cast<int>(b));
   job.epochs = get_numbers(j, "epochs", 0, 1e6, where);
   job.schedule = get_string(j, "schedule", where);
@@ -108,14 +111,16 @@ Json run_job(const Job& job) {
       if (stop_requested) throw Error("[evaluate] stopped");
       trainer.advance();
     }
-    const nn::Accuracy a = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested);
+    const nn::Accuracy a =
+        nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested, options.precision);
     if (!std::isfinite(a.loss)) throw NumericalError("[evaluate] the validation loss is not finite");
     accuracies.push_back(a.top1);
     losses.push_back(a.loss);
   }
   Json result = {{"accuracies", accuracies}, {"losses", losses}};
   if (job.test) {
-    const nn::Accuracy a = nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested);
+    const nn::Accuracy a =
+        nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested, options.precision);
     result["test"] = {{"top1", a.top1}, {"top5", a.top5}, {"loss", a.loss}, {"images", a.images}};
   }
   if (!job.keep.empty()) {

@@ -15,7 +15,8 @@ namespace kronbit::app {
 /// How networks are fine-tuned: the same for every configuration. The learning rate is constant, so that a run to a
 /// high task passes the lower ones exactly as runs of their own would.
 struct TuneOptions {
-  std::string optimiser = "sgd", lr = "0.005", momentum = "0.9", weight_decay = "0.0001", batch = "128";
+  std::string optimiser = "sgd", lr = "0.005", momentum = "0.9", weight_decay = "0.0001", batch = "128",
+              precision = "auto";
 };
 void add_tune_options(CLI::App* command, TuneOptions& options);
 nn::OptimiserOptions optimiser_options(const TuneOptions& options);

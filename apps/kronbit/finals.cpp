@@ -26,7 +26,8 @@ void record_fp32(search::SearchRun& run, const SearchSettings& settings) {
   const Job job = job_of(settings, {}, 1);
   const data::Splits splits = open_data(job.data);
   nn::Network net = load_network(job.network).net;
-  const nn::Accuracy a = nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested);
+  const nn::Accuracy a = nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested,
+                                      parse_precision(settings.tune.precision));
   run.record({{"event", "fp32"}, {"top1", a.top1}, {"top5", a.top5}, {"loss", a.loss}, {"images", a.images}});
 }
 

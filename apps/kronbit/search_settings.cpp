@@ -33,6 +33,7 @@ std::vector<std::pair<const char*, std::string*>> text_fields(SearchSettings& s)
           {"momentum", &s.tune.momentum},
           {"weight_decay", &s.tune.weight_decay},
           {"batch", &s.tune.batch},
+          {"precision", &s.tune.precision},
           {"by", &s.wish.by},
           {"k", &s.wish.k},
           {"min_accuracy", &s.wish.min_accuracy},
@@ -136,7 +137,6 @@ Json to_json(const SearchSettings& settings) {
   json["test_images"] = s.test_images;
   json["classes"] = s.classes;
   json["fp32_validation"] = s.fp32_validation;
-  json["precision"] = "fp32";
   return json;
 }
 

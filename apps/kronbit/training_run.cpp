@@ -22,7 +22,7 @@ constexpr int64_t kEvaluationBatch = 250;
 
 /// What must be the same when a run is resumed.
 Json settings_of(const std::string& command, const TrainingOptions& o, const nn::Network& net,
-                 const data::Splits& splits) {
+                 const data::Splits& splits, DType precision) {
   std::string weights = "none";
   if (!o.network.weights.empty()) weights = "crc32:" + hex_of(crc32_of_file(o.network.weights));
   return {{"command", command},
@@ -44,7 +44,7 @@ Json settings_of(const std::string& command, const TrainingOptions& o, const nn:
           {"clip", o.clip},
           {"smoothing", o.smoothing},
           {"seed", o.seed},
-          {"precision", "fp32"}};
+          {"precision", precision_name(precision)}};
 }
 
 /// The journal of a run that is new, or is resumed with the same settings.
@@ -80,6 +80,7 @@ class TrainingRun {
         net_(std::move(net)),
         splits_(std::move(splits)),
         journal_(std::move(journal)),
+        precision_(train.precision),
         trainer_(net_, splits_.train, splits_.normalization, train) {
     if (std::filesystem::exists(checkpoint())) restore();
     for (const Json& line : journal_.lines()) {
@@ -114,7 +115,7 @@ class TrainingRun {
     if (!find_line(journal_, "test", step)) {
       nn::Network best = best_network();
       const nn::Accuracy a =
-          nn::evaluate(best, splits_.test, splits_.normalization, kEvaluationBatch, {}, &stop_requested);
+          nn::evaluate(best, splits_.test, splits_.normalization, kEvaluationBatch, {}, &stop_requested, precision_);
       journal_.append({{"event", "test"},
                        {"step", step},
                        {"top1", a.top1},
@@ -140,7 +141,8 @@ class TrainingRun {
 
   void end_epoch(double lr, Progress& progress) {
     const int64_t step = trainer_.step();
-    const nn::Accuracy val = nn::evaluate(net_, splits_.validation, splits_.normalization, kEvaluationBatch);
+    const nn::Accuracy val =
+        nn::evaluate(net_, splits_.validation, splits_.normalization, kEvaluationBatch, {}, nullptr, precision_);
     if (val.top1 > best_ || !std::filesystem::exists(folder_ / "best" / "weights.safetensors")) save_best();
     best_ = std::max(best_, val.top1);
     const double epoch = static_cast<double>(step) / static_cast<double>(trainer_.steps_per_epoch());
@@ -207,6 +209,7 @@ class TrainingRun {
   nn::Network net_;
   data::Splits splits_;
   search::Journal journal_;
+  DType precision_;
   nn::Trainer trainer_;
   double best_ = 0;
   // Of the running epoch.
@@ -226,13 +229,11 @@ void add_training_options(CLI::App* command, TrainingOptions& options) {
   command->add_option("--clip", options.clip, "largest norm of the gradient (0: no limit)");
   command->add_option("--smoothing", options.smoothing, "label smoothing");
   command->add_option("--seed", options.seed, "of initial weights, order and augmentation");
-  command->add_option("--precision", options.precision, "auto or fp32");
   command->add_option("--out", options.out, "run folder")->required();
   command->add_flag("--resume", options.resume, "go on with the run in --out, if there is one");
 }
 
 int run_training(const Frame& frame, const std::string& command, const TrainingOptions& options) {
-  check_precision(options.precision);
   nn::TrainOptions train;
   train.epochs = parse_number(options.epochs, 0, 1e6, "--epochs");
   train.batch = parse_int(options.tune.batch, 1, 1 << 20, "--batch");
@@ -241,6 +242,7 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   train.clip_gradients = parse_number(options.clip, 0, 1e9, "--clip");
   train.label_smoothing = parse_number(options.smoothing, 0, 0.999, "--smoothing");
   train.seed = static_cast<uint64_t>(parse_int(options.seed, 0, INT64_MAX, "--seed"));
+  train.precision = parse_precision(resolve_precision(options.tune.precision, options.out));
 
   const std::string weights_normalization =
       options.network.weights.empty() ? ""
@@ -254,7 +256,8 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   make_folder(options.out);
   const FolderLock lock(options.out);
   remove_stale_temporaries(options.out);
-  search::Journal journal = open_journal(options.out, options.resume, settings_of(command, options, net, splits));
+  search::Journal journal =
+      open_journal(options.out, options.resume, settings_of(command, options, net, splits, train.precision));
   TrainingRun run(frame, options, std::move(net), std::move(splits), train, std::move(journal));
   if (!run.train()) {
     fmt::print(stderr, "stopped; the same command with --resume goes on\n");

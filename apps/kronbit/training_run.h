@@ -15,7 +15,7 @@ struct TrainingOptions {
   DataOptions data;
   BitsOptions bits;  ///< finetune only: bits.bits is empty for plain training
   TuneOptions tune;
-  std::string epochs, schedule = "onecycle", clip = "0", smoothing = "0", seed = "1", precision = "auto";
+  std::string epochs, schedule = "onecycle", clip = "0", smoothing = "0", seed = "1";
   std::string out;
   bool resume = false;
 };

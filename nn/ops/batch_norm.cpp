@@ -11,10 +11,6 @@ double inverse_deviation(const ChannelMoments& moments, size_t c, double eps) {
   return 1.0 / std::sqrt(moments.variance[c] + eps);
 }
 
-ChannelMoments running_moments(const Tensor& mean, const Tensor& variance) {
-  return {padded_channels<double>(mean, mean.count()), padded_channels<double>(variance, variance.count())};
-}
-
 /// Close to the mean of every channel: the mean of at most 16 rows spread over x.
 template <class T>
 std::vector<Arithmetic<T>> centre_of(const Tensor& x) {
@@ -56,6 +52,10 @@ ChannelMoments channel_moments(const Tensor& x) {
 ChannelMoments moments_from_sums(const std::vector<double>& sum, const std::vector<double>& squares,
                                  const std::vector<float>& centre, int64_t channels, int64_t count) {
   return moments_around(sum, squares, centre, channels, count);
+}
+
+ChannelMoments running_moments(const Tensor& mean, const Tensor& variance) {
+  return {padded_channels<double>(mean, mean.count()), padded_channels<double>(variance, variance.count())};
 }
 
 NormCoefficients norm_coefficients(const ChannelMoments& moments, const Tensor& weight, const Tensor& bias,

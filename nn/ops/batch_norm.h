@@ -28,6 +28,9 @@ ChannelMoments channel_moments(const Tensor& x);
 ChannelMoments moments_from_sums(const std::vector<double>& sum, const std::vector<double>& squares,
                                  const std::vector<float>& centre, int64_t channels, int64_t count);
 
+/// The running statistics as moments: those of inference.
+ChannelMoments running_moments(const Tensor& running_mean, const Tensor& running_var);
+
 /// A normalization as it is applied: z = (y - mean) * scale + shift.
 struct NormCoefficients {
   std::vector<double> mean, scale, shift;  ///< C each

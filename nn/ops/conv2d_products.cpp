@@ -143,6 +143,12 @@ ConvWeights pack_conv2d(const Tensor& w, DType type, const Conv2dOptions& o, boo
   return packed;
 }
 
+const ConvWeights& ConvWeightCache::get(const Convolution& layer, const Tensor& w, DType type) {
+  const auto [entry, fresh] = packed_.try_emplace(w.data<float>());
+  if (fresh) entry->second = pack_conv2d(layer.weights(w), type, layer.options(), false);
+  return entry->second;
+}
+
 Tensor conv2d_forward(const Tensor& x, const ConvWeights& w, const Conv2dOptions& o, const RowSink& sink) {
   if (gathers(o)) return conv2d_forward(gather(x, o), w, gathered(o), sink);
   const Shape out = conv2d_output_shape(x.shape(), o);

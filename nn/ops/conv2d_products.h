@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 
 #include "nn/ops/conv2d.h"
 
@@ -17,13 +18,23 @@ struct ConvWeights {
 /// Shapes:   w [O, C, kh, kw] f32 or f64; `type` of the activations: that of w, or bf16 (rounded to nearest even)
 ConvWeights pack_conv2d(const Tensor& w, DType type, const Conv2dOptions& options, bool backward);
 
+/// Packed weights kept from one forward pass to the next, for as long as the weights do not change: evaluation.
+class ConvWeightCache {
+ public:
+  /// The packed weights of `layer` on parameter w, made at the first call.
+  const ConvWeights& get(const Convolution& layer, const Tensor& w, DType type);
+
+ private:
+  std::map<const void*, ConvWeights> packed_;  // by the memory of w
+};
+
 /// Rows of a result that have just been written; still in the first cache.
 struct RowBlock {
   int64_t first_row, rows;    ///< of the tensor
   int64_t first_lane, lanes;  ///< channels, those of the padding included; lanes = 16 or 32
   int64_t group;              ///< blocks of one group and one first_lane come one after the other, in order
 };
-using RowSink = std::function<void(const Tensor& result, const RowBlock& block)>;
+using RowSink = std::function<void(Tensor& result, const RowBlock& block)>;
 /// Groups of a result of this shape: a sink keeps its sums per group and adds them up in order, so that they do not
 /// depend on the number of threads.
 int64_t row_groups(const Shape& result);

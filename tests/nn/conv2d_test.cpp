@@ -29,6 +29,10 @@ struct Reference {
   Sums y, dx, dw;
 };
 
+/// Weights beside activations of type T: those of bf16 activations are f32.
+template <class T>
+using Weight = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+
 template <class T>
 Reference reference(const Tensor& x, const Tensor& w, const Tensor& dy, const Conv2dOptions& o) {
   Reference r{Sums(static_cast<size_t>(dy.count())), Sums(static_cast<size_t>(x.count())),
@@ -46,7 +50,7 @@ Reference reference(const Tensor& x, const Tensor& w, const Tensor& dy, const Co
                               y_row = (h * dy.width() + v) * x.images() + n;
                 const int64_t w_at = ((k * o.in_channels + c) * o.kernel_h + i) * o.kernel_w + j;
                 const auto xv = static_cast<double>(x.row<T>(x_row)[c]);
-                const auto wv = static_cast<double>(w.data<T>()[w_at]);
+                const auto wv = static_cast<double>(w.data<Weight<T>>()[w_at]);
                 const auto g = static_cast<double>(dy.row<T>(y_row)[k]);
                 r.y[static_cast<size_t>(y_row * o.out_channels + k)].add(xv, wv);
                 r.dx[static_cast<size_t>(x_row * o.in_channels + c)].add(g, wv);
@@ -57,7 +61,8 @@ Reference reference(const Tensor& x, const Tensor& w, const Tensor& dy, const Co
 
 template <class T>
 void expect_equal(const char* what, const Tensor& got, const Sums& want) {
-  const double epsilon = sizeof(T) == 4 ? 1e-5 : 1e-13;
+  const double epsilon = sizeof(T) <= 4 ? 1e-5 : 1e-13;
+  const double rounding = sizeof(T) == 2 ? 0x1p-8 : 0;  // of the result
   for (int64_t r = 0; r < got.rows(); ++r) {
     for (int64_t c = 0; c < got.pitch(); ++c) {
       const auto value = static_cast<double>(got.row<T>(r)[c]);
@@ -66,7 +71,8 @@ void expect_equal(const char* what, const Tensor& got, const Sums& want) {
         continue;
       }
       const Sum& sum = want[static_cast<size_t>(r * got.cols() + c)];
-      ASSERT_NEAR(value, sum.value, epsilon * sum.size) << what << ": row " << r << " channel " << c;
+      ASSERT_NEAR(value, sum.value, epsilon * sum.size + rounding * std::abs(sum.value))
+          << what << ": row " << r << " channel " << c;
     }
   }
 }
@@ -74,7 +80,7 @@ void expect_equal(const char* what, const Tensor& got, const Sums& want) {
 template <class T>
 Tensor random_numbers(Tensor t, Rng& rng) {
   for (int64_t r = 0; r < t.rows(); ++r)
-    for (int64_t c = 0; c < t.cols(); ++c) t.row<T>(r)[c] = static_cast<T>(rng.normal());
+    for (int64_t c = 0; c < t.cols(); ++c) t.row<T>(r)[c] = static_cast<T>(static_cast<float>(rng.normal()));
   return t;
 }
 
@@ -83,13 +89,15 @@ void check_shape(int64_t h, int64_t width, int64_t n, const Conv2dOptions& o, Rn
   SCOPED_TRACE(fmt::format("x {}x{}x{}, {}", h, width, n, Conv2d(o).describe()));
   constexpr DType type = dtype_of<T>();
   const Tensor x = random_numbers<T>(Tensor::activation(h, width, n, o.in_channels, type), rng);
-  const Tensor w = random_numbers<T>(Tensor::zeros({o.out_channels, o.in_channels, o.kernel_h, o.kernel_w}, type), rng);
+  const Shape weights{o.out_channels, o.in_channels, o.kernel_h, o.kernel_w};
+  Tensor w = random_numbers<Weight<T>>(Tensor::zeros(weights, dtype_of<Weight<T>>()), rng);
+  if (type == DType::BF16) w = w.to(DType::BF16).to(DType::F32);  // their rounding is not what is tested
   const Shape out = conv2d_output_shape(x.shape(), o);
   const Tensor dy = random_numbers<T>(Tensor::activation(out[0], out[1], out[2], out[3], type), rng);
   const Reference want = reference<T>(x, w, dy, o);
   expect_equal<T>("y", conv2d_forward(x, w, o), want.y);
   expect_equal<T>("dx", conv2d_backward_data(dy, w, x.shape(), o), want.dx);
-  expect_equal<T>("dw", conv2d_backward_weights(dy, x, o), want.dw);
+  expect_equal<Weight<T>>("dw", conv2d_backward_weights(dy, x, o), want.dw);
 }
 
 TEST(Conv2d, RandomShapes) {
@@ -108,35 +116,43 @@ TEST(Conv2d, RandomShapes) {
                   w = from(std::max<int64_t>(1, o.kernel_w - 2 * o.pad), 7);
     check_shape<float>(h, w, from(1, 5), o, rng);
     check_shape<double>(h, w, from(1, 3), o, rng);
+    check_shape<bf16>(h, w, from(1, 5), o, rng);
   }
 }
 
-TEST(Conv2d, ShapesOfRealNetworks) {
+template <class T>
+class Conv2dOf : public testing::Test {};
+using Types = testing::Types<float, bf16>;
+TYPED_TEST_SUITE(Conv2dOf, Types);
+
+TYPED_TEST(Conv2dOf, ShapesOfRealNetworks) {
   Rng rng(2, Purpose::Test);
-  check_shape<float>(8, 8, 3, {3, 16, 3, 3, 1, 1}, rng);    // first layer
-  check_shape<float>(14, 14, 2, {3, 64, 7, 7, 2, 3}, rng);  // ResNet stem
-  check_shape<float>(8, 8, 2, {16, 32, 1, 1, 2, 0}, rng);   // strided shortcut, even size
-  check_shape<float>(7, 7, 2, {16, 32, 3, 3, 2, 1}, rng);   // strided, odd size
-  check_shape<float>(2, 2, 70, {64, 65, 3, 3, 1, 1}, rng);  // two blocks of images, three panels
-  check_shape<float>(3, 3, 131, {33, 130, 1, 1, 1, 0}, rng);
-  check_shape<float>(1, 9, 2, {5, 7, 1, 7, 1, 3}, rng);  // 1 x 7
-  check_shape<float>(1, 1, 1, {100, 50, 1, 1, 1, 0}, rng);
+  check_shape<TypeParam>(8, 8, 3, {3, 16, 3, 3, 1, 1}, rng);    // first layer
+  check_shape<TypeParam>(14, 14, 2, {3, 64, 7, 7, 2, 3}, rng);  // ResNet stem
+  check_shape<TypeParam>(8, 8, 2, {16, 32, 1, 1, 2, 0}, rng);   // strided shortcut, even size
+  check_shape<TypeParam>(7, 7, 2, {16, 32, 3, 3, 2, 1}, rng);   // strided, odd size
+  check_shape<TypeParam>(2, 2, 70, {64, 65, 3, 3, 1, 1}, rng);  // two blocks of images, three panels
+  check_shape<TypeParam>(3, 3, 131, {33, 130, 1, 1, 1, 0}, rng);
+  check_shape<TypeParam>(1, 9, 2, {5, 7, 1, 7, 1, 3}, rng);    // 1 x 7
+  check_shape<TypeParam>(6, 6, 1, {40, 33, 3, 3, 1, 1}, rng);  // few images: runs of pixels
+  check_shape<TypeParam>(9, 5, 7, {17, 16, 3, 3, 1, 1}, rng);
+  check_shape<TypeParam>(1, 1, 1, {100, 50, 1, 1, 1, 0}, rng);
 }
 
-TEST(Conv2d, DegenerateShapes) {
+TYPED_TEST(Conv2dOf, DegenerateShapes) {
   Rng rng(3, Purpose::Test);
-  check_shape<float>(1, 1, 2, {3, 4, 3, 3, 1, 1}, rng);  // one pixel, eight taps outside
-  check_shape<float>(2, 2, 1, {3, 4, 1, 1, 5, 0}, rng);  // stride beyond the map: three pixels are never read
-  check_shape<float>(1, 1, 1, {2, 2, 1, 1, 1, 2}, rng);  // most outputs see padding only
-  check_shape<float>(3, 2, 0, {2, 2, 3, 3, 1, 1}, rng);  // no images
+  check_shape<TypeParam>(1, 1, 2, {3, 4, 3, 3, 1, 1}, rng);  // one pixel, eight taps outside
+  check_shape<TypeParam>(2, 2, 1, {3, 4, 1, 1, 5, 0}, rng);  // stride beyond the map: three pixels are never read
+  check_shape<TypeParam>(1, 1, 1, {2, 2, 1, 1, 1, 2}, rng);  // most outputs see padding only
+  check_shape<TypeParam>(3, 2, 0, {2, 2, 3, 3, 1, 1}, rng);  // no images
 }
 
-TEST(Conv2d, SameBitsForAnyNumberOfThreads) {
+TYPED_TEST(Conv2dOf, SameBitsForAnyNumberOfThreads) {
   Rng rng(4, Purpose::Test);
   const Conv2dOptions o{24, 40, 3, 3, 1, 1};
-  const Tensor x = random_numbers<float>(Tensor::activation(5, 6, 70, 24), rng);
+  const Tensor x = random_numbers<TypeParam>(Tensor::activation(5, 6, 70, 24, dtype_of<TypeParam>()), rng);
   const Tensor w = random_numbers<float>(Tensor::zeros({40, 24, 3, 3}), rng);
-  const Tensor dy = random_numbers<float>(Tensor::activation(5, 6, 70, 40), rng);
+  const Tensor dy = random_numbers<TypeParam>(Tensor::activation(5, 6, 70, 40, dtype_of<TypeParam>()), rng);
   const int before = threads();
   std::vector<std::vector<float>> results[3];
   for (int run = 0; run < 3; ++run) {
@@ -152,11 +168,13 @@ TEST(Conv2d, SameBitsForAnyNumberOfThreads) {
 TEST(Conv2d, EveryBrgemmVariant) {
   Rng rng(5, Purpose::Test);
   for (const BrgemmVariant& v : brgemm_variants()) {
-    if (!v.supported() || !v.serves(DType::F32)) continue;
+    if (!v.supported()) continue;
     SCOPED_TRACE(v.name);
     force_brgemm_variant(v.name);
-    check_shape<float>(5, 4, 9, {20, 35, 3, 3, 2, 1}, rng);
-    check_shape<double>(3, 4, 2, {5, 6, 3, 3, 1, 1}, rng);
+    if (v.serves(DType::F32)) check_shape<float>(5, 4, 9, {20, 35, 3, 3, 2, 1}, rng);
+    if (v.serves(DType::F32)) check_shape<double>(3, 4, 2, {5, 6, 3, 3, 1, 1}, rng);
+    if (v.serves(DType::BF16)) check_shape<bf16>(5, 4, 9, {20, 35, 3, 3, 2, 1}, rng);
+    if (v.serves(DType::BF16)) check_shape<bf16>(3, 5, 67, {64, 70, 3, 3, 1, 1}, rng);
   }
   force_brgemm_variant("auto");
 }

@@ -1,0 +1,119 @@
+#include "nn/ops/conv_norm.h"
+
+#include "nn/ops/channel_rows.h"
+#include "nn/ops/conv2d_products.h"
+#include "tensor/rows/rows.h"
+
+namespace kronbit::nn {
+namespace {
+
+/// Calls f with the type of an activation in memory: float or bf16.
+template <class F>
+void visit_stored(DType type, F&& f) {
+  if (type == DType::BF16) {
+    f.template operator()<bf16>();
+  } else {
+    KB_CHECK(type == DType::F32);
+    f.template operator()<float>();
+  }
+}
+
+/// The moments of a convolution's result, added up block by block while it is being made.
+class MomentSums {
+ public:
+  MomentSums(const Shape& result, const Tensor& running_mean)
+      : pitch_(pitch_of(result[3])),
+        groups_(row_groups(result)),
+        count_(result[0] * result[1] * result[2]),
+        centre_(padded_channels<float>(running_mean, pitch_)),
+        sums_(static_cast<size_t>(2 * groups_ * pitch_), 0.0) {}
+
+  void add(const Tensor& y, const RowBlock& block) {
+    double* sum = sums_.data() + 2 * block.group * pitch_ + block.first_lane;
+    visit_stored(y.dtype(), [&]<class T>() {
+      row_kernels<T>().add_moments({block.rows, block.lanes, pitch_}, y.row<T>(block.first_row) + block.first_lane,
+                                   centre_.data() + block.first_lane, sum, sum + pitch_);
+    });
+  }
+
+  ChannelMoments moments(int64_t channels) const {
+    std::vector<double> sum(static_cast<size_t>(pitch_), 0.0), squares(sum);
+    for (int64_t g = 0; g < groups_; ++g) {
+      for (int64_t c = 0; c < channels; ++c) {
+        sum[static_cast<size_t>(c)] += sums_[static_cast<size_t>(2 * g * pitch_ + c)];
+        squares[static_cast<size_t>(c)] += sums_[static_cast<size_t>((2 * g + 1) * pitch_ + c)];
+      }
+    }
+    return moments_from_sums(sum, squares, centre_, channels, count_);
+  }
+
+ private:
+  int64_t pitch_, groups_, count_;
+  std::vector<float> centre_;
+  std::vector<double> sums_;  // [group][sum, squares][pitch]
+};
+
+Var train(const std::shared_ptr<const Convolution>& layer, const BatchNormOptions& norm, const Var& x,
+          const Var& residual, std::span<Var> parameters, bool relu) {
+  Var w = parameters[0], weight = parameters[1], bias = parameters[2];
+  const Conv2dOptions o = layer->options();
+  const Tensor input = layer->input(x.value());
+  const Shape shape = conv2d_output_shape(input.shape(), o);
+  if (shape[0] * shape[1] * shape[2] < 2) {
+    input_error("batch_norm", "training: wanted more than one value per channel, got {} (use larger batches)",
+                shape.text());
+  }
+  const ConvWeights packed = pack_conv2d(layer->weights(w.value()), input.dtype(), o, x.requires_grad());
+  MomentSums sums(shape, parameters[3].value());
+  Tensor y = conv2d_forward(input, packed, o, [&](Tensor& rows, const RowBlock& block) { sums.add(rows, block); });
+  ChannelMoments moments = sums.moments(shape[3]);
+  update_running_statistics(parameters[3].value(), parameters[4].value(), moments, y.rows(), norm.momentum);
+  Tensor z = normalize(y, norm_coefficients(moments, weight.value(), bias.value(), norm.eps),
+                       residual.defined() ? &residual.value() : nullptr, relu);
+  std::vector<Var> inputs{x, w, weight, bias};
+  if (residual.defined()) inputs.push_back(residual);
+  return record(z, std::move(inputs), [=, moments = std::move(moments), mask = relu ? z : Tensor()](const Tensor& dz) {
+    NormGradients g = normalize_backward(dz, y, relu ? &mask : nullptr, weight.value(), moments, norm.eps, true,
+                                         residual.requires_grad());
+    weight.add_grad(std::move(g.dweight));
+    bias.add_grad(std::move(g.dbias));
+    if (residual.requires_grad()) residual.add_grad(std::move(g.residual));
+    if (w.requires_grad()) w.add_grad(conv2d_backward_weights(g.dy, input, o));
+    if (x.requires_grad())
+      x.add_grad(layer->input_gradient(conv2d_backward_data(g.dy, packed, x.value().shape(), o), x.value()));
+  });
+}
+
+Var infer(const Convolution& layer, const BatchNormOptions& norm, const Var& x, const Var& residual,
+          std::span<const Var> parameters, bool relu, ConvWeightCache* cache) {
+  const Tensor input = layer.input(x.value());
+  const Tensor& w = parameters[0].value();
+  const Shape shape = conv2d_output_shape(input.shape(), layer.options());
+  const int64_t pitch = pitch_of(shape[3]);
+  const NormCoefficients with = norm_coefficients(running_moments(parameters[3].value(), parameters[4].value()),
+                                                  parameters[1].value(), parameters[2].value(), norm.eps);
+  const std::vector<float> mean = padded_channels<float>(with.mean, pitch),
+                           scale = padded_channels<float>(with.scale, pitch),
+                           shift = padded_channels<float>(with.shift, pitch);
+  ConvWeightCache once;
+  const ConvWeights& packed = (cache ? *cache : once).get(layer, w, input.dtype());
+  return Var(conv2d_forward(input, packed, layer.options(), [&](Tensor& rows, const RowBlock& b) {
+    visit_stored(rows.dtype(), [&]<class T>() {
+      T* const y = rows.row<T>(b.first_row) + b.first_lane;
+      const T* const add = residual.defined() ? residual.value().row<T>(b.first_row) + b.first_lane : nullptr;
+      row_kernels<T>().normalize({b.rows, b.lanes, pitch}, y,
+                                 {mean.data() + b.first_lane, scale.data() + b.first_lane, shift.data() + b.first_lane},
+                                 add, relu, y);
+    });
+  }));
+}
+
+}  // namespace
+
+Var conv_norm(const std::shared_ptr<const Convolution>& layer, const BatchNormOptions& norm, const Var& x,
+              const Var& residual, std::span<Var> parameters, bool relu, const RunContext& context) {
+  if (context.training) return train(layer, norm, x, residual, parameters, relu);
+  return infer(*layer, norm, x, residual, parameters, relu, context.weights);
+}
+
+}  // namespace kronbit::nn
