@@ -1,6 +1,7 @@
 // The weight quantizer for AVX2.
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <limits>
 
 #include "quant/kernels/weights/kernels.h"

@@ -1,6 +1,7 @@
 // The weight quantizer for any x86-64: SSE2.
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <limits>
 
 #include "quant/kernels/weights/kernels.h"
