@@ -46,10 +46,9 @@ struct RowKernels {
   using A = Arithmetic<T>;
 
   /// Formula:  sum[c] += sum over the rows of x - centre; squares[c] += sum over the rows of (x - centre)^2
-  /// Exactness: terms are summed as A in groups of four, at most 20 groups or terms one after another, and then added
-  /// to
-  ///           the doubles: error <= 2^-19 of the sum of absolute terms for float. A variance calculated from the sums
-  ///           loses a factor of 1 + (mean - centre)^2 / variance, so centre should be near the mean.
+  /// Exactness: at most 68 terms (four at a time) are summed as A one after another and then added to the doubles:
+  ///           error <= 2^-18 of the sum of absolute terms for float. A variance calculated from the sums loses a
+  ///           factor of 1 + (mean - centre)^2 / variance, so centre should be near the mean.
   void (*add_moments)(const RowRange& range, const T* x, const A* centre, double* sum, double* squares);
   /// Formula:  z = (y - mean) * scale + shift [+ residual]; with relu z > 0 ? z : 0
   /// z may be y or residual (null: none).

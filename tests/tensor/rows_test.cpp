@@ -116,8 +116,8 @@ void check_moments(const RowKernels<T>& k, const Case& test, Rng& rng) {
         size1 += std::abs(g);
         size2 += std::abs(g * d);
       }
-      ASSERT_NEAR(first[static_cast<size_t>(c)], s1, size1 * 0x1p-19) << test.text() << " lane " << c << " " << what;
-      ASSERT_NEAR(second[static_cast<size_t>(c)], s2, size2 * 0x1p-19) << test.text() << " lane " << c << " " << what;
+      ASSERT_NEAR(first[static_cast<size_t>(c)], s1, size1 * 0x1p-18) << test.text() << " lane " << c << " " << what;
+      ASSERT_NEAR(second[static_cast<size_t>(c)], s2, size2 * 0x1p-18) << test.text() << " lane " << c << " " << what;
     }
   }
 }
