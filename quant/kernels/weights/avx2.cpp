@@ -1,4 +1,6 @@
 // The weight quantizer for AVX2.
+#include <immintrin.h>
+
 #include <algorithm>
 #include <bit>
 #include <iterator>
@@ -9,6 +11,7 @@
 
 #pragma GCC push_options
 #pragma GCC target("avx2")
+#define KB_DOUBLES 4
 #include "quant/kernels/weights/kernels.inc"
 
 namespace kronbit::quant {

@@ -10,7 +10,9 @@
 #include "tensor/cpu.h"
 
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl")
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false for the intrinsics of GCC 12 (its bug 105593)
+#define KB_DOUBLES 8
 #include "quant/kernels/weights/kernels.inc"
 
 namespace kronbit::quant {

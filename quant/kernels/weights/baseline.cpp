@@ -6,6 +6,7 @@
 
 #include "quant/kernels/weights/kernels.h"
 
+#define KB_DOUBLES 2
 #include "quant/kernels/weights/kernels.inc"
 
 namespace kronbit::quant {
