@@ -44,7 +44,8 @@ inline CurveBatch curve_batch(int64_t step) {
 }
 
 /// Trains `net` as the generator does; loss i, the last one of evaluation, within tolerances[i] of the file's.
-inline void expect_curve(Network& net, const std::string& file, const std::vector<double>& tolerances) {
+inline void expect_curve(Network& net, const std::string& file, const std::vector<double>& tolerances,
+                         DType precision = DType::F32) {
   std::ifstream in(file);
   std::vector<double> golden;
   for (double loss = 0; in >> loss;) golden.push_back(loss);
@@ -56,6 +57,7 @@ inline void expect_curve(Network& net, const std::string& file, const std::vecto
     optimiser.clear_gradients();
     RunContext context;
     context.training = training;
+    context.precision = precision;
     const Var loss = softmax_cross_entropy(net.forward(batch.images, context), batch.labels);
     EXPECT_NEAR(loss.value().data<float>()[0], golden[step], tolerances[step])
         << (training ? "step " : "evaluation ") << step;

@@ -24,6 +24,13 @@ TEST(TrainingCurve, FollowsPyTorch) {
   expect_curve(net, KRONBIT_SOURCE_DIR "/tests/nn/golden/train_curve.txt", std::vector<double>(21, 2e-4));
 }
 
+TEST(TrainingCurve, FollowsPyTorchInBf16) {
+  Network net = curve_start();
+  std::vector<double> tolerances(21);
+  for (size_t i = 0; i < tolerances.size(); ++i) tolerances[i] = 0.01 + 0.005 * static_cast<double>(i);
+  expect_curve(net, KRONBIT_SOURCE_DIR "/tests/nn/golden/train_curve.txt", tolerances, DType::BF16);
+}
+
 /// `count` images of 16x16 random pixels; the label of image i is i % classes.
 data::Dataset random_images(int64_t count, int classes = 10, int64_t size = 16) {
   auto source = std::make_shared<data::MemorySource>();
@@ -219,7 +226,7 @@ TEST_F(TrainerTest, RefusesCheckpointsOfOtherRuns) {
   }
   Trainer faster = trainer(net, others[3].second);
   EXPECT_THAT(message_of([&] { faster.restore(path_); }), testing::HasSubstr("the checkpoint is of another run: wanted "
-                                                                             "\"small 9 steps, batch 16, seed 1, "
+                                                                             "\"small 9 steps, F32, batch 16, seed 1, "
                                                                              "sgd 0.1000001 "));
 
   Network another = small_network(4, 10, "another");
