@@ -67,15 +67,32 @@ Times times(const Settings& s, const Step& step) {
   return {seconds, cpu_seconds};
 }
 
+/// How often a tap of the kernel meets a row of the image: padding is no work.
+int64_t taps_inside(int64_t rows, int64_t out_rows, int64_t kernel, const nn::Conv2dOptions& o) {
+  int64_t count = 0;
+  for (int64_t y = 0; y < out_rows; ++y) {
+    for (int64_t i = 0; i < kernel; ++i) {
+      const int64_t at = y * o.stride - o.pad + i;
+      count += at >= 0 && at < rows ? 1 : 0;
+    }
+  }
+  return count;
+}
+
 /// Operations of the convolutions per image, a multiply-add as two: forward, and in training the two gradients (the
 /// image itself needs none).
 double operations(const nn::Network& net, bool training) {
   double sum = 0;
   for (const int index : net.convolutions()) {
     const nn::Node& node = net.nodes()[static_cast<size_t>(index)];
-    const Shape& w = net.parameters()[static_cast<size_t>(node.parameters[0])].var.value().shape();
-    const double forward = 2.0 * static_cast<double>(node.shape.count() * w[1] * w[2] * w[3]);
-    sum += forward * (!training ? 1 : node.inputs[0] == 0 ? 2 : 3);
+    const nn::Conv2dOptions& o = dynamic_cast<const nn::Convolution&>(*node.op).options();
+    const Shape& in = net.nodes()[static_cast<size_t>(node.inputs[0])].shape;
+    const int64_t taps =
+        taps_inside(in[0], node.shape[0], o.kernel_h, o) * taps_inside(in[1], node.shape[1], o.kernel_w, o);
+    sum += 2.0 * static_cast<double>(taps * o.in_channels * o.out_channels) *
+           (!training             ? 1
+            : node.inputs[0] == 0 ? 2
+                                  : 3);
   }
   return sum;
 }

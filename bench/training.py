@@ -187,7 +187,7 @@ def table(results):
             "Images per second of whole steps (forward, loss, backward, SGD with momentum and weight decay; the median of "
             "a round's steps, the best of the rounds) or of forward passes; the images are in memory. bits: every "
             "convolution quantized by DSConv. PyTorch: the fastest of its variants, named; cl is channels_last. "
-            "ratio: our faster number over PyTorch's. of peak: what the multiply-adds of the convolutions come to, of all "
+            "ratio: our faster number over PyTorch's. of peak: what the multiply-adds of the convolutions (those on padding not counted) come to, of all "
             "cores' peak in that precision; the rest of a step is traffic to memory (normalization, quantization, "
             "pooling, additions), small maps and layers with few channels. MB: peak resident memory, the interpreter and "
             "its libraries included.", ""]
