@@ -125,7 +125,8 @@ Json machine() {
   return {{"processor", cpu().model},
           {"threads", threads()},
           {"features", cpu_feature_list()},
-          {"kernel", brgemm_variant().name},
+          {"kernel", brgemm_variant(DType::F32).name},
+          {"bf16_kernel", brgemm_variant(DType::BF16).name},
           {"fma_peak_gflops", std::round(fma_peak() * 1e-9)},
           {"bf16_peak_gflops", std::round(bf16_peak() * 1e-9)}};
 }
@@ -148,7 +149,7 @@ Json report(const Settings& s) {
           {"cpu_seconds_per_step", cpu_seconds},
           {"gflop_per_image", operations(net, s.mode == "train") * 1e-9},
           {"peak_rss_mb", std::round(static_cast<double>(peak_resident_bytes()) / 1e6)},
-          {"kernel", brgemm_variant().name},
+          {"kernel", brgemm_variant(s.precision == "bf16" ? DType::BF16 : DType::F32).name},
           {"processor", cpu().model}};
 }
 
