@@ -8,6 +8,7 @@
 #include "nn/train.h"
 #include "quant/bits_file.h"
 #include "search/journal.h"
+#include "tensor/brgemm/brgemm.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/safetensors.h"
 
@@ -102,10 +103,21 @@ void add_precision_option(CLI::App* command, std::string& precision) {
 }
 
 DType parse_precision(const std::string& precision) {
-  if (precision == "auto") return nn::fastest_precision();
-  if (precision == "bf16") return DType::BF16;
-  if (precision != "fp32") input_error("--precision", "wanted auto, fp32 or bf16, got {}", precision);
-  return DType::F32;
+  const BrgemmVariant* kernel = forced_brgemm_variant();
+  if (precision == "auto") {
+    const DType fastest = nn::fastest_precision();
+    if (kernel == nullptr || kernel->serves(fastest)) return fastest;
+    return fastest == DType::BF16 ? DType::F32 : DType::BF16;
+  }
+  if (precision != "fp32" && precision != "bf16") {
+    input_error("--precision", "wanted auto, fp32 or bf16, got {}", precision);
+  }
+  const DType type = precision == "bf16" ? DType::BF16 : DType::F32;
+  if (kernel != nullptr && !kernel->serves(type)) {
+    input_error("--kernel", "wanted one that calculates in {} (kronbit info lists them), got {}", precision,
+                kernel->name);
+  }
+  return type;
 }
 
 const char* precision_name(DType precision) { return precision == DType::BF16 ? "bf16" : "fp32"; }

@@ -24,15 +24,19 @@ void limit_the_instruction_set() {
   if (const char* level = std::getenv("KRONBIT_ISA")) limit_isa(level);
 }
 
-// OpenBLAS chooses its kernels before main() and takes new CPUs for very old ones; only the environment can tell it
-// better, so the program starts itself once more with OPENBLAS_CORETYPE set.
-void restart_with_the_right_openblas(char** argv) {
-  if (std::getenv("OPENBLAS_CORETYPE")) return;
-  const std::string core = openblas_core_expected();
-  if (core.empty()) return;
-  setenv("OPENBLAS_CORETYPE", core.c_str(), 1);
-  execv("/proc/self/exe", argv);
-  // Without /proc the program goes on with slower dense algebra.
+// Two libraries read the environment before main(), so the program starts itself once more where they need telling:
+// OpenBLAS takes new CPUs for very old ones, and OpenMP's threads wait for milliseconds in a loop before they sleep,
+// which doubles the time of everything when another process wants the processor.
+void restart_with_the_right_environment(char** argv) {
+  bool changed = false;
+  const auto set = [&](const char* name, const std::string& value) {
+    changed = setenv(name, value.c_str(), 1) == 0 || changed;
+  };
+  if (const std::string core = openblas_core_expected(); !std::getenv("OPENBLAS_CORETYPE") && !core.empty())
+    set("OPENBLAS_CORETYPE", core);
+  if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT")) set("GOMP_SPINCOUNT", "5000");
+  if (changed) execv("/proc/self/exe", argv);
+  // Without /proc the program goes on as it is, slower.
 }
 
 int fail(int code, const std::string& message) {
@@ -87,7 +91,7 @@ int main(int argc, char** argv) {
   try {
     open_standard_streams();
     app::limit_the_instruction_set();
-    app::restart_with_the_right_openblas(argv);
+    app::restart_with_the_right_environment(argv);
     app::install_signals();
     return app::run(argc, argv);
   } catch (const InputError& e) {

@@ -1,6 +1,8 @@
 // The gradient of a convolution's weights: for every tap a sum over pixels of x^T * dy, matrices images x channels. The
 // images are what is summed over, so bf16 products need x transposed and dy in pairs of images: copies made once, for a
 // group of images at a time, and used by all taps.
+#include <emmintrin.h>
+
 #include "nn/ops/conv2d.h"
 #include "nn/ops/conv2d_gather.h"
 #include "nn/ops/conv2d_taps.h"
@@ -18,19 +20,30 @@ struct WeightTask {
   bool accumulate;  // onto what is there
 };
 
+/// Numbers of the sum that one product adds up, at least: a part of dw is read and written once for each.
+constexpr int64_t kTerms = 256;
+
+/// Images of one term: at least `least`, more where a row of pixels is short.
+int64_t images_per_block(const Tensor& dy, int64_t least) {
+  return std::max(least, round_up(kTerms / std::max<int64_t>(1, dy.width()), kBlock));
+}
+
 /// f32 and f64: the operands are read in place, the transpose by strides.
 template <class T>
 struct Operands {
   using Sum = T;
-  static constexpr int64_t kImages = 64;  // of one term
   static constexpr bool kCopies = false;
   const Tensor &x, &dy;
+  int64_t block_images;
   BrgemmShape shape;
 
   Operands(const Tensor& x_, const Tensor& dy_)
-      : x(x_), dy(dy_), shape{.a_row = 1, .a_col = x_.pitch(), .b_row = dy_.pitch()} {}
+      : x(x_),
+        dy(dy_),
+        block_images(images_per_block(dy_, 64)),
+        shape{.a_row = 1, .a_col = x_.pitch(), .b_row = dy_.pitch()} {}
   void load(int64_t, int64_t) {}
-  Range image(int64_t block) const { return part(x.images(), chunk_count(x.images(), kImages), block); }
+  Range image(int64_t block) const { return part(x.images(), chunk_count(x.images(), block_images), block); }
   const T* a(int64_t pixel, int64_t block, int64_t channel) const {
     return x.row<T>(pixel * x.images() + image(block).begin) + channel;
   }
@@ -42,27 +55,31 @@ struct Operands {
   }
 };
 
-/// bf16: copies of the blocks of images begin .. end - 1, x as [pixel][block][C][32 images], dy as
-/// [pixel][block][16 pairs of images][O][2].
+/// bf16: copies of the blocks of images begin .. end - 1, x as [pixel][block][C][images], dy as
+/// [pixel][block][pairs of images][O][2].
 template <>
 struct Operands<bf16> {
   using Sum = float;
-  static constexpr int64_t kImages = kBlock;
   static constexpr bool kCopies = true;
   const Tensor &x, &dy;
+  int64_t block_images;
   BrgemmPairsShape shape;
   Tensor transposed, pairs;
   int64_t begin = 0, end = 0;
 
-  Operands(const Tensor& x_, const Tensor& dy_) : x(x_), dy(dy_), shape{.a_row = kImages, .b_pair = 2 * dy_.pitch()} {}
+  Operands(const Tensor& x_, const Tensor& dy_)
+      : x(x_),
+        dy(dy_),
+        block_images(images_per_block(dy_, kBlock)),
+        shape{.a_row = block_images, .b_pair = 2 * dy_.pitch()} {}
 
   void load(int64_t first_block, int64_t end_block) {
     if (begin == first_block && end == end_block) return;
     if (end - begin != end_block - first_block) {
       transposed =
-          Tensor::uninitialized({x.height() * x.width(), end_block - first_block, x.pitch() * kImages}, x.dtype());
-      pairs =
-          Tensor::uninitialized({dy.height() * dy.width(), end_block - first_block, dy.pitch() * kImages}, x.dtype());
+          Tensor::uninitialized({x.height() * x.width(), end_block - first_block, x.pitch() * block_images}, x.dtype());
+      pairs = Tensor::uninitialized({dy.height() * dy.width(), end_block - first_block, dy.pitch() * block_images},
+                                    x.dtype());
     }
     begin = first_block;
     end = end_block;
@@ -71,7 +88,7 @@ struct Operands<bf16> {
       for (int64_t r = from; r < to; ++r) {
         const Range i = image(begin + r % blocks);
         pack_transpose(x.row<bf16>(r / blocks * images + i.begin), i.size(), x.pitch(), x.pitch(),
-                       transposed.row<bf16>(r), kImages);
+                       transposed.row<bf16>(r), block_images);
       }
     });
     parallel_for(pairs.rows(), 4, [&](int64_t from, int64_t to) {
@@ -82,9 +99,9 @@ struct Operands<bf16> {
       }
     });
   }
-  Range image(int64_t block) const { return {block * kImages, std::min(x.images(), (block + 1) * kImages)}; }
+  Range image(int64_t block) const { return {block * block_images, std::min(x.images(), (block + 1) * block_images)}; }
   const bf16* a(int64_t pixel, int64_t block, int64_t channel) const {
-    return transposed.row<bf16>(pixel * (end - begin) + block - begin) + channel * kImages;
+    return transposed.row<bf16>(pixel * (end - begin) + block - begin) + channel * block_images;
   }
   const bf16* b(int64_t pixel, int64_t block, int64_t output) const {
     return pairs.row<bf16>(pixel * (end - begin) + block - begin) + 2 * output;
@@ -102,7 +119,6 @@ struct Units {
   int64_t first_block, blocks;  // of images
   int64_t height, width;        // of dy
   int64_t segments;
-  static constexpr int64_t kTerms = 256;
 
   Units(int64_t first, int64_t count, const Tensor& dy, int64_t images)
       : first_block(first),
@@ -154,6 +170,32 @@ void sum_task(Operands<T> operands, const Conv2dOptions& o, const Taps& rows, co
   }
 }
 
+/// to[c][r] = from[r][c] for 4 rows and 4 columns.
+void transpose_4x4(const float* from, int64_t from_row, float* to, int64_t to_row) {
+  __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_row), c = _mm_loadu_ps(from + 2 * from_row),
+         d = _mm_loadu_ps(from + 3 * from_row);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(to, a);
+  _mm_storeu_ps(to + to_row, b);
+  _mm_storeu_ps(to + 2 * to_row, c);
+  _mm_storeu_ps(to + 3 * to_row, d);
+}
+
+/// to[c][r] = from[r][c]
+template <class T>
+void transpose(const T* from, int64_t rows, int64_t columns, int64_t from_row, T* to, int64_t to_row) {
+  int64_t whole_rows = 0, whole_columns = 0;
+  if constexpr (std::is_same_v<T, float>) {
+    whole_rows = rows / 4 * 4;
+    whole_columns = columns / 4 * 4;
+    for (int64_t c = 0; c < whole_columns; c += 4)
+      for (int64_t r = 0; r < whole_rows; r += 4)
+        transpose_4x4(from + r * from_row + c, from_row, to + c * to_row + r, to_row);
+  }
+  for (int64_t c = 0; c < columns; ++c)
+    for (int64_t r = c < whole_columns ? whole_rows : 0; r < rows; ++r) to[c * to_row + r] = from[r * from_row + c];
+}
+
 /// dw[o][c][tap] = sum over the splits of partial[split][tap][c][o], in order.
 template <class T>
 Tensor fold(const Tensor& partial, const Conv2dOptions& o) {
@@ -164,24 +206,19 @@ Tensor fold(const Tensor& partial, const Conv2dOptions& o) {
   parallel_for(panels * row_blocks, 1, [&](int64_t task, int64_t) {
     const int64_t first = task / row_blocks * kPanel, width = std::min(kPanel, o.out_channels - first);
     const int64_t begin = task % row_blocks * kRows, count = std::min(kRows, channels - begin);
-    std::vector<T> sums(static_cast<size_t>(taps * count * kPanel));  // [tap][c][o]
+    std::vector<T> sums(static_cast<size_t>(count * taps * kPanel));  // [c][tap][o]
     for (int64_t split = 0; split < splits; ++split) {
-      T* to = sums.data();
       for (int64_t tap = 0; tap < taps; ++tap) {
-        for (int64_t c = 0; c < count; ++c, to += kPanel) {
+        for (int64_t c = 0; c < count; ++c) {
           const T* from = partial.row<T>((split * taps + tap) * channels + begin + c) + first;
+          T* to = sums.data() + (c * taps + tap) * kPanel;
 #pragma omp simd
           for (int64_t k = 0; k < width; ++k) to[k] += from[k];
         }
       }
     }
-    for (int64_t k = 0; k < width; ++k) {
-      T* to = dw.data<T>() + ((first + k) * channels + begin) * taps;
-      for (int64_t c = 0; c < count; ++c) {
-        for (int64_t tap = 0; tap < taps; ++tap)
-          to[c * taps + tap] = sums[static_cast<size_t>((tap * count + c) * kPanel + k)];
-      }
-    }
+    transpose(sums.data(), count * taps, width, kPanel, dw.data<T>() + (first * channels + begin) * taps,
+              channels * taps);
   });
   return dw;
 }
@@ -205,16 +242,16 @@ Tensor weight_gradient(const Tensor& dy, const Tensor& x, const Conv2dOptions& o
   const Taps columns = forward_taps(dy.width(), x.width(), o.kernel_w, o);
   Operands<T> operands(x, dy);
   // Images of one group: the copies of their rows stay in the last cache.
-  const int64_t blocks = chunk_count(x.images(), Operands<T>::kImages);
+  const int64_t blocks = chunk_count(x.images(), operands.block_images);
   const int64_t block_bytes = (x.height() * x.width() * x.pitch() + dy.height() * dy.width() * dy.pitch()) *
-                              Operands<T>::kImages * static_cast<int64_t>(sizeof(T));
+                              operands.block_images * static_cast<int64_t>(sizeof(T));
   const int64_t groups = Operands<T>::kCopies ? std::clamp<int64_t>(blocks * block_bytes / (16 * kMegabyte), 1,
                                                                     std::max<int64_t>(1, blocks))
                                               : 1;
   for (int64_t group = 0; group < groups; ++group) {
     const Range block = part(blocks, groups, group);
     operands.load(block.begin, block.end);
-    const Units units(block.begin, block.size(), dy, std::min(x.images(), Operands<T>::kImages));
+    const Units units(block.begin, block.size(), dy, std::min(x.images(), operands.block_images));
     parallel_for(splits * parts, 1, [&](int64_t task, int64_t) {
       const int64_t split = task / parts, channel = task % parts % channel_parts,
                     output = task % parts / channel_parts * kOutputs;

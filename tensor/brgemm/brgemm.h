@@ -75,12 +75,13 @@ struct BrgemmVariant {
   }
 };
 std::span<const BrgemmVariant> brgemm_variants();  ///< best first
-/// The variant in use for products of this type: the fastest one here unless forced. f64 is for comparisons: the
-/// reference, unless one that serves it is forced.
-/// Throws: InputError if the forced variant does not serve F32 or BF16 and is asked to.
+/// The variant in use for products of this type: the forced one if it serves the type, else the fastest one here (f64
+/// is for comparisons: the reference).
 const BrgemmVariant& brgemm_variant(DType type = DType::F32);
-/// Forces a variant by name ("auto" undoes it); f32 and bf16 products are refused if it does not serve them.
+/// Forces a variant by name for the types it serves ("auto" undoes it).
 /// Throws: InputError if the name is unknown or this machine lacks it.
 void force_brgemm_variant(std::string_view name);
+/// Null unless one is forced.
+const BrgemmVariant* forced_brgemm_variant();
 
 }  // namespace kronbit

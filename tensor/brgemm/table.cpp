@@ -53,16 +53,11 @@ std::atomic<const BrgemmVariant*> forced{nullptr};
 std::span<const BrgemmVariant> brgemm_variants() { return kVariants; }
 
 const BrgemmVariant& brgemm_variant(DType type) {
-  const BrgemmVariant* v = forced.load(std::memory_order_relaxed);
-  if (v == nullptr) return best(type);
-  if (v->serves(type)) return *v;
-  if (type == DType::F64) return best(type);
-  std::string serving;
-  for (const BrgemmVariant& other : kVariants) {
-    if (other.serves(type)) serving += (serving.empty() ? "" : ", ") + std::string(other.name);
-  }
-  input_error("brgemm", "variant of a product of {}: wanted one of {}, got {}", name_of(type), serving, v->name);
+  const BrgemmVariant* v = forced_brgemm_variant();
+  return v != nullptr && v->serves(type) ? *v : best(type);
 }
+
+const BrgemmVariant* forced_brgemm_variant() { return forced.load(std::memory_order_relaxed); }
 
 void force_brgemm_variant(std::string_view name) {
   if (name == "auto") {

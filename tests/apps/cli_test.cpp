@@ -179,19 +179,26 @@ TEST(Program, EveryKernelGivesTheSameAccuracy) {
       EXPECT_EQ(kronbit(arguments).code, 2) << name;
       continue;
     }
+    EXPECT_EQ(kronbit_json(arguments)["kernel"], name);  // auto: a precision that it serves
     const auto types = kernel["types"].get<std::vector<std::string>>();
-    if (std::find(types.begin(), types.end(), "f32") == types.end()) {  // refused, not replaced by another
-      EXPECT_EQ(kronbit(arguments).code, 2) << name;
-      continue;
+    for (const std::string precision : {"fp32", "bf16"}) {
+      SCOPED_TRACE(name + " " + precision);
+      Words with = arguments;
+      with.insert(with.end(), {"--precision", precision});
+      if (std::find(types.begin(), types.end(), precision == "fp32" ? "f32" : "bf16") == types.end()) {
+        EXPECT_EQ(kronbit(with).code, 2);  // refused, not replaced by another
+        continue;
+      }
+      ++supported;
+      const Json json = kronbit_json(with);
+      EXPECT_EQ(json["kernel"], name);
+      EXPECT_EQ(json["precision"], precision);
+      if (!first) first = json;
+      EXPECT_EQ(json["top1"], (*first)["top1"]);
+      EXPECT_NEAR(json["loss"].get<double>(), (*first)["loss"].get<double>(), precision == "fp32" ? 1e-4 : 1e-2);
     }
-    ++supported;
-    const Json json = kronbit_json(arguments);
-    EXPECT_EQ(json["kernel"], name);
-    if (!first) first = json;
-    EXPECT_EQ(json["top1"], (*first)["top1"]) << name;
-    EXPECT_NEAR(json["loss"].get<double>(), (*first)["loss"].get<double>(), 1e-4) << name;
   }
-  EXPECT_GE(supported, 2);
+  EXPECT_GE(supported, 4);
   const Ended unknown = kronbit(eval(tiny_weights(), {"--kernel", "avx9000"}));
   EXPECT_EQ(unknown.code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("avx9000"));

@@ -13,6 +13,11 @@
 #include "tests/tensor/guarded_array.h"
 
 namespace kronbit {
+
+/// For the names of tests.
+void PrintTo(const BrgemmVariant& variant, std::ostream* out);
+void PrintTo(const BrgemmVariant& variant, std::ostream* out) { *out << variant.name; }
+
 namespace {
 
 struct Case {
