@@ -95,10 +95,15 @@ std::shared_ptr<void> allocate(size_t bytes) {
 MemoryUse memory_use() { return pool().use(); }
 void trim_memory() { pool().trim(); }
 
-size_t peak_resident_bytes() {
+namespace {
+size_t peak_of(int whom) {
   rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
+  getrusage(whom, &usage);
   return static_cast<size_t>(usage.ru_maxrss) * 1024;
 }
+}  // namespace
+
+size_t peak_resident_bytes() { return peak_of(RUSAGE_SELF); }
+size_t peak_resident_bytes_of_children() { return peak_of(RUSAGE_CHILDREN); }
 
 }  // namespace kronbit

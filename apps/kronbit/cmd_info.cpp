@@ -12,15 +12,6 @@ namespace {
 
 constexpr std::pair<DType, const char*> kTypes[] = {{DType::F32, "f32"}, {DType::BF16, "bf16"}, {DType::F64, "f64"}};
 
-/// The variant that computes products of a type; empty if --kernel names one that does not.
-std::string_view used_for_type(DType type) {
-  try {
-    return brgemm_variant(type).name;
-  } catch (const InputError&) {
-    return {};
-  }
-}
-
 /// A variant of brgemm, what it computes and whether it runs here.
 Json describe(const BrgemmVariant& v) {
   const bool supported = v.supported();
@@ -29,7 +20,7 @@ Json describe(const BrgemmVariant& v) {
   for (const auto& [type, name] : kTypes) {
     if (!v.serves(type)) continue;
     types.push_back(name);
-    if (v.name != used_for_type(type)) continue;
+    if (v.name != brgemm_variant(type).name) continue;
     in_use += (in_use.empty() ? "in use for " : ", ") + std::string(name);
   }
   return {{"family", "brgemm"},

@@ -14,6 +14,7 @@
 #include "tensor/io/file.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/memory.h"
 
 namespace kronbit::app {
 namespace {
@@ -214,7 +215,9 @@ class Session {
       fmt::print("{}", format_finals(finals));
       const std::string sentence = final_verdict(finals, space_);
       if (!sentence.empty()) fmt::print("{} {}\n", format_bits(finals.champion(space_)->bits), sentence);
-      fmt::print("{} evaluations, best/ and report.html in {}\n", run_.state().evaluations(), run_.folder().string());
+      fmt::print("{} evaluations in {}, peak memory of one {:.0f} MB, best/ and report.html in {}\n",
+                 run_.state().evaluations(), settings_.tune.precision,
+                 static_cast<double>(peak_resident_bytes_of_children()) / 1e6, run_.folder().string());
       return;
     }
     Json rows = Json::array();
@@ -229,6 +232,8 @@ class Session {
                       {"bops", row.bops}});
     }
     print_json({{"evaluations", run_.state().evaluations()},
+                {"precision", settings_.tune.precision},
+                {"peak_bytes", peak_resident_bytes_of_children()},
                 {"fp32_top1", finals.fp32_top1 ? Json(*finals.fp32_top1) : Json(nullptr)},
                 {"finals", rows},
                 {"verdict", final_verdict(finals, space_)},

@@ -8,10 +8,12 @@
 #include "quant/bits_file.h"
 #include "quant/packed.h"
 #include "search/journal.h"
+#include "tensor/brgemm/brgemm.h"
 #include "tensor/io/crc32.h"
 #include "tensor/io/file.h"
 #include "tensor/io/parse.h"
 #include "tensor/memory.h"
+#include "tensor/parallel.h"
 
 namespace kronbit::app {
 namespace {
@@ -130,6 +132,8 @@ class TrainingRun {
             {"test_top5", line["top5"]},
             {"test_loss", line["loss"]},
             {"steps", step},
+            {"precision", precision_name(precision_)},
+            {"kernel", brgemm_variant(precision_).name},
             {"weights", (folder_ / "best" / "weights.safetensors").string()},
             {"peak_bytes", peak_resident_bytes()}};
   }
@@ -270,6 +274,8 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
     fmt::print("{}\nvalidation {:.2f} %   test {:.2f} %   {}\n", run.splits().description,
                100 * result["val_top1"].get<double>(), 100 * result["test_top1"].get<double>(),
                result["weights"].get<std::string>());
+    fmt::print("{}, kernel {}, {} threads, peak memory {:.0f} MB\n", precision_name(train.precision),
+               brgemm_variant(train.precision).name, threads(), static_cast<double>(peak_resident_bytes()) / 1e6);
   }
   return 0;
 }

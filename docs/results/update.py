@@ -98,12 +98,13 @@ def main():
     kronbit = sys.argv[3] if len(sys.argv) > 3 else "build/kronbit"
     lines, settings, rows, fp32 = read_run(run)
     info = json.loads(subprocess.run([kronbit, "info", "--json"], check=True, capture_output=True, text=True).stdout)
-    kernel = next(k["name"] for k in info["kernels"] if k["used"])
+    precision = settings["precision"]
+    kernel = next(k["name"] for k in info["kernels"] if k["note"].startswith("in use") and {"fp32": "f32"}.get(precision, precision) in k["note"])
     evaluations = [line for line in lines if line["event"] == "evaluation"]
     hours = sum(line["seconds"] for line in lines if line["event"] in ("evaluation", "failed", "final")) / 3600
     facts = (f"{len(evaluations)} evaluations on {settings['validation_images']} validation images, then one training of each row; "
              f"top-1 on {fp32['images']} other test images, read once. {hours:.2f} hours of one worker's time in all, "
-             f"{info['cpu']}, {info['cpus_online']} processors, kernel {kernel}, fp32.")
+             f"{info['cpu']}, {info['cpus_online']} processors, kernel {kernel}, {precision}.")
 
     folder = pathlib.Path("docs/results") / name
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,9 @@
 namespace kronbit::nn {
 namespace {
 
-/// Rows of one product: enough for its tiles, few enough that a row of pixels stays in the L2 cache.
-constexpr int64_t kImages = 64;
+/// Rows of one product, of `pitch` numbers each: enough for its tiles and for what a call costs, few enough that a row
+/// of pixels stays in the L2 cache.
+int64_t rows_per_product(int64_t pitch) { return std::clamp<int64_t>(4096 / pitch, 64, 256); }
 /// Columns of one product, and of one panel of packed weights.
 constexpr int64_t kPanel = kBlock;
 /// Parallel tasks worth having.
@@ -56,7 +57,7 @@ struct Product<bf16> {
   void run(std::span<const BrgemmTerm<bf16>> terms, bf16* c) const { brgemm(shape, terms, c); }
 };
 
-int64_t image_blocks(int64_t images) { return chunk_count(images, kImages); }
+int64_t image_blocks(int64_t images, int64_t pitch) { return chunk_count(images, rows_per_product(pitch)); }
 
 /// Everything a row of pixels of the result needs.
 template <class T>
@@ -72,7 +73,7 @@ struct SumOfTaps {
   /// to[h][w] = sum over the taps of (h, w) of from[source] * weights[tap], for a row h, a block of images and a panel.
   void run(int64_t h, int64_t block, int64_t panel) const {
     const int64_t images = from.images(), first = panel * kPanel;
-    const Range image = part(images, image_blocks(images), block);
+    const Range image = part(images, image_blocks(images, from.pitch()), block);
     const int64_t taps = kernel_h * kernel_w;
     Product<T> product(from, to);
     product.shape.n = std::min(kPanel, to.channels() - first);
@@ -97,9 +98,11 @@ struct SumOfTaps {
 template <class T>
 void sum_of_taps(const Tensor& from, const Tensor& weights, const Conv2dOptions& o, Taps rows, Taps columns, Tensor& to,
                  const RowSink& sink) {
-  const int64_t images = from.images(), blocks = image_blocks(images), panels = chunk_count(to.channels(), kPanel);
+  const int64_t images = from.images(), blocks = image_blocks(images, from.pitch()),
+                panels = chunk_count(to.channels(), kPanel);
   // Only whole pixels can be joined: all images, and few of them.
-  const int64_t most = blocks == 1 ? std::max<int64_t>(1, kImages / std::max<int64_t>(1, images)) : 1;
+  const int64_t most =
+      blocks == 1 ? std::max<int64_t>(1, rows_per_product(from.pitch()) / std::max<int64_t>(1, images)) : 1;
   std::vector<Range> pixels = runs(columns, most);
   const SumOfTaps<T> sum{from, weights, o.kernel_h, o.kernel_w, std::move(rows), std::move(columns), std::move(pixels),
                          to,   sink};
@@ -123,7 +126,9 @@ void visit_activation(DType type, F&& f) {
 
 }  // namespace
 
-int64_t row_groups(const Shape& result) { return image_blocks(result[2]) * result[0]; }
+int64_t row_groups(const Shape& result, const Conv2dOptions& o) {
+  return image_blocks(result[2], pitch_of(o.in_channels)) * result[0];
+}
 
 ConvWeights pack_conv2d(const Tensor& w, DType type, const Conv2dOptions& o, bool backward) {
   const int64_t taps = o.kernel_h * o.kernel_w;

@@ -35,9 +35,9 @@ struct RowBlock {
   int64_t group;              ///< blocks of one group and one first_lane come one after the other, in order
 };
 using RowSink = std::function<void(Tensor& result, const RowBlock& block)>;
-/// Groups of a result of this shape: a sink keeps its sums per group and adds them up in order, so that they do not
-/// depend on the number of threads.
-int64_t row_groups(const Shape& result);
+/// Groups of a forward result of this shape (options of what is run: gathered() where rows are): a sink keeps its sums
+/// per group and adds them up in order, so that they do not depend on the number of threads.
+int64_t row_groups(const Shape& result, const Conv2dOptions& options);
 
 /// As the functions of conv2d.h, with weights packed before. `sink` may change the block (a normalization in place).
 Tensor conv2d_forward(const Tensor& x, const ConvWeights& w, const Conv2dOptions& options, const RowSink& sink = {});

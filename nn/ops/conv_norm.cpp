@@ -1,6 +1,7 @@
 #include "nn/ops/conv_norm.h"
 
 #include "nn/ops/channel_rows.h"
+#include "nn/ops/conv2d_gather.h"
 #include "nn/ops/conv2d_products.h"
 #include "tensor/rows/rows.h"
 
@@ -21,9 +22,9 @@ void visit_stored(DType type, F&& f) {
 /// The moments of a convolution's result, added up block by block while it is being made.
 class MomentSums {
  public:
-  MomentSums(const Shape& result, const Tensor& running_mean)
+  MomentSums(const Shape& result, const Conv2dOptions& options, const Tensor& running_mean)
       : pitch_(pitch_of(result[3])),
-        groups_(row_groups(result)),
+        groups_(row_groups(result, options)),
         count_(result[0] * result[1] * result[2]),
         centre_(padded_channels<float>(running_mean, pitch_)),
         sums_(static_cast<size_t>(2 * groups_ * pitch_), 0.0) {}
@@ -63,9 +64,13 @@ Var train(const std::shared_ptr<const Convolution>& layer, const BatchNormOption
     input_error("batch_norm", "training: wanted more than one value per channel, got {} (use larger batches)",
                 shape.text());
   }
-  const ConvWeights packed = pack_conv2d(layer->weights(w.value()), input.dtype(), o, x.requires_grad());
-  MomentSums sums(shape, parameters[3].value());
-  Tensor y = conv2d_forward(input, packed, o, [&](Tensor& rows, const RowBlock& block) { sums.add(rows, block); });
+  // Rows gathered for the forward product serve the gradient of the weights too.
+  const Conv2dOptions product = gathers(o) ? gathered(o) : o;
+  const Tensor rows = gathers(o) ? gather(input, o) : input;
+  ConvWeights packed = pack_conv2d(layer->weights(w.value()), input.dtype(), o, x.requires_grad());
+  MomentSums sums(shape, product, parameters[3].value());
+  Tensor y = conv2d_forward(rows, packed, product, [&](Tensor& to, const RowBlock& block) { sums.add(to, block); });
+  packed.forward = Tensor();
   ChannelMoments moments = sums.moments(shape[3]);
   update_running_statistics(parameters[3].value(), parameters[4].value(), moments, y.rows(), norm.momentum);
   Tensor z = normalize(y, norm_coefficients(moments, weight.value(), bias.value(), norm.eps),
@@ -78,7 +83,7 @@ Var train(const std::shared_ptr<const Convolution>& layer, const BatchNormOption
     weight.add_grad(std::move(g.dweight));
     bias.add_grad(std::move(g.dbias));
     if (residual.requires_grad()) residual.add_grad(std::move(g.residual));
-    if (w.requires_grad()) w.add_grad(conv2d_backward_weights(g.dy, input, o));
+    if (w.requires_grad()) w.add_grad(conv2d_backward_weights(g.dy, rows, product).reshaped(w.value().shape()));
     if (x.requires_grad())
       x.add_grad(layer->input_gradient(conv2d_backward_data(g.dy, packed, x.value().shape(), o), x.value()));
   });
