@@ -64,9 +64,11 @@ Var train(const std::shared_ptr<const Convolution>& layer, const BatchNormOption
     input_error("batch_norm", "training: wanted more than one value per channel, got {} (use larger batches)",
                 shape.text());
   }
-  // Rows gathered for the forward product serve the gradient of the weights too.
-  const Conv2dOptions product = gathers(o) ? gathered(o) : o;
-  const Tensor rows = gathers(o) ? gather(input, o) : input;
+  // Rows gathered for the forward product serve the gradient of the weights too. A quantized input is made again then:
+  // that costs less than a third more memory for all activations.
+  const bool gathering = gathers(o);
+  const Conv2dOptions product = gathering ? gathered(o) : o;
+  const Tensor rows = gathering ? gather(input, o) : input, kept_rows = gathering ? rows : Tensor();
   ConvWeights packed = pack_conv2d(layer->weights(w.value()), input.dtype(), o, x.requires_grad());
   MomentSums sums(shape, product, parameters[3].value());
   Tensor y = conv2d_forward(rows, packed, product, [&](Tensor& to, const RowBlock& block) { sums.add(to, block); });
@@ -83,7 +85,10 @@ Var train(const std::shared_ptr<const Convolution>& layer, const BatchNormOption
     weight.add_grad(std::move(g.dweight));
     bias.add_grad(std::move(g.dbias));
     if (residual.requires_grad()) residual.add_grad(std::move(g.residual));
-    if (w.requires_grad()) w.add_grad(conv2d_backward_weights(g.dy, rows, product).reshaped(w.value().shape()));
+    if (w.requires_grad()) {
+      const Tensor operand = gathering ? kept_rows : layer->input(x.value());
+      w.add_grad(conv2d_backward_weights(g.dy, operand, product).reshaped(w.value().shape()));
+    }
     if (x.requires_grad())
       x.add_grad(layer->input_gradient(conv2d_backward_data(g.dy, packed, x.value().shape(), o), x.value()));
   });
