@@ -1,5 +1,5 @@
 // The quantizers and the packing of weights: numbers per second of processor time of one core, and per cycle of its
-// clock (that of a chain of dependent additions, one cycle each).
+// clock.
 #include "bench/machine.h"
 #include "nn/ops/conv2d_pack.h"
 #include "quant/kernels/activations/kernels.h"
@@ -9,19 +9,6 @@
 
 namespace kronbit::quant {
 namespace {
-
-/// Cycles per second while computing: the best of 5 runs of about 1 ms.
-double clock_rate() {
-  constexpr int64_t kSteps = 3'000'000;
-  double best = 0;
-  for (int run = 0; run < 5; ++run) {
-    const double start = cpu_seconds();
-    int64_t sum = 0;
-    for (int64_t i = 0; i < kSteps; ++i) __asm__ volatile("add $1, %0" : "+r"(sum));
-    best = std::max(best, static_cast<double>(kSteps) / (cpu_seconds() - start));
-  }
-  return best;
-}
 
 /// Counters "numbers/s" and "numbers/cycle".
 void count_numbers(benchmark::State& state, int64_t numbers_per_iteration) {
