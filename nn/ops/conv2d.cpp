@@ -48,7 +48,7 @@ Var convolve(std::shared_ptr<const Convolution> layer, const Var& x, const Var& 
   const Tensor input = layer->input(x.value()), weights = layer->weights(w.value());
   conv2d_output_shape(input.shape(), o);
   check_conv2d("w", weights, weight_shape(o), weight_type(type));
-  const ConvWeights packed = pack_conv2d(weights, type, o, x.requires_grad());
+  const PackedConvWeights packed = pack_conv2d(weights, type, o, x.requires_grad());
   return record(conv2d_forward(input, packed, o), {x, w}, [x, w, layer, input, packed, o](const Tensor& dy) {
     if (x.requires_grad())
       x.add_grad(layer->input_gradient(conv2d_backward_data(dy, packed, x.value().shape(), o), x.value()));

@@ -53,11 +53,7 @@ Tensor gather(const Tensor& x, const Conv2dOptions& o) {
   const Shape out = conv2d_output_shape(x.shape(), o);
   Tensor g =
       Tensor::activation_uninitialized(out[0], out[1], out[2], o.in_channels * o.kernel_h * o.kernel_w, x.dtype());
-  if (x.dtype() == DType::BF16) {
-    gather_all<bf16>(x, o, g);
-  } else {
-    visit_float(x.dtype(), [&]<class T>() { gather_all<T>(x, o, g); });
-  }
+  visit_number(x.dtype(), [&]<class T>() { gather_all<T>(x, o, g); });
   return g;
 }
 

@@ -114,31 +114,20 @@ void sum_of_taps(const Tensor& from, const Tensor& weights, const Conv2dOptions&
   });
 }
 
-/// Calls f with the type of an activation: float, double or bf16.
-template <class F>
-void visit_activation(DType type, F&& f) {
-  if (type == DType::BF16) {
-    f.template operator()<bf16>();
-  } else {
-    visit_float(type, f);
-  }
-}
-
 }  // namespace
 
 int64_t row_groups(const Shape& result, const Conv2dOptions& o) {
   return image_blocks(result[2], pitch_of(o.in_channels)) * result[0];
 }
 
-ConvWeights pack_conv2d(const Tensor& w, DType type, const Conv2dOptions& o, bool backward) {
+PackedConvWeights pack_conv2d(const Tensor& w, DType type, const Conv2dOptions& o, bool backward) {
   const int64_t taps = o.kernel_h * o.kernel_w;
   const Tensor gathered_w = gathers(o) ? w.reshaped({o.out_channels, o.in_channels * taps, 1, 1}) : w;
   const Conv2dOptions gathered_o = gathers(o) ? gathered(o) : o;
-  ConvWeights packed;
+  PackedConvWeights packed;
   if (type == DType::BF16) {
-    PackedConvWeights both = pack_conv_weights(gathered_w, false);
-    packed.forward = both.forward;
-    if (backward) packed.backward = pack_conv_weights(w, true).backward;
+    packed = pack_conv_weights(gathered_w, backward && !gathers(o));
+    if (backward && gathers(o)) packed.backward = pack_conv_weights(w, true).backward;
     return packed;
   }
   visit_float(type, [&]<class T>() {
@@ -148,26 +137,27 @@ ConvWeights pack_conv2d(const Tensor& w, DType type, const Conv2dOptions& o, boo
   return packed;
 }
 
-const ConvWeights& ConvWeightCache::get(const Convolution& layer, const Tensor& w, DType type) {
-  const auto [entry, fresh] = packed_.try_emplace(w.data<float>());
+const PackedConvWeights& ConvWeightCache::get(const Convolution& layer, const Tensor& w, DType type) {
+  const auto [entry, fresh] = packed_.try_emplace({&layer, w.data<float>(), type});
   if (fresh) entry->second = pack_conv2d(layer.weights(w), type, layer.options(), false);
   return entry->second;
 }
 
-Tensor conv2d_forward(const Tensor& x, const ConvWeights& w, const Conv2dOptions& o, const RowSink& sink) {
+Tensor conv2d_forward(const Tensor& x, const PackedConvWeights& w, const Conv2dOptions& o, const RowSink& sink) {
   if (gathers(o)) return conv2d_forward(gather(x, o), w, gathered(o), sink);
   const Shape out = conv2d_output_shape(x.shape(), o);
   Tensor y = Tensor::activation_uninitialized(out[0], out[1], out[2], out[3], x.dtype());
-  visit_activation(x.dtype(), [&]<class T>() {
+  visit_number(x.dtype(), [&]<class T>() {
     sum_of_taps<T>(x, w.forward, o, forward_taps(out[0], x.height(), o.kernel_h, o),
                    forward_taps(out[1], x.width(), o.kernel_w, o), y, sink);
   });
   return y;
 }
 
-Tensor conv2d_backward_data(const Tensor& dy, const ConvWeights& w, const Shape& x_shape, const Conv2dOptions& o) {
+Tensor conv2d_backward_data(const Tensor& dy, const PackedConvWeights& w, const Shape& x_shape,
+                            const Conv2dOptions& o) {
   Tensor dx = Tensor::activation_uninitialized(x_shape[0], x_shape[1], x_shape[2], x_shape[3], dy.dtype());
-  visit_activation(dy.dtype(), [&]<class T>() {
+  visit_number(dy.dtype(), [&]<class T>() {
     sum_of_taps<T>(dy, w.backward, o, backward_taps(dy.height(), dx.height(), o.kernel_h, o),
                    backward_taps(dy.width(), dx.width(), o.kernel_w, o), dx, {});
   });

@@ -4,28 +4,27 @@
 
 #include <functional>
 #include <map>
+#include <tuple>
 
 #include "nn/ops/conv2d.h"
+#include "nn/ops/conv2d_pack.h"
 
 namespace kronbit::nn {
 
-/// Weights in the order the products of one direction read them: [panel of 32 columns][tap][k][32] in the type of the
-/// activations; bf16 in pairs, [panel][tap][k / 2][32][2] (conv2d_pack.h).
-/// k: the channels that are summed over (bf16: their pitch); columns: the channels of the result.
-struct ConvWeights {
-  Tensor forward, backward;
-};
+/// The weights of both directions in the order their products read them, in the type of the activations: bf16 as
+/// conv2d_pack.h says, others [panel of 32 columns][tap][k][32], k the channels that are summed over.
 /// Shapes:   w [O, C, kh, kw] f32 or f64; `type` of the activations: that of w, or bf16 (rounded to nearest even)
-ConvWeights pack_conv2d(const Tensor& w, DType type, const Conv2dOptions& options, bool backward);
+PackedConvWeights pack_conv2d(const Tensor& w, DType type, const Conv2dOptions& options, bool backward);
 
 /// Packed weights kept from one forward pass to the next, for as long as the weights do not change: evaluation.
 class ConvWeightCache {
  public:
-  /// The packed weights of `layer` on parameter w, made at the first call.
-  const ConvWeights& get(const Convolution& layer, const Tensor& w, DType type);
+  /// The packed weights of `layer` on parameter w for activations of `type`, made at the first call.
+  const PackedConvWeights& get(const Convolution& layer, const Tensor& w, DType type);
 
  private:
-  std::map<const void*, ConvWeights> packed_;  // by the memory of w
+  // By layer (the same weights may be quantized in several ways), memory of w and type.
+  std::map<std::tuple<const Convolution*, const void*, DType>, PackedConvWeights> packed_;
 };
 
 /// Rows of a result that have just been written; still in the first cache.
@@ -40,7 +39,9 @@ using RowSink = std::function<void(Tensor& result, const RowBlock& block)>;
 int64_t row_groups(const Shape& result, const Conv2dOptions& options);
 
 /// As the functions of conv2d.h, with weights packed before. `sink` may change the block (a normalization in place).
-Tensor conv2d_forward(const Tensor& x, const ConvWeights& w, const Conv2dOptions& options, const RowSink& sink = {});
-Tensor conv2d_backward_data(const Tensor& dy, const ConvWeights& w, const Shape& x_shape, const Conv2dOptions& options);
+Tensor conv2d_forward(const Tensor& x, const PackedConvWeights& w, const Conv2dOptions& options,
+                      const RowSink& sink = {});
+Tensor conv2d_backward_data(const Tensor& dy, const PackedConvWeights& w, const Shape& x_shape,
+                            const Conv2dOptions& options);
 
 }  // namespace kronbit::nn

@@ -74,7 +74,6 @@ struct Operands<bf16> {
         shape{.a_row = block_images, .b_pair = 2 * dy_.pitch()} {}
 
   void load(int64_t first_block, int64_t end_block) {
-    if (begin == first_block && end == end_block) return;
     if (end - begin != end_block - first_block) {
       transposed =
           Tensor::uninitialized({x.height() * x.width(), end_block - first_block, x.pitch() * block_images}, x.dtype());
@@ -274,10 +273,7 @@ Tensor conv2d_backward_weights(const Tensor& dy, const Tensor& x, const Conv2dOp
         .reshaped({o.out_channels, o.in_channels, o.kernel_h, o.kernel_w});
   }
   check_conv2d("dy", dy, conv2d_output_shape(x.shape(), o), x.dtype());
-  if (x.dtype() == DType::BF16) return weight_gradient<bf16>(dy, x, o);
-  Tensor dw;
-  visit_float(x.dtype(), [&]<class T>() { dw = weight_gradient<T>(dy, x, o); });
-  return dw;
+  return visit_number(x.dtype(), [&]<class T>() { return weight_gradient<T>(dy, x, o); });
 }
 
 }  // namespace kronbit::nn

@@ -8,9 +8,9 @@
 namespace kronbit::nn {
 namespace {
 
-/// Calls f with the type of an activation in memory: float or bf16.
+/// Calls f with float or bf16: double is never fused (it serves to check the operators one by one).
 template <class F>
-void visit_stored(DType type, F&& f) {
+void visit_f32_or_bf16(DType type, F&& f) {
   if (type == DType::BF16) {
     f.template operator()<bf16>();
   } else {
@@ -31,7 +31,7 @@ class MomentSums {
 
   void add(const Tensor& y, const RowBlock& block) {
     double* sum = sums_.data() + 2 * block.group * pitch_ + block.first_lane;
-    visit_stored(y.dtype(), [&]<class T>() {
+    visit_f32_or_bf16(y.dtype(), [&]<class T>() {
       row_kernels<T>().add_moments({block.rows, block.lanes, pitch_}, y.row<T>(block.first_row) + block.first_lane,
                                    centre_.data() + block.first_lane, sum, sum + pitch_);
     });
@@ -69,7 +69,7 @@ Var train(const std::shared_ptr<const Convolution>& layer, const BatchNormOption
   const bool gathering = gathers(o);
   const Conv2dOptions product = gathering ? gathered(o) : o;
   const Tensor rows = gathering ? gather(input, o) : input, kept_rows = gathering ? rows : Tensor();
-  ConvWeights packed = pack_conv2d(layer->weights(w.value()), input.dtype(), o, x.requires_grad());
+  PackedConvWeights packed = pack_conv2d(layer->weights(w.value()), input.dtype(), o, x.requires_grad());
   MomentSums sums(shape, product, parameters[3].value());
   Tensor y = conv2d_forward(rows, packed, product, [&](Tensor& to, const RowBlock& block) { sums.add(to, block); });
   packed.forward = Tensor();
@@ -106,9 +106,9 @@ Var infer(const Convolution& layer, const BatchNormOptions& norm, const Var& x, 
                            scale = padded_channels<float>(with.scale, pitch),
                            shift = padded_channels<float>(with.shift, pitch);
   ConvWeightCache once;
-  const ConvWeights& packed = (cache ? *cache : once).get(layer, w, input.dtype());
+  const PackedConvWeights& packed = (cache ? *cache : once).get(layer, w, input.dtype());
   return Var(conv2d_forward(input, packed, layer.options(), [&](Tensor& rows, const RowBlock& b) {
-    visit_stored(rows.dtype(), [&]<class T>() {
+    visit_f32_or_bf16(rows.dtype(), [&]<class T>() {
       T* const y = rows.row<T>(b.first_row) + b.first_lane;
       const T* const add = residual.defined() ? residual.value().row<T>(b.first_row) + b.first_lane : nullptr;
       row_kernels<T>().normalize({b.rows, b.lanes, pitch}, y,

@@ -145,9 +145,11 @@ TEST(Fusion, SameBitsForAnyNumberOfThreads) {
 TEST(Fusion, KeptWeightsGiveTheSameAnswer) {
   Network net = every_pattern();
   const Tensor x = random_images(net, 5);
-  ConvWeightCache weights;
-  const std::vector<float> want = net.forward(x, {}).value().values();
-  for (int repeat = 0; repeat < 2; ++repeat) EXPECT_EQ(net.forward(x, {.weights = &weights}).value().values(), want);
+  ConvWeightCache weights;  // of both precisions
+  for (const DType precision : {DType::F32, DType::BF16, DType::F32, DType::BF16}) {
+    const std::vector<float> want = net.forward(x, {.precision = precision}).value().values();
+    EXPECT_EQ(net.forward(x, {.precision = precision, .weights = &weights}).value().values(), want);
+  }
 }
 
 TEST(Fusion, ASteadyStepTakesNoNewMemory) {
