@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "tensor/brgemm/tiles.h"
 #include "tensor/brgemm/variants.h"
 
 #pragma GCC push_options
@@ -72,18 +73,13 @@ constexpr int kMask[2 * kLanes] = {-1, -1, -1, -1, -1, -1, -1, -1};
 }  // namespace
 
 void brgemm_f32_avx2(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate) {
-  const int64_t row_tiles = (s.m + kRows - 1) / kRows;
-  for (int64_t column = 0; column < s.n; column += 2 * kLanes) {
-    const int64_t width = std::min(2 * kLanes, s.n - column);
-    const bool two = width > kLanes, masked = width % kLanes != 0;
+  for_each_tile(s.m, s.n, kLanes, kRows, kRows, [&](const TilePlace& at) {
+    const bool two = at.width > kLanes, masked = at.width % kLanes != 0;
     const Tile* tiles =
         two ? (masked ? kTiles<2, true> : kTiles<2, false>) : (masked ? kTiles<1, true> : kTiles<1, false>);
-    const int* tail = kMask + (masked ? kLanes - width % kLanes : 0);
-    for (int64_t t = 0; t < row_tiles; ++t) {  // rows shared out evenly: a short last tile would run at a fraction
-      const int64_t row = s.m * t / row_tiles, rows = s.m * (t + 1) / row_tiles - row;
-      tiles[rows - 1](s, terms, row, column, c + row * s.c_row + column, tail, accumulate);
-    }
-  }
+    const int* tail = kMask + (masked ? kLanes - at.width % kLanes : 0);
+    tiles[at.rows - 1](s, terms, at.row, at.column, c + at.row * s.c_row + at.column, tail, accumulate);
+  });
 }
 
 }  // namespace kronbit

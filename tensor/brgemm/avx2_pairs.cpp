@@ -5,6 +5,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "tensor/brgemm/tiles.h"
 #include "tensor/brgemm/variants.h"
 
 #pragma GCC push_options
@@ -121,17 +122,13 @@ constexpr Tile<Sum> kTiles[kRows] = {tile<Sum, 1, V, Masked>, tile<Sum, 2, V, Ma
 
 template <class Sum>
 void run(const BrgemmPairsShape& s, Terms terms, Sum* c, bool accumulate) {
-  const int64_t row_tiles = (s.m + kRows - 1) / kRows;
-  for (int64_t column = 0; column < s.n; column += 2 * kLanes) {
-    const int64_t width = std::min(2 * kLanes, s.n - column);
-    const bool two = width > kLanes, masked = width % kLanes != 0;
+  for_each_tile(s.m, s.n, kLanes, kRows, kRows, [&](const TilePlace& at) {
+    const bool two = at.width > kLanes, masked = at.width % kLanes != 0;
     const Tile<Sum>* tiles = two ? (masked ? kTiles<Sum, 2, true> : kTiles<Sum, 2, false>)
                                  : (masked ? kTiles<Sum, 1, true> : kTiles<Sum, 1, false>);
-    for (int64_t t = 0; t < row_tiles; ++t) {  // rows shared out evenly: a short last tile would run at a fraction
-      const int64_t row = s.m * t / row_tiles, rows = s.m * (t + 1) / row_tiles - row;
-      tiles[rows - 1](s, terms, row, column, c + row * s.c_row + column, two ? width - kLanes : width, accumulate);
-    }
-  }
+    tiles[at.rows - 1](s, terms, at.row, at.column, c + at.row * s.c_row + at.column,
+                       two ? at.width - kLanes : at.width, accumulate);
+  });
 }
 
 }  // namespace

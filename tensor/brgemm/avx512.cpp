@@ -10,6 +10,7 @@
 #include <array>
 #include <utility>
 
+#include "tensor/brgemm/tiles.h"
 #include "tensor/brgemm/variants.h"
 
 #pragma GCC push_options
@@ -75,17 +76,12 @@ constexpr auto kWide = tiles<2>(std::make_integer_sequence<int, 12>());
 }  // namespace
 
 void brgemm_f32_avx512(const BrgemmShape& s, std::span<const BrgemmTerm<float>> terms, float* c, bool accumulate) {
-  for (int64_t column = 0; column < s.n; column += 2 * kLanes) {
-    const int64_t width = std::min(2 * kLanes, s.n - column);
-    const bool wide = width > kLanes;
-    const std::span<const Tile> tiles_by_rows = wide ? std::span<const Tile>(kWide) : std::span<const Tile>(kNarrow);
-    const auto tail = static_cast<__mmask16>((1u << (wide ? width - kLanes : width)) - 1u);
-    const auto most = static_cast<int64_t>(tiles_by_rows.size()), row_tiles = (s.m + most - 1) / most;
-    for (int64_t t = 0; t < row_tiles; ++t) {  // rows shared out evenly: a short last tile would run at a fraction
-      const int64_t row = s.m * t / row_tiles, rows = s.m * (t + 1) / row_tiles - row;
-      tiles_by_rows[static_cast<size_t>(rows - 1)](s, terms, row, column, c + row * s.c_row + column, tail, accumulate);
-    }
-  }
+  for_each_tile(s.m, s.n, kLanes, kNarrow.size(), kWide.size(), [&](const TilePlace& at) {
+    const bool wide = at.width > kLanes;
+    const auto tail = static_cast<__mmask16>((1u << (wide ? at.width - kLanes : at.width)) - 1u);
+    const Tile tile_of_rows = (wide ? kWide.data() : kNarrow.data())[at.rows - 1];
+    tile_of_rows(s, terms, at.row, at.column, c + at.row * s.c_row + at.column, tail, accumulate);
+  });
 }
 
 }  // namespace kronbit

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "tensor/brgemm/tiles.h"
 #include "tensor/brgemm/variants.h"
 
 #pragma GCC push_options
@@ -97,17 +98,12 @@ constexpr auto kWide = tiles<Sum, 2>(std::make_integer_sequence<int, 12>());
 
 template <class Sum>
 void run(const BrgemmPairsShape& s, Terms terms, Sum* c, bool accumulate) {
-  for (int64_t column = 0; column < s.n; column += 2 * kLanes) {
-    const int64_t width = std::min(2 * kLanes, s.n - column);
-    const bool wide = width > kLanes;
-    const auto tail = static_cast<__mmask16>((1u << (wide ? width - kLanes : width)) - 1u);
-    const auto by_rows = wide ? std::span<const Tile<Sum>>(kWide<Sum>) : std::span<const Tile<Sum>>(kNarrow<Sum>);
-    const auto most = static_cast<int64_t>(by_rows.size()), row_tiles = (s.m + most - 1) / most;
-    for (int64_t t = 0; t < row_tiles; ++t) {  // rows shared out evenly: a short last tile would run at a fraction
-      const int64_t row = s.m * t / row_tiles, rows = s.m * (t + 1) / row_tiles - row;
-      by_rows[static_cast<size_t>(rows - 1)](s, terms, row, column, c + row * s.c_row + column, tail, accumulate);
-    }
-  }
+  for_each_tile(s.m, s.n, kLanes, kNarrow<Sum>.size(), kWide<Sum>.size(), [&](const TilePlace& at) {
+    const bool wide = at.width > kLanes;
+    const __mmask16 tail = static_cast<__mmask16>((1u << (wide ? at.width - kLanes : at.width)) - 1u);
+    const Tile<Sum> tile_of_rows = (wide ? kWide<Sum>.data() : kNarrow<Sum>.data())[at.rows - 1];
+    tile_of_rows(s, terms, at.row, at.column, c + at.row * s.c_row + at.column, tail, accumulate);
+  });
 }
 
 }  // namespace
