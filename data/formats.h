@@ -24,8 +24,10 @@ Sources open_imagenet32(const std::filesystem::path& folder);
 /// Pictures are found now and decoded when asked for. Training: a random part of the picture of 8 to 100 % of its area
 /// and 3:4 to 4:3 of its shape, resized; a random flip. Evaluation: fit() of data/image.h.
 Sources open_folder(const std::filesystem::path& folder, int64_t image_size);
-/// 8,000 and 2,000 images of 32 x 32; the same on every machine. See data/synthetic.cpp for what is drawn.
-Sources make_synthetic();
+/// Images of 32 x 32, four for training to one for tests; the same on every machine, and the first of a larger set are a
+/// smaller one. See data/synthetic.cpp for what is drawn.
+inline constexpr int64_t kSyntheticImages = 10000;
+Sources make_synthetic(int64_t images = kSyntheticImages);
 
 /// rgb[p * 3 + c] = planes[c * pixels + p].
 void planes_to_rgb(const uint8_t* planes, int64_t pixels, uint8_t* rgb);

@@ -32,7 +32,7 @@ const Format& find_format(std::string_view name, const std::string& spec) {
   for (const Format& format : kFormats) {
     if (format.name == name) return format;
   }
-  input_error("data", "wanted synthetic, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR, got {}", quote(spec));
+  input_error("data", "wanted synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR, got {}", quote(spec));
 }
 
 /// Positions 0..total-1 in two: `count` of them drawn by the seed, and the others; both in order.
@@ -82,6 +82,8 @@ Splits open(const std::string& spec, const OpenOptions& options) {
   Normalization normalization{{0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}};
   if (spec == "synthetic") {
     sources = make_synthetic();
+  } else if (spec.starts_with("synthetic:")) {
+    sources = make_synthetic(parse_int(std::string_view(spec).substr(10), 50, 1'000'000, "data"));
   } else {
     const size_t colon = std::min(spec.find(':'), spec.size());
     const Format& format = find_format(std::string_view(spec).substr(0, colon), spec);

@@ -32,7 +32,8 @@ struct Splits {
 };
 
 /// `spec` is one of
-///   synthetic        10 classes of procedural 32x32 shapes and textures, always the same
+///   synthetic        10 classes of procedural 32x32 shapes and textures, always the same 10,000
+///   synthetic:N      the first of them: 4 N / 5 for training, N / 5 for tests; N from 50 to a million
 ///   cifar10:DIR      the binary version: data_batch_1..5.bin, test_batch.bin, batches.meta.txt if there
 ///   cifar100:DIR     the binary version: train.bin, test.bin, fine_label_names.txt if there
 ///   imagenet32:DIR   train_data_batch_*.npz, val_data.npz, classes.txt if there; any number of classes

@@ -168,6 +168,6 @@ std::shared_ptr<MemorySource> make(uint64_t split, int64_t count) {
 
 }  // namespace
 
-Sources make_synthetic() { return {make(0, 8000), make(1, 2000)}; }
+Sources make_synthetic(int64_t images) { return {make(0, images - images / 5), make(1, images / 5)}; }
 
 }  // namespace kronbit::data

@@ -27,7 +27,7 @@ void add_network_options(CLI::App* command, NetworkOptions& options, bool weight
 void add_data_options(CLI::App* command, DataOptions& options) {
   command->add_option(
       "--data", options.data,
-      "synthetic, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR (DIR/train/CLASS/*, DIR/val/CLASS/*)");
+      "synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR (DIR/train/CLASS/*, DIR/val/CLASS/*)");
   command->add_option(
       "--validation", options.validation,
       "train:N holds N training images out; test:N searches on N test images and reports on the others");

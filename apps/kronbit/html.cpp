@@ -7,13 +7,16 @@
 namespace kronbit::app {
 namespace {
 
-constexpr std::string_view kStyle = R"(
+constexpr std::string_view kColours = R"(
 :root { color-scheme: light dark; --paper: #fff; --ink: #1d2330; --muted: #667085; --line: #dde1e8; --dots: #b9c2d0;
   --card: #f5f7fa; --warn: #fff4d6; --warn-line: #d99a00;
   --s0: #0072b2; --s1: #d55e00; --s2: #009e73; --s3: #b0508f; --s4: #b07d00; --s5: #3d8fc4; }
 @media (prefers-color-scheme: dark) { :root { --paper: #14171c; --ink: #e6e9ee; --muted: #98a2b3; --line: #333a45;
   --dots: #4d5768; --card: #1d2229; --warn: #3a2f10; --warn-line: #d99a00;
   --s0: #5ab4f0; --s1: #ff8c42; --s2: #3fcf9f; --s3: #e08ac2; --s4: #e6b54a; --s5: #8fd0f5; } }
+)";
+
+constexpr std::string_view kStyle = R"(
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem; max-width: 66rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
@@ -98,6 +101,15 @@ std::string figure(const std::string& svg, const std::string& caption) {
   return fmt::format("<figure>\n{}<figcaption>{}</figcaption>\n</figure>\n", svg, caption);
 }
 
+std::string standalone(const std::string& svg) {
+  if (!svg.starts_with("<svg ")) return "";
+  const size_t inside = svg.find('>') + 1;
+  return fmt::format(
+      "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
+      "xmlns:xlink=\"http://www.w3.org/1999/xlink\" {}\n<style>{}svg {{ background: var(--paper); }}</style>{}",
+      svg.substr(5, inside - 5), kColours, svg.substr(inside));
+}
+
 std::string warning(const std::string& html) { return fmt::format("<p class=\"warn\">{}</p>\n", html); }
 
 std::string page(const std::string& title, const std::string& body, const Json& data) {
@@ -107,9 +119,9 @@ std::string page(const std::string& title, const std::string& body, const Json& 
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n"
-      "<style>{}</style>\n</head>\n<body>\n{}<script type=\"application/json\" id=\"data\">{}</script>\n"
+      "<style>{}{}</style>\n</head>\n<body>\n{}<script type=\"application/json\" id=\"data\">{}</script>\n"
       "</body>\n</html>\n",
-      escape(title), kStyle, body, json);
+      escape(title), kColours, kStyle, body, json);
 }
 
 }  // namespace kronbit::app

@@ -1,0 +1,219 @@
+#include "apps/experiments/common/runs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/models/models.h"
+#include "search/ranking.h"
+#include "tensor/io/parse.h"
+
+namespace kronbit::experiments {
+namespace {
+
+/// What two cores can do in a few days; the paper trained for 300 epochs and fine-tuned for 30, ten times.
+Scale paper_scale(const std::string& net, const std::string& data) {
+  Scale s{.fp32_epochs = 30, .tasks = "0,0.25,1,3", .evaluations = 65, .row_epochs = 5, .seeds = 3};
+  if (net == "vgg19") s.seeds = 1;
+  if (net == "resnet18") {
+    s.fp32_epochs = 24;
+    s.row_epochs = 3;
+  }
+  if (net == "googlenet") {
+    s.fp32_epochs = 16;
+    s.tasks = "0,0.1,0.5";
+    s.evaluations = 24;
+    s.row_epochs = 1;
+    s.seeds = 1;
+  }
+  if (data.starts_with("imagenet32:")) {
+    s.fp32_epochs = 40;
+    s.seeds = 1;
+  }
+  return s;
+}
+
+Scale quick_scale(const std::string& net) {
+  Scale s{.fp32_epochs = 6, .lr = "0.05", .batch = "32", .tasks = "0,0.25,0.5", .evaluations = 6, .row_epochs = 0.5};
+  if (net == "googlenet") {
+    s.fp32_epochs = 1;
+    s.row_epochs = 0.1;
+    s.tasks = "0,0.05,0.1";
+  }
+  return s;
+}
+
+double total_seconds(const std::vector<Json>& lines) {
+  double seconds = 0;
+  for (const Json& line : lines) {
+    if (line["event"] != "settings" && has(line, "seconds")) seconds += get_number(line, "seconds", 0, 1e12, "journal");
+  }
+  return seconds;
+}
+
+void add(std::vector<std::string>& words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+}
+
+/// Words of every command that reads the data.
+std::vector<std::string> base(const std::string& command, const Subject& subject) {
+  return {command, "--net", subject.net, "--data", subject.data, "--validation", "train:5000"};
+}
+
+std::string list_text(const Bits& bits) { return fmt::format("{}", fmt::join(bits, "")); }
+
+}  // namespace
+
+Scale scale_of(const Settings& settings, const std::string& net, const std::string& data) {
+  Scale s = settings.paper() ? paper_scale(net, data) : quick_scale(net);
+  if (!settings.epochs.empty()) s.fp32_epochs = parse_number(settings.epochs, 0.001, 1e6, "--epochs");
+  if (!settings.evaluations.empty()) s.evaluations = parse_int(settings.evaluations, 1, 1'000'000, "--evaluations");
+  if (!settings.row_epochs.empty()) s.row_epochs = parse_number(settings.row_epochs, 0.001, 1e6, "--row-epochs");
+  if (!settings.seeds.empty()) s.seeds = parse_int(settings.seeds, 1, 1000, "--seeds");
+  return s;
+}
+
+std::string Subject::place() const { return data.substr(0, std::min(data.find(':'), data.size())) + "/" + net; }
+
+std::optional<Training> train(Experiment& experiment, const Subject& subject) {
+  const Scale scale = scale_of(experiment.settings(), subject.net, subject.data);
+  const std::string place = subject.place() + "/fp32";
+  const std::filesystem::path folder = experiment.folder(place);
+  std::vector<std::string> words = base("train", subject);
+  add(words, {"--epochs", fmt::format("{}", scale.fp32_epochs), "--schedule", "onecycle", "--lr", scale.lr,
+              "--weight-decay", "0.0005", "--batch", scale.batch, "--seed", "1", "--out", folder.string(), "--resume"});
+  const std::optional<StepResult> result = experiment.step(place, words);
+  if (!result) return std::nullopt;
+  const std::string where = folder.string();
+  return Training{.weights = (folder / "best" / "weights.safetensors").string(),
+                  .validation = get_number(result->answer, "val_top1", 0, 1, where),
+                  .test = get_number(result->answer, "test_top1", 0, 1, where),
+                  .epochs = scale.fp32_epochs,
+                  .seconds = total_seconds(search::read_journal(folder).lines),
+                  .command = result->command,
+                  .precision = get_string(result->answer, "precision", where)};
+}
+
+Json to_json(const Training& t) {
+  return {{"test", t.test},       {"validation", t.validation}, {"epochs", t.epochs},
+          {"seconds", t.seconds}, {"precision", t.precision},   {"command", t.command}};
+}
+
+Search::Search(const std::filesystem::path& folder, std::string command)
+    : run_(std::make_unique<app::RunView>(app::open_run(folder))),
+      model_(std::make_unique<gp::MultiTaskGp>(run_->state.explorer().fit())),
+      command_(std::move(command)) {}
+
+app::Expected Search::expect(const Bits& bits) const { return app::expect(*run_, *model_, run_->space.goal, bits); }
+
+std::optional<app::Expected> Search::best_within(double bytes) const {
+  search::Goal goal = run_->space.goal;
+  goal.by = search::By::Accuracy;
+  search::Limits limits;
+  limits.max_bytes = bytes;
+  const std::vector<search::Ranked> ranked = search::rank(
+      *model_, run_->space.candidates, search::measured_at_last_task(run_->state.explorer()), goal, limits);
+  if (ranked.empty()) return std::nullopt;
+  return expect(run_->space.candidates[ranked[0].candidate].bits);
+}
+
+Json Search::to_json() const {
+  std::vector<int> per_task(run_->space.epochs.size());
+  for (const Json& line : run_->lines) {
+    if (line["event"] == "evaluation")
+      ++per_task[static_cast<size_t>(get_int(line, "task", 0, std::ssize(per_task) - 1, "journal"))];
+  }
+  return {{"command", command_},
+          {"curve", run_->space.curve.text()},
+          {"tasks", run_->space.epochs},
+          {"evaluations", run_->state.evaluations()},
+          {"evaluations_to_task", per_task},
+          {"candidates", run_->space.candidates.size()},
+          {"fp32_validation", run_->settings.fp32_validation},
+          {"seconds", run_->state.seconds()}};
+}
+
+std::optional<Search> search(Experiment& experiment, const Subject& subject, const std::string& curve,
+                             const std::vector<std::string>& more) {
+  const std::optional<Training> training = train(experiment, subject);
+  if (!training) return std::nullopt;
+  const Scale scale = scale_of(experiment.settings(), subject.net, subject.data);
+  std::string name = curve;
+  std::replace(name.begin(), name.end(), ':', '-');
+  const std::string place = fmt::format("{}/search-{}", subject.place(), name);
+  std::vector<std::string> words = base("search", subject);
+  add(words, {"--weights", training->weights, "--tasks", scale.tasks, "--curve", curve, "--budget",
+              fmt::format("{}evals", scale.evaluations), "--final-top", "0", "--seed", "1"});
+  add(words, more);
+  add(words, {"--out", experiment.folder(place).string(), "--resume"});
+  const std::optional<StepResult> result = experiment.step(place, words);
+  if (!result) return std::nullopt;
+  return Search(experiment.folder(place), result->command);
+}
+
+Sizes sizes_of(const std::vector<nn::ConvInfo>& layers, const Bits& bits) {
+  const auto bytes = [&](quant::SizeRule rule) { return quant::size_of(layers, bits, rule).bytes; };
+  const quant::SizeReport paper = quant::size_of(layers, bits, quant::SizeRule::Paper);
+  return {bytes(quant::SizeRule::Packed), paper.bytes, bytes(quant::SizeRule::Payload), paper.weights,
+          paper.total_bits};
+}
+
+double Row::mean() const {
+  double sum = 0;
+  for (double v : top1) sum += v;
+  return top1.empty() ? 0 : sum / static_cast<double>(top1.size());
+}
+
+double Row::sd() const {
+  if (top1.size() < 2) return 0;
+  double sum = 0;
+  for (double v : top1) sum += (v - mean()) * (v - mean());
+  return std::sqrt(sum / static_cast<double>(top1.size() - 1));
+}
+
+void measure(Experiment& experiment, const Subject& subject, const Training& training, int64_t first_seed,
+             int64_t last_seed, Row& row) {
+  const Scale scale = scale_of(experiment.settings(), subject.net, subject.data);
+  const std::string place = fmt::format("{}/rows/{}{}", subject.place(), list_text(row.bits),
+                                        row.mode == "signed-extreme" ? "" : "-" + row.mode);
+  const std::vector<std::string> what = {"--weights",           training.weights, "--bits",
+                                         format_bits(row.bits), "--mode",         row.mode};
+  if (!row.before) {
+    std::vector<std::string> words = base("eval", subject);
+    add(words, what);
+    add(words, {"--split", "test"});
+    if (const auto result = experiment.step(place + "/before", words))
+      row.before = get_number(result->answer, "top1", 0, 1, place);
+  }
+  row.epochs = scale.row_epochs;
+  for (int64_t seed = first_seed; seed <= last_seed; ++seed) {
+    const std::string here = fmt::format("{}/seed{}", place, seed);
+    const std::filesystem::path folder = experiment.folder(here);
+    std::vector<std::string> words = base("finetune", subject);
+    add(words, what);
+    add(words, {"--epochs", fmt::format("{}", scale.row_epochs), "--schedule", "cosine", "--seed",
+                fmt::format("{}", seed), "--out", folder.string(), "--resume"});
+    const std::optional<StepResult> result = experiment.step(here, words);
+    if (!result) continue;
+    row.top1.push_back(get_number(result->answer, "test_top1", 0, 1, here));
+    row.validation.push_back(get_number(result->answer, "val_top1", 0, 1, here));
+    row.seconds += total_seconds(search::read_journal(folder).lines);
+    row.commands.push_back(result->command);
+  }
+}
+
+Json to_json(const Row& row) {
+  return {{"bits", row.bits},        {"text", format_bits(row.bits)},
+          {"mode", row.mode},        {"before", row.before ? Json(*row.before) : Json(nullptr)},
+          {"top1", row.top1},        {"validation", row.validation},
+          {"epochs", row.epochs},    {"seconds", row.seconds},
+          {"commands", row.commands}};
+}
+
+std::string percent_text(std::optional<double> fraction, std::optional<double> sd) {
+  if (!fraction) return "-";
+  return sd ? fmt::format("{:.2f} % ± {:.2f}", 100 * *fraction, 100 * *sd) : fmt::format("{:.2f} %", 100 * *fraction);
+}
+
+}  // namespace kronbit::experiments
