@@ -7,6 +7,7 @@
 
 #include "nn/models/googlenet.h"
 #include "nn/models/resnet.h"
+#include "nn/models/toy.h"
 #include "nn/models/vgg.h"
 #include "tensor/io/text.h"
 
@@ -42,6 +43,7 @@ const std::vector<Entry>& registry() {
       {"resnet44", 32, 10, of_depth(resnet_thin, 44)},
       {"resnet56", 32, 10, of_depth(resnet_thin, 56)},
       {"googlenet", 32, 10, googlenet_cifar},
+      {"toy10", 32, 10, toy_cifar},
       {"vgg16_imagenet", 224, 1000, of_depth(vgg_imagenet, 16)},
       {"resnet18_imagenet", 224, 1000, of_depth(resnet_imagenet, 18)},
       {"resnet34_imagenet", 224, 1000, of_depth(resnet_imagenet, 34)},

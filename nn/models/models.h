@@ -1,5 +1,5 @@
-// The networks by name. Each is built by one function of vgg.h, resnet.h or googlenet.h; parameter names are those of
-// the PyTorch implementation named there, so its state dicts load without renaming.
+// The networks by name. Each is built by one function of vgg.h, resnet.h, googlenet.h or toy.h; parameter names are
+// those of the PyTorch implementation named there, so its state dicts load without renaming.
 #pragma once
 
 #include <string>

@@ -83,6 +83,24 @@ TEST(Models, LayersInOrderOfExecutionShortcutLast) {
   EXPECT_EQ(shortcut.macs(), 128 * 64 * 16 * 16);
 }
 
+TEST(Models, ToyOfTenConvolutions) {
+  const Network net = build("toy10");
+  std::vector<std::string> layers;
+  for (const ConvInfo& l : conv_layers(net)) {
+    EXPECT_EQ(l.kernel_h, 3) << l.name;
+    layers.push_back(fmt::format("{} {}x{} {}>{}", l.name, l.out_h, l.out_w, l.in_channels, l.out_channels));
+  }
+  EXPECT_EQ(layers,
+            (std::vector<std::string>{"features.0 32x32 3>16", "features.3 32x32 16>16", "features.6 32x32 16>16",
+                                      "features.10 16x16 16>32", "features.13 16x16 32>32", "features.16 16x16 32>32",
+                                      "features.19 16x16 32>32", "features.23 8x8 32>64", "features.26 8x8 64>64",
+                                      "features.29 8x8 64>64"}));
+  EXPECT_EQ(total_weights(net), 9 * (3 * 16 + 2 * 16 * 16 + 16 * 32 + 3 * 32 * 32 + 32 * 64 + 2 * 64 * 64));
+  const int64_t norms = 2 * (3 * 16 + 4 * 32 + 3 * 64), linear = 64 * 10 + 10;
+  EXPECT_EQ(net.parameter_count(), total_weights(net) + norms + linear);
+  EXPECT_EQ(net.nodes().back().shape, (Shape{1, 1, 1, 10}));
+}
+
 TEST(Models, SummaryCountsEverything) {
   const std::string text = summary(build("resnet20"));
   EXPECT_THAT(text, testing::HasSubstr("layer2.0.conv1"));
@@ -235,7 +253,8 @@ TEST_P(Models32, OneStepDownTheGradientLowersTheLoss) {
 }
 
 // Depths left out differ from these in the counts of ConvolutionsAndTheirMegabytes only.
-INSTANTIATE_TEST_SUITE_P(All, Models32, testing::Values("vgg11", "resnet18", "resnet20", "resnet56", "googlenet"),
+INSTANTIATE_TEST_SUITE_P(All, Models32,
+                         testing::Values("vgg11", "resnet18", "resnet20", "resnet56", "googlenet", "toy10"),
                          [](const auto& instance) { return std::string(instance.param); });
 
 class Models224 : public testing::TestWithParam<const char*> {};
