@@ -1,34 +1,14 @@
-// brgemm of bf16 numbers for AMX: the tile instructions under amx_kernel.h, written as assembly because the intrinsics
-// of GCC 12 do not tell the compiler that a tile load reads memory.
-//
-// The instructions take numbers below 2^-126 for zero, in and out.
+// brgemm of bf16 numbers for AMX: amx_kernel.h over the processor's tiles. Numbers below 2^-126 count as zero.
 #include <immintrin.h>
 
 #include "tensor/brgemm/amx_kernel.h"
+#include "tensor/brgemm/amx_tiles.h"
 #include "tensor/brgemm/variants.h"
 
 namespace kronbit {
 namespace {
 
-struct AmxTiles {
-  static void configure(const TileConfig& config) { asm volatile("ldtilecfg %0" ::"m"(config)); }
-  static void release() { asm volatile("tilerelease"); }
-  template <int T>
-  static void zero() {
-    asm volatile("tilezero %%tmm%c0" ::"i"(T));
-  }
-  template <int T>
-  static void load(const void* from, int64_t row_bytes) {
-    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(row_bytes), "i"(T) : "memory");
-  }
-  template <int T>
-  static void store(void* to, int64_t row_bytes) {
-    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(row_bytes), "i"(T) : "memory");
-  }
-  template <int Sum, int A, int B>
-  static void add_products() {
-    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(Sum), "i"(A), "i"(B));
-  }
+struct RoundingAmxTiles : AmxTiles {
   /// The first `columns` (1..32) sums of a row, as bf16(float) does.
   __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) static void round(const float* sums, int64_t columns,
                                                                                     bf16* to) {
@@ -42,10 +22,10 @@ struct AmxTiles {
 }  // namespace
 
 void brgemm_bf16_amx(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, float* c, bool accumulate) {
-  brgemm_in_tiles<AmxTiles>(s, terms, c, accumulate);
+  brgemm_in_tiles<RoundingAmxTiles>(s, terms, c, accumulate);
 }
 void brgemm_bf16_rounded_amx(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms, bf16* c) {
-  brgemm_in_tiles<AmxTiles>(s, terms, c, false);
+  brgemm_in_tiles<RoundingAmxTiles>(s, terms, c, false);
 }
 
 }  // namespace kronbit

@@ -1,6 +1,5 @@
-// The product of bf16 numbers in the tile registers of AMX, over a type of tiles: the processor's (amx.cpp) or an
-// emulation of them. A tile holds up to 16 rows of 64 bytes: 16 x 32 numbers of A, 16 pairs x 16 columns of B, or
-// 16 x 16 sums. Private to the folder and its tests.
+// The product of bf16 numbers in the tile registers of AMX, over a type of tiles. Read tile_registers.h first. Private
+// to the folder and its tests.
 //
 // Four tiles of sums stay in registers over all terms and all of k: 2 x 2, or 4 x 1 where C has 16 columns or fewer
 // (the products of two tiles alone would wait for their latency). Operands are loaded from where they lie. Edges need
@@ -12,58 +11,18 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
 #include <type_traits>
-#include <utility>
 
 #include "tensor/brgemm/brgemm.h"
+#include "tensor/brgemm/tile_registers.h"
 
 namespace kronbit {
 namespace {  // each file its own copy: one of them is for a processor that others are not
 
-constexpr int64_t kTile = 16;       // rows of a tile, columns of a tile of sums
-constexpr int64_t kTileDepth = 32;  // numbers of k in a tile
-
-/// What LDTILECFG reads (Intel SDM vol. 1, 18.3.1). Tiles without rows are not in use.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0;
-  std::array<uint8_t, 14> reserved{};
-  std::array<uint16_t, 16> row_bytes{};
-  std::array<uint8_t, 16> rows{};
-  bool operator==(const TileConfig&) const = default;
-  void set(int tile, int64_t tile_rows, int64_t bytes) {
-    rows[static_cast<size_t>(tile)] = static_cast<uint8_t>(tile_rows);
-    row_bytes[static_cast<size_t>(tile)] = static_cast<uint16_t>(bytes);
-  }
-};
-static_assert(sizeof(TileConfig) == 64 && offsetof(TileConfig, row_bytes) == 16 && offsetof(TileConfig, rows) == 48);
-
-/// Calls f with the constants 0 .. N - 1: the number of a tile is part of an instruction.
-template <int N, class F>
-void unrolled(F f) {
-  [&]<int... I>(std::integer_sequence<int, I...>) { (f(std::integral_constant<int, I>()), ...); }
-  (std::make_integer_sequence<int, N>());
-}
-
-/// The numbers of the tiles of a block of M x N tiles of sums. One instruction wants tiles that agree in their rows:
-/// the last tile of A, which may have fewer, is never shared with others.
-template <int M, int N>
-struct TileNumbers {
-  static constexpr int sum(int i, int j) { return i * N + j; }
-  static constexpr int a(int i) { return N == 2 ? 4 + i : i == M - 1 ? 6 : 4 + i % 2; }
-  static constexpr int b(int j) { return 8 - N + j; }
-};
-
 template <class Tiles>
 class TileProduct {
  public:
-  TileProduct(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms) : s_(s), terms_(terms) {
-    loaded_.palette = 0;
-  }
-  ~TileProduct() { tiles_.release(); }
-  TileProduct(const TileProduct&) = delete;
-  TileProduct& operator=(const TileProduct&) = delete;
+  TileProduct(const BrgemmPairsShape& s, std::span<const BrgemmTerm<bf16>> terms) : s_(s), terms_(terms) {}
 
   /// All of C. Requires: k > 0 and at least one term.
   template <class Sum>
@@ -89,36 +48,18 @@ class TileProduct {
     int64_t row, column, rows, columns;
   };
 
-  template <int M, int N>
-  void configure(const Block& block, int64_t depth) {
-    using Number = TileNumbers<M, N>;
-    TileConfig config;
-    for (int i = 0; i < M; ++i) {
-      const int64_t rows = std::min(kTile, block.rows - i * kTile);
-      config.set(Number::a(i), rows, depth * 2);
-      for (int j = 0; j < N; ++j) {
-        const int64_t columns = std::min(kTile, block.columns - j * kTile);
-        config.set(Number::b(j), depth / 2, columns * 4);
-        config.set(Number::sum(i, j), rows, columns * 4);
-      }
-    }
-    if (config == loaded_) return;
-    loaded_ = config;
-    tiles_.configure(loaded_);
-  }
-
   /// Adds the products over k = begin .. end - 1, `depth` at a time, to the sums, which start at zero if `fresh`.
   template <int M, int N>
   void pass(const Block& block, int64_t begin, int64_t end, int64_t depth, float* sums, int64_t sums_row, bool fresh) {
     using Number = TileNumbers<M, N>;
-    configure<M, N>(block, depth);
+    Tiles& tiles = tiles_.template of_shape<M, N>(block.rows, block.columns, depth);
     const int64_t a_row = s_.a_row, b_pair = s_.b_pair;
     const int64_t a_bytes = a_row * 2, b_bytes = b_pair * 2, sums_bytes = sums_row * 4;
     unrolled<M * N>([&](auto t) {
       if (fresh) {
-        tiles_.template zero<t>();
+        tiles.template zero<t>();
       } else {
-        tiles_.template load<t>(sums + t / N * kTile * sums_row + t % N * kTile, sums_bytes);
+        tiles.template load<t>(sums + t / N * kTile * sums_row + t % N * kTile, sums_bytes);
       }
     });
     for (const BrgemmTerm<bf16>& term : terms_) {
@@ -126,16 +67,16 @@ class TileProduct {
       const bf16* b = term.b + begin / 2 * b_pair + 2 * block.column;
       for (int64_t p = begin; p < end; p += depth, a += depth, b += depth / 2 * b_pair) {
         unrolled<M>([&](auto i) {
-          tiles_.template load<Number::a(i)>(a + i * kTile * a_row, a_bytes);
+          tiles.template load<Number::a(i)>(a + i * kTile * a_row, a_bytes);
           unrolled<N>([&](auto j) {
-            if constexpr (i == 0) tiles_.template load<Number::b(j)>(b + 2 * j * kTile, b_bytes);
-            tiles_.template add_products<Number::sum(i, j), Number::a(i), Number::b(j)>();
+            if constexpr (i == 0) tiles.template load<Number::b(j)>(b + 2 * j * kTile, b_bytes);
+            tiles.template add_products<Number::sum(i, j), Number::a(i), Number::b(j)>();
           });
         });
       }
     }
     unrolled<M * N>(
-        [&](auto t) { tiles_.template store<t>(sums + t / N * kTile * sums_row + t % N * kTile, sums_bytes); });
+        [&](auto t) { tiles.template store<t>(sums + t / N * kTile * sums_row + t % N * kTile, sums_bytes); });
   }
 
   template <int M, int N, class Sum>
@@ -150,14 +91,13 @@ class TileProduct {
     if (whole > 0) pass<M, N>(block, 0, whole, kTileDepth, sums, sums_row, !accumulate);
     if (whole < s_.k) pass<M, N>(block, whole, s_.k, s_.k - whole, sums, sums_row, !accumulate && whole == 0);
     if constexpr (kRounded) {
-      for (int64_t r = 0; r < block.rows; ++r) tiles_.round(sums + r * kWidth, block.columns, c + r * s_.c_row);
+      for (int64_t r = 0; r < block.rows; ++r) Tiles::round(sums + r * kWidth, block.columns, c + r * s_.c_row);
     }
   }
 
   const BrgemmPairsShape s_;
   const std::span<const BrgemmTerm<bf16>> terms_;
-  [[no_unique_address]] Tiles tiles_;
-  TileConfig loaded_;
+  BlockTiles<Tiles> tiles_;
 };
 
 /// brgemm over Tiles. Sum: float or bf16 (not accumulated).

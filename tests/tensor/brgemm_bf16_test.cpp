@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "tensor/brgemm/amx_kernel.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/rng.h"
 #include "tests/tensor/emulated_tiles.h"

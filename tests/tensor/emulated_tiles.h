@@ -8,7 +8,9 @@
 #include <cstring>
 #include <optional>
 
-#include "tensor/brgemm/amx_kernel.h"
+#include "tensor/base/error.h"
+#include "tensor/brgemm/tile_registers.h"
+#include "tensor/tensor.h"
 
 namespace kronbit {
 
