@@ -91,6 +91,8 @@ CpuFeatures detect() {
   f.avx512_vbmi = f.avx512f && bit(seven.ecx, 1);
   f.avx512_vnni = f.avx512f && bit(seven.ecx, 11);
   f.avx512_vpopcntdq = f.avx512f && bit(seven.ecx, 14);
+  f.avx512_bitalg = f.avx512f && bit(seven.ecx, 12);
+  f.gfni = bit(seven.ecx, 8);
   f.avx512_bf16 = f.avx512f && bit(seven_one.eax, 5);
   f.amx_tile = tiles && bit(seven.edx, 24) && request_amx();
   f.amx_int8 = f.amx_tile && bit(seven.edx, 25);
@@ -104,11 +106,11 @@ CpuFeatures up_to(Isa level, CpuFeatures f) {
   if (level < Isa::Avx512Bf16) f.avx512_bf16 = false;
   if (level < Isa::Avx512) {
     f.avx512f = f.avx512dq = f.avx512cd = f.avx512bw = f.avx512vl = false;
-    f.avx512_vbmi = f.avx512_vnni = f.avx512_vpopcntdq = false;
+    f.avx512_vbmi = f.avx512_vnni = f.avx512_vpopcntdq = f.avx512_bitalg = false;
   }
   if (level < Isa::Avx2) {
     f.ssse3 = f.sse41 = f.sse42 = f.popcnt = false;
-    f.avx = f.f16c = f.fma = f.avx2 = f.avx_vnni = false;
+    f.avx = f.f16c = f.fma = f.avx2 = f.avx_vnni = f.gfni = false;
   }
   return f;
 }
@@ -202,6 +204,8 @@ std::string cpu_feature_list() {
                                                 {f.avx512_vnni, "avx512-vnni"},
                                                 {f.avx512_bf16, "avx512-bf16"},
                                                 {f.avx512_vpopcntdq, "avx512-vpopcntdq"},
+                                                {f.avx512_bitalg, "avx512-bitalg"},
+                                                {f.gfni, "gfni"},
                                                 {f.amx_tile, "amx-tile"},
                                                 {f.amx_int8, "amx-int8"},
                                                 {f.amx_bf16, "amx-bf16"}};

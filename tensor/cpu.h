@@ -14,7 +14,8 @@ struct CpuFeatures {
   bool sse2 = false, ssse3 = false, sse41 = false, sse42 = false, popcnt = false;
   bool avx = false, f16c = false, fma = false, avx2 = false, avx_vnni = false;
   bool avx512f = false, avx512dq = false, avx512cd = false, avx512bw = false, avx512vl = false;
-  bool avx512_vbmi = false, avx512_vnni = false, avx512_bf16 = false, avx512_vpopcntdq = false;
+  bool avx512_vbmi = false, avx512_vnni = false, avx512_bf16 = false, avx512_vpopcntdq = false, avx512_bitalg = false;
+  bool gfni = false;  ///< as SSE instructions; its 512-bit forms need avx512f as well
   /// AMX counts only after Linux granted the tile registers to this process (requested once, read back).
   bool amx_tile = false, amx_int8 = false, amx_bf16 = false;
 };

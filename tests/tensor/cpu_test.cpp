@@ -46,6 +46,8 @@ TEST(Cpu, AgreesWithLinux) {
   EXPECT_EQ(f.avx512_vnni, flags.contains("avx512_vnni"));
   EXPECT_EQ(f.avx512_bf16, flags.contains("avx512_bf16"));
   EXPECT_EQ(f.avx512_vpopcntdq, flags.contains("avx512_vpopcntdq"));
+  EXPECT_EQ(f.avx512_bitalg, flags.contains("avx512_bitalg"));
+  EXPECT_EQ(f.gfni, flags.contains("gfni"));
   EXPECT_TRUE(!f.amx_tile || flags.contains("amx_tile"));  // a filter may refuse what Linux lists
   EXPECT_EQ(cpu_feature_list().find("avx2") != std::string::npos, f.avx2);
 }
@@ -70,6 +72,8 @@ TEST_F(IsaLimit, TakesAwayWhatLiesAbove) {
     EXPECT_EQ(cpu().avx2, all.avx2 && level >= Isa::Avx2);
     EXPECT_EQ(cpu().avx512f, all.avx512f && level >= Isa::Avx512);
     EXPECT_EQ(cpu().avx512_vnni, all.avx512_vnni && level >= Isa::Avx512);
+    EXPECT_EQ(cpu().avx512_bitalg, all.avx512_bitalg && level >= Isa::Avx512);
+    EXPECT_EQ(cpu().gfni, all.gfni && level >= Isa::Avx2);
     EXPECT_EQ(cpu().avx512_bf16, all.avx512_bf16 && level >= Isa::Avx512Bf16);
     EXPECT_EQ(cpu().amx_tile, all.amx_tile && level >= Isa::Amx);
     EXPECT_EQ(cpu_feature_list().find("avx512f") != std::string::npos, cpu().avx512f);
