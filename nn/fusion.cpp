@@ -1,8 +1,5 @@
 #include "nn/fusion.h"
 
-#include "nn/ops/batch_norm.h"
-#include "nn/ops/conv2d.h"
-
 namespace kronbit::nn {
 namespace {
 
@@ -24,13 +21,16 @@ std::vector<int> only_readers(const Network& net) {
 
 class Fuser {
  public:
-  explicit Fuser(const Network& net) : net_(net), reader_(only_readers(net)) {}
+  Fuser(const Network& net, std::string_view norm)
+      : net_(net), norm_(norm), reader_(only_readers(net)), is_convolution_(net.nodes().size(), 0) {
+    for (int node : net.convolutions()) is_convolution_[static_cast<size_t>(node)] = 1;
+  }
 
   /// The group that begins with a convolution, or that node alone.
   Step group(int conv) const {
-    if (!is<Convolution>(conv)) return {.node = conv};
+    if (!is_convolution(conv)) return {.node = conv};
     const int norm = reader(conv);
-    if (norm == kNone || !is<BatchNorm>(norm)) return {.node = conv};
+    if (norm == kNone || kind(norm) != norm_) return {.node = conv};
     Step step{.node = norm, .conv = conv, .norm = norm};
     int next = reader(norm);
     if (next != kNone && kind(next) == "add" && first_branch(next) == norm) {
@@ -47,30 +47,29 @@ class Fuser {
   }
 
  private:
-  template <class T>
-  bool is(int node) const {
-    return dynamic_cast<const T*>(net_.nodes()[static_cast<size_t>(node)].op.get()) != nullptr;
-  }
+  bool is_convolution(int node) const { return is_convolution_[static_cast<size_t>(node)] != 0; }
   std::string_view kind(int node) const { return net_.nodes()[static_cast<size_t>(node)].op->kind(); }
   int reader(int node) const { return reader_[static_cast<size_t>(node)]; }
   /// Of a sum's inputs that end a convolution and its normalization, the first: the sum goes to one of them.
   int first_branch(int sum) const {
     for (int input : net_.nodes()[static_cast<size_t>(sum)].inputs) {
       const auto& inputs = net_.nodes()[static_cast<size_t>(input)].inputs;
-      if (reader(input) == sum && is<BatchNorm>(input) && is<Convolution>(inputs[0]) && reader(inputs[0]) == input)
+      if (reader(input) == sum && kind(input) == norm_ && is_convolution(inputs[0]) && reader(inputs[0]) == input)
         return input;
     }
     return kNone;
   }
 
   const Network& net_;
+  std::string_view norm_;
   std::vector<int> reader_;
+  std::vector<char> is_convolution_;
 };
 
 }  // namespace
 
-std::vector<Step> steps(const Network& net, bool fused) {
-  const Fuser fuser(net);
+std::vector<Step> steps(const Network& net, bool fused, std::string_view norm) {
+  const Fuser fuser(net, norm);
   std::vector<Step> found(net.nodes().size());  // by the node whose output it is; node 0 is the image
   std::vector<char> inside(net.nodes().size(), 0);
   for (int i = 1; i < static_cast<int>(net.nodes().size()); ++i) {

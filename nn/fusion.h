@@ -3,6 +3,7 @@
 // nn/ops/conv_norm.h. The operators one by one stay the definition; both give the same results up to rounding.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "nn/network.h"
@@ -19,6 +20,7 @@ struct Step {
 };
 
 /// The steps of a forward pass in order. A node becomes part of a group only if nobody else reads its output.
-std::vector<Step> steps(const Network& net, bool fused);
+/// norm: the operator that counts as normalization, "channel_affine" for a network after folding.
+std::vector<Step> steps(const Network& net, bool fused, std::string_view norm = "batch_norm");
 
 }  // namespace kronbit::nn

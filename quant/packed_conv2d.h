@@ -21,6 +21,9 @@ class PackedConv2d : public nn::Op {
  public:
   PackedConv2d(const nn::Conv2dOptions& conv, const DsConvOptions& options, std::shared_ptr<const PackedLayer> layer,
                PackedKernel kernel);
+  const nn::Conv2dOptions& options() const { return op_.options(); }
+  const DsConvOptions& quantization() const { return op_.quantization(); }
+  const PackedLayer& layer() const { return *layer_; }
   std::string_view kind() const override { return "dsconv"; }
   std::string describe() const override { return op_.describe() + ", " + name_of(kernel_); }
   Shape output_shape(std::span<const Shape> inputs) const override { return op_.output_shape(inputs); }

@@ -1,0 +1,184 @@
+#include "quant/engine/engine.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "data/image.h"
+#include "data/normalization.h"
+#include "quant/engine/plan.h"
+#include "tensor/cpu.h"
+#include "tensor/memory.h"
+#include "tensor/parallel.h"
+
+namespace kronbit::quant {
+namespace {
+
+/// What a pixel value becomes, per channel: the numbers data::to_tensor() makes.
+using PixelTable = std::array<std::array<float, 3>, 256>;
+
+PixelTable pixel_table(const data::Normalization& normalization) {
+  data::Image ramp{1, 256, {}};
+  for (int v = 0; v < 256; ++v) ramp.rgb.insert(ramp.rgb.end(), 3, static_cast<uint8_t>(v));
+  const Tensor numbers = data::to_tensor(ramp, normalization);
+  PixelTable table;
+  for (int v = 0; v < 256; ++v) std::copy_n(numbers.row<float>(v), 3, table[static_cast<size_t>(v)].begin());
+  return table;
+}
+
+}  // namespace
+
+struct Engine::State {
+  EngineOptions options;
+  int workers;
+  int64_t size, classes;
+  bool normalized = false;  // the file says its normalization
+  PixelTable pixels = {};
+  Chooser chooser;
+  std::unique_ptr<Plan> single, group;
+  std::vector<std::shared_ptr<void>> memory;
+  std::vector<Arena> arenas;  // one per worker
+
+  State(const PackedNetwork& network, EngineOptions given)
+      : options(std::move(given)),
+        workers(options.threads > 0 ? options.threads : kronbit::threads()),
+        size(network.input_size()),
+        classes(network.classes()),
+        chooser(options, fmt::format("{}, {}; {} {}, {} classes, {}", cpu().model, name_of(isa_level()),
+                                     network.network_name(), size, classes, format_bits(network.bits()))) {
+    if (!network.normalization().empty()) {
+      pixels = pixel_table(data::parse_normalization(network.normalization()));
+      normalized = true;
+    }
+    const nn::Network net = network.network(PackedKernel::Reference);
+    single = std::make_unique<Plan>(net, 1, workers, chooser);
+    group = std::make_unique<Plan>(net, kGroup, 1, chooser);
+    if (!chooser.forced_was_used())
+      input_error("kernel", "{}: wanted a kernel that accepts a layer of {}, got none", options.kernel,
+                  network.network_name());
+    chooser.keep();
+    const int64_t arena = std::max(single->arena_bytes(), group->arena_bytes());
+    const int64_t scratch = std::max(single->scratch_bytes(), group->scratch_bytes());
+    for (int w = 0; w < workers; ++w) {
+      memory.push_back(allocate(static_cast<size_t>(arena + scratch)));
+      auto* bytes = static_cast<std::byte*>(memory.back().get());
+      std::memset(bytes, 0, static_cast<size_t>(arena + scratch));
+      arenas.push_back({bytes, bytes + arena});
+    }
+  }
+
+  /// Fills the image values of a plan with images first .. first + count - 1, zeros after the last, then runs it.
+  template <class Fill>
+  void run_group(const Arena& arena, const Fill& fill, int64_t first, int64_t count, float* logits) const {
+    const Plan& plan = *group;
+    float* x = plan.numbers(arena, plan.input());
+    if (count < plan.images()) std::fill_n(x, plan.rows(plan.input()) * plan.value(plan.input()).pitch, 0.0f);
+    for (int64_t n = 0; n < count; ++n) fill(first + n, x + n * 4, 4 * plan.images());
+    for (size_t s = 0; s < plan.steps().size(); ++s)
+      for (int64_t item = 0; item < plan.steps()[s]->items_of(plan); ++item) plan.run(s, arena, item);
+    copy_logits(plan, arena, count, logits + first * classes);
+  }
+
+  /// One image, its steps shared by all threads.
+  template <class Fill>
+  void run_single(const Fill& fill, int64_t n, float* logits) const {
+    const Plan& plan = *single;
+    fill(n, plan.numbers(arenas[0], plan.input()), 4);
+    const auto steps = plan.steps().size();
+    if (workers == 1) {
+      for (size_t s = 0; s < steps; ++s)
+        for (int64_t item = 0; item < plan.steps()[s]->items_of(plan); ++item) plan.run(s, arenas[0], item);
+    } else {
+#pragma omp parallel num_threads(workers)
+      {
+        const Arena arena{arenas[0].memory, arenas[static_cast<size_t>(omp_get_thread_num())].scratch};
+        for (size_t s = 0; s < steps; ++s) {
+          const int64_t items = plan.steps()[s]->items_of(plan);
+#pragma omp for schedule(dynamic, 1)
+          for (int64_t item = 0; item < items; ++item) plan.run(s, arena, item);
+        }
+      }
+    }
+    copy_logits(plan, arenas[0], 1, logits + n * classes);
+  }
+
+  void copy_logits(const Plan& plan, const Arena& arena, int64_t count, float* to) const {
+    const float* from = plan.numbers(arena, plan.output());
+    const int64_t pitch = plan.value(plan.output()).pitch;
+    for (int64_t n = 0; n < count; ++n) std::copy_n(from + n * pitch, classes, to + n * classes);
+  }
+
+  /// fill(image, where, step): the image's pixels to where[p * step .. + 3].
+  template <class Fill>
+  void run(int64_t images, const Fill& fill, float* logits) const {
+    // A group costs about as much when it is not full; a rest is better run one by one.
+    const int64_t rest = images % kGroup, groups = images / kGroup + (rest > kGroup / 2 ? 1 : 0);
+    if (groups > 0) {
+#pragma omp parallel for num_threads(workers) schedule(dynamic, 1)
+      for (int64_t g = 0; g < groups; ++g) {
+        run_group(arenas[static_cast<size_t>(omp_get_thread_num())], fill, g * kGroup,
+                  std::min(kGroup, images - g * kGroup), logits);
+      }
+    }
+    for (int64_t n = groups * kGroup; n < images; ++n) run_single(fill, n, logits);
+  }
+};
+
+Engine::Engine(const PackedNetwork& network, EngineOptions options)
+    : state_(std::make_unique<State>(network, std::move(options))) {}
+Engine Engine::load(const std::filesystem::path& path, EngineOptions options) {
+  return Engine(PackedNetwork::load(path), std::move(options));
+}
+Engine::~Engine() = default;
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+
+int64_t Engine::classes() const { return state_->classes; }
+int64_t Engine::image_size() const { return state_->size; }
+int Engine::threads() const { return state_->workers; }
+const std::vector<LayerChoice>& Engine::latency_choices() const { return state_->single->choices(); }
+const std::vector<LayerChoice>& Engine::throughput_choices() const { return state_->group->choices(); }
+int64_t Engine::weight_bytes() const { return state_->chooser.weight_bytes(); }
+int64_t Engine::buffer_bytes() const {
+  const Plan &a = *state_->single, &b = *state_->group;
+  return state_->workers *
+         (std::max(a.arena_bytes(), b.arena_bytes()) + std::max(a.scratch_bytes(), b.scratch_bytes()));
+}
+bool Engine::exact() const { return state_->single->exact() && state_->group->exact(); }
+
+void Engine::run(std::span<const uint8_t> rgb, int64_t images, std::span<float> logits) {
+  const int64_t pixels = state_->size * state_->size;
+  if (!state_->normalized)
+    input_error("engine", "wanted a packed network that says its normalization, got one without");
+  if (images < 0 || std::ssize(rgb) != images * pixels * 3)
+    input_error("engine", "rgb: wanted {} images of {} bytes, got {} bytes", images, pixels * 3, rgb.size());
+  if (std::ssize(logits) != images * classes())
+    input_error("engine", "logits: wanted room for {} numbers, got {}", images * classes(), logits.size());
+  state_->run(
+      images,
+      [&](int64_t n, float* to, int64_t step) {
+        const uint8_t* from = rgb.data() + n * pixels * 3;
+        for (int64_t p = 0; p < pixels; ++p)
+          for (int64_t c = 0; c < 3; ++c) to[p * step + c] = state_->pixels[from[p * 3 + c]][static_cast<size_t>(c)];
+      },
+      logits.data());
+}
+
+void Engine::run(const Tensor& x, std::span<float> logits) {
+  const int64_t size = state_->size;
+  if (x.dtype() != DType::F32 || x.shape().rank() != 4 || x.height() != size || x.width() != size || x.channels() != 3)
+    input_error("engine", "x: wanted [{}, {}, N, 3] f32, got {}", size, size, x.shape().text());
+  if (std::ssize(logits) != x.images() * classes())
+    input_error("engine", "logits: wanted room for {} numbers, got {}", x.images() * classes(), logits.size());
+  state_->run(
+      x.images(),
+      [&](int64_t n, float* to, int64_t step) {
+        for (int64_t p = 0; p < size * size; ++p) std::copy_n(x.row<float>(p * x.images() + n), 3, to + p * step);
+      },
+      logits.data());
+}
+
+}  // namespace kronbit::quant
