@@ -8,9 +8,8 @@
 // which is B of an AMX product of tiles as well as, pair by pair, a vector of 16 outputs.
 //
 // How far a sum may be off, relative to the sum of the magnitudes of its terms:
-//   folded   2^-9 (half a unit in the last of 8 bits), and the rounding of sums: 2.0e-3 in all
-//   split    lo = bf16(w - hi) has |w - hi| <= 2^-9 |w| and is rounded itself: 2^-18, and the rounding of sums: 1e-5 in
-//            all
+//   folded   2^-8 (half a unit in the last of 8 bits), and the rounding of sums: 4e-3 in all
+//   split    the same 2^-8 for hi, of which lo leaves 2^-17, and the rounding of sums: 1e-5 in all
 // for up to 10^4 terms. Numbers below 2^-126 count as zero: weights, their lo parts, activations and products.
 #pragma once
 
