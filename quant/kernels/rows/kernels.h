@@ -45,11 +45,20 @@ template <int kBlocks, class Work>
 void for_each_batch(const float* x, int64_t pitch, int64_t rows, int64_t blocks, const RowsOut& to, int64_t first_row,
                     int64_t first_block, const Work& work) {
   Batch<kBlocks> batch;
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t k = 0; k < blocks; ++k) {
-      batch.from[batch.count] = x + r * pitch + 32 * k;
-      batch.to[batch.count] = (first_row + r) * to.blocks + first_block + k;
-      if (++batch.count < kBlocks) continue;
+  int64_t first = first_row * to.blocks + first_block;  // of the row
+  if (pitch == 32 * blocks && blocks == to.blocks) {    // rows without gaps are one long row
+    blocks *= rows;
+    rows = std::min<int64_t>(rows, 1);
+  }
+  for (int64_t r = 0; r < rows; ++r, x += pitch, first += to.blocks) {
+    for (int64_t k = 0; k < blocks;) {
+      const int n = static_cast<int>(std::min<int64_t>(kBlocks - batch.count, blocks - k));
+      for (int i = 0; i < n; ++i, ++k) {
+        batch.from[batch.count + i] = x + 32 * k;
+        batch.to[batch.count + i] = first + k;
+      }
+      batch.count += n;
+      if (batch.count < kBlocks) break;  // the row has ended
       work(batch);
       batch.count = 0;
     }
