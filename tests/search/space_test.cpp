@@ -73,6 +73,9 @@ TEST(Curve, DrawsThePapersExamples) {
   EXPECT_EQ(drawn(7, {0.6, 0.36, 0.6, 0.0, 0.03, 0.76, 0.34}, 8), (Bits{8, 3, 2, 4, 6, 8, 7, 2}));
   EXPECT_EQ(drawn(8, {0.0, 0.215, 0.576, 0.236, 1.0, 0.051, 0.717, 0.345}, 20),
             (Bits{1, 1, 1, 2, 3, 4, 4, 4, 4, 4, 4, 3, 3, 2, 2, 2, 2, 2, 2, 2}));
+  // With the 19 layers that are printed.
+  EXPECT_EQ(drawn(8, {0.0, 0.3, 0.54, 0.28, 1.0, 0.15, 0.68, 0.39}, 19),
+            (Bits{1, 1, 1, 2, 3, 4, 4, 4, 4, 4, 4, 3, 3, 2, 2, 2, 2, 2, 2}));
 }
 
 TEST(Curve, ReadsItsNames) {

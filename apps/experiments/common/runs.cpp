@@ -27,6 +27,11 @@ Scale paper_scale(const std::string& net, const std::string& data) {
     s.row_epochs = 1;
     s.seeds = 1;
   }
+  if (net == "toy10") {  // Fig. 4
+    s.fp32_epochs = 20;
+    s.tasks = "0,1,2,15";
+    s.evaluations = 14;
+  }
   if (data.starts_with("imagenet32:")) {
     s.fp32_epochs = 40;
     s.seeds = 1;
@@ -40,6 +45,11 @@ Scale quick_scale(const std::string& net) {
     s.fp32_epochs = 1;
     s.row_epochs = 0.1;
     s.tasks = "0,0.05,0.1";
+  }
+  if (net == "toy10") {
+    s.fp32_epochs = 12;
+    s.tasks = "0,0.25,0.5,1";
+    s.evaluations = 14;
   }
   return s;
 }

@@ -7,9 +7,9 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "quant/kernels/int8/format.h"
+#include "quant/kernels/int8/tiles.h"
 #include "tensor/cpu.h"
 
 #pragma GCC push_options
@@ -23,46 +23,20 @@ using int8::kBlockBytes;
 using int8::kStepBytes;
 using int8::kSteps;
 
-struct Product {
-  const LayerShape& shape;
-  const std::byte* weights;
-  const RowsView& x;
-  const ProductSpec& spec;
-  int64_t panel_bytes;  ///< from one panel of the weights to the next
-  int minus_bias;
-};
-
-int32_t four_bytes(const std::byte* at) {
-  int32_t word;
-  std::memcpy(&word, at, 4);
-  return word;
-}
-
 template <bool kSigned, int R, int P>
 void tile(const Product& a, int64_t row, int64_t panel) {
-  const int64_t blocks = a.x.blocks;
   __m512 y[R][P];
   for (auto& of_row : y)
     for (__m512& v : of_row) v = _mm512_setzero_ps();
   for (const Tap& tap : a.spec.taps) {
-    const std::byte* m[R];
-    const float* step[R];
-    const int32_t* sum[R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const int64_t first = tap.x_rows[row + r] * blocks;
-      m[r] = a.x.mantissas + 32 * first;
-      step[r] = a.x.steps + first;
-      sum[r] = a.x.sums + first;
-    }
-    const std::byte* w = a.weights + panel * a.panel_bytes + tap.tap * blocks * kBlockBytes;
-    for (int64_t k = 0; k < blocks; ++k, w += kBlockBytes) {
+    const TapRows<R> x(a.x, tap.x_rows + row);
+    const std::byte* w = a.weights + panel * a.panel_bytes + tap.tap * a.tap_bytes;
+    for (int64_t k = 0; k < a.x.blocks; ++k, w += kBlockBytes) {
       __m512i dot[R][P];
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         __m512i start = _mm512_setzero_si512();
-        if constexpr (kSigned)
-          start = _mm512_mullo_epi32(_mm512_set1_epi32(a.minus_bias), _mm512_set1_epi32(sum[r][k]));
+        if constexpr (kSigned) start = _mm512_mullo_epi32(_mm512_set1_epi32(-a.bias), _mm512_set1_epi32(x.sums[r][k]));
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p) dot[r][p] = start;
       }
@@ -73,7 +47,7 @@ void tile(const Product& a, int64_t row, int64_t panel) {
         for (int p = 0; p < P; ++p) wv[p] = _mm512_load_si512(w + p * a.panel_bytes + j * kStepBytes);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
-          const __m512i mv = _mm512_set1_epi32(four_bytes(m[r] + 32 * k + 4 * j));
+          const __m512i mv = _mm512_set1_epi32(x.four(r, k, j));
 #pragma GCC unroll 4
           for (int p = 0; p < P; ++p)
             dot[r][p] = kSigned ? _mm512_dpbusd_epi32(dot[r][p], wv[p], mv) : _mm512_dpbusd_epi32(dot[r][p], mv, wv[p]);
@@ -85,19 +59,18 @@ void tile(const Product& a, int64_t row, int64_t panel) {
         multiplier[p] = _mm512_load_ps(reinterpret_cast<const float*>(w + p * a.panel_bytes + kSteps * kStepBytes));
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
-        const __m512 s = _mm512_set1_ps(step[r][k]);
+        const __m512 s = _mm512_set1_ps(x.steps[r][k]);
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p)
           y[r][p] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r][p]), _mm512_mul_ps(multiplier[p], s), y[r][p]);
       }
     }
   }
-  float* to = a.spec.y + row * a.spec.pitch + 16 * (panel - a.spec.first_panel);
   for (int r = 0; r < R; ++r)
-    for (int p = 0; p < P; ++p) _mm512_storeu_ps(to + r * a.spec.pitch + 16 * p, y[r][p]);
+    for (int p = 0; p < P; ++p) _mm512_storeu_ps(a.y(row + r, panel + p), y[r][p]);
 }
 
-/// All rows of P panels; the tiles of rows are as even as they can be.
+/// All rows of P panels.
 template <bool kSigned, int P, int kMaxRows>
 void all_rows(const Product& a, int64_t panel) {
   using Tile = void (*)(const Product&, int64_t, int64_t);
@@ -109,11 +82,7 @@ void all_rows(const Product& a, int64_t panel) {
       tile<kSigned, std::min(5, kMaxRows), P>,
       tile<kSigned, std::min(6, kMaxRows), P>,
   };
-  const int64_t tiles = (a.spec.rows + kMaxRows - 1) / kMaxRows;
-  for (int64_t i = 0; i < tiles; ++i) {
-    const int64_t row = i * a.spec.rows / tiles;
-    kTiles[(i + 1) * a.spec.rows / tiles - row - 1](a, row, panel);
-  }
+  for_row_tiles(a.spec.rows, kMaxRows, [&](int64_t row, int64_t rows) { kTiles[rows - 1](a, row, panel); });
 }
 
 template <bool kSigned>
@@ -127,7 +96,8 @@ void run_form(const Product& a) {
 }
 
 void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, const ProductSpec& spec) {
-  const Product a{shape, weights, x, spec, shape.taps * shape.blocks() * kBlockBytes, -int8::bias(shape)};
+  const int64_t tap_bytes = shape.blocks() * kBlockBytes;
+  const Product a{weights, x, spec, shape.taps * tap_bytes, tap_bytes, int8::bias(shape)};
   shape.activations.is_signed ? run_form<true>(a) : run_form<false>(a);
 }
 
