@@ -28,6 +28,9 @@ __m256i weights_of(const std::byte* w, int j, int h) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(w + j * kStepBytes + 32 * h));
 }
 
+/// Keeps the compiler from adding in another order, which it does to integers, with more sums than there are registers.
+[[gnu::always_inline]] inline void keep_order(__m256i& sum) { __asm__("" : "+x"(sum)); }
+
 /// dot[r][h] = sum over a block of weights times mantissas, kSteps16 steps at a time in 16 bits.
 template <bool kSigned, int kSteps16, int R>
 [[gnu::always_inline]] inline void narrow_dots(const TapRows<R>& x, const std::byte* w, int64_t k,
@@ -43,6 +46,7 @@ template <bool kSigned, int kSteps16, int R>
       for (int h = 0; h < 2; ++h) {
         const __m256i pairs = kSigned ? _mm256_maddubs_epi16(wv[h], mv) : _mm256_maddubs_epi16(mv, wv[h]);
         sum16[r][h] = j % kSteps16 == 0 ? pairs : _mm256_add_epi16(sum16[r][h], pairs);
+        keep_order(sum16[r][h]);
         if (j % kSteps16 != kSteps16 - 1) continue;
         const __m256i sum32 = _mm256_madd_epi16(sum16[r][h], _mm256_set1_epi16(1));
         dot[r][h] = j < kSteps16 ? sum32 : _mm256_add_epi32(dot[r][h], sum32);
@@ -79,6 +83,7 @@ template <bool kSigned, int R>
       for (int h = 0; h < 2; ++h) {
         const __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(we[h], me), _mm256_madd_epi16(wo[h], mo));
         dot[r][h] = j == 0 ? sum : _mm256_add_epi32(dot[r][h], sum);
+        keep_order(dot[r][h]);
       }
     }
   }
@@ -118,15 +123,12 @@ void tile(const Product& a, int64_t row, int64_t panel) {
     for (int h = 0; h < 2; ++h) _mm256_storeu_ps(a.y(row + r, panel) + 8 * h, y[r][h]);
 }
 
-#ifndef RMAX
-#define RMAX 3
-#endif
 template <bool kSigned, int kSteps16>
 void run_form(const Product& a) {
   using Tile = void (*)(const Product&, int64_t, int64_t);
   static constexpr Tile kTiles[] = {tile<kSigned, kSteps16, 1>, tile<kSigned, kSteps16, 2>, tile<kSigned, kSteps16, 3>};
   for (int64_t panel = a.spec.first_panel; panel < a.spec.first_panel + a.spec.panels; ++panel)
-    for_row_tiles(a.spec.rows, RMAX, [&](int64_t row, int64_t rows) { kTiles[rows - 1](a, row, panel); });
+    for_row_tiles(a.spec.rows, 3, [&](int64_t row, int64_t rows) { kTiles[rows - 1](a, row, panel); });
 }
 
 void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, const ProductSpec& spec) {
