@@ -9,6 +9,8 @@
 namespace kronbit {
 
 enum class Pass { Forward, Data, Weights };
+/// Of a forward pass: activations u8 (as after a ReLU), weights s8, one scale per output channel, result u8.
+struct Int8 {};
 
 /// One pass of one convolution, on oneDNN's own choice of layouts: the reordering of operands is not in its time.
 /// Shapes:   images of height = width = size; F32 or BF16 activations and weights, the gradient of weights in F32
@@ -16,6 +18,7 @@ enum class Pass { Forward, Data, Weights };
 class OnednnConv {
  public:
   OnednnConv(const nn::Conv2dOptions& options, int64_t size, int64_t images, Pass pass, DType type);
+  OnednnConv(const nn::Conv2dOptions& options, int64_t size, int64_t images, Int8);
   ~OnednnConv();
   void run();
   std::string implementation() const;  ///< oneDNN's name for it: "jit_bf16:avx512_core_bf16"
