@@ -1,0 +1,141 @@
+// The block product of packed weights for AVX-512 with VNNI and GFNI: a step of 16 outputs becomes bytes in registers,
+// by one GF2P8AFFINEQB per part, which moves the bits of a byte anywhere and so extends the sign too. Then as
+// int8/avx512vnni.cpp. For few rows; a tile of more than 4 would be limited by products, not by memory.
+#include <immintrin.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "quant/kernels/int8/tiles.h"
+#include "quant/kernels/packed/format.h"
+#include "tensor/cpu.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,gfni")
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false for the intrinsics of GCC 12 (its bug 105593)
+
+namespace kronbit::quant {
+namespace {
+
+using packed::Part;
+
+constexpr int64_t kMaxRows = 4;
+
+/// How a byte of a line becomes the byte of a weight: 8 x 8 bits for every part and step of a line.
+struct Expansion {
+  uint64_t matrix[3][8] = {};
+  int bias = 0;  ///< of the expanded bytes: they are q + bias
+
+  explicit Expansion(const LayerShape& shape) {
+    const bool is_signed = shape.activations.is_signed, binary = shape.mode == Mode::Binary;
+    const auto parts = packed::parts_of(shape.bits);
+    for (size_t i = 0; i < 3 && parts[i].bits > 0; ++i) {
+      for (int s = 0; s < parts[i].steps(); ++s) {
+        for (int bit = 0; bit < 8; ++bit) {
+          // Output bit `bit` is bit `source` of the integer. Binary: 2 (1 - plane) = q + 1, or -2 plane = q - 1.
+          int source = is_signed ? bit : std::min(bit, shape.bits - 1);
+          if (binary) source = bit == 1 || (bit > 1 && !is_signed) ? 0 : -1;
+          if (source >= parts[i].first_bit && source < parts[i].first_bit + parts[i].bits)
+            matrix[i][s] |= uint64_t{1} << (8 * (7 - bit) + s * parts[i].bits + source - parts[i].first_bit);
+        }
+      }
+    }
+    bias = binary ? (is_signed ? 1 : -1) : (is_signed ? 1 << (shape.bits - 1) : 0);
+  }
+};
+
+/// The 64 bytes of a step.
+template <int kBits>
+[[gnu::always_inline]] inline __m512i weights_of(const Expansion& expansion, const std::byte* w, int step) {
+  constexpr auto kParts = packed::parts_of(kBits);
+  __m512i bytes = _mm512_setzero_si512();
+#pragma GCC unroll 3
+  for (size_t i = 0; i < 3; ++i) {
+    if (kParts[i].bits == 0) break;
+    const int line = kParts[i].first_bit + step / (8 / kParts[i].bits), s = step % (8 / kParts[i].bits);
+    const __m512i moved = _mm512_gf2p8affine_epi64_epi8(
+        _mm512_load_si512(w + 64 * line), _mm512_set1_epi64(static_cast<int64_t>(expansion.matrix[i][s])), 0);
+    bytes = i == 0 ? moved : _mm512_or_si512(bytes, moved);
+  }
+  return bytes;
+}
+
+template <bool kSigned, int kBits, int R>
+void tile(const Product& a, const Expansion& expansion, int64_t row, int64_t panel) {
+  __m512 y[R];
+  for (__m512& v : y) v = _mm512_setzero_ps();
+  for (const Tap& tap : a.spec.taps) {
+    const TapRows<R> x(a.x, tap.x_rows + row);
+    const std::byte* w = a.weights + panel * a.panel_bytes + tap.tap * a.tap_bytes;
+    for (int64_t k = 0; k < a.x.blocks; ++k, w += 64 * (kBits + 1)) {
+      __m512i dot[R];
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r)
+        dot[r] = _mm512_mullo_epi32(_mm512_set1_epi32(-a.bias), _mm512_set1_epi32(x.sums[r][k]));
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; ++j) {
+        const __m512i wv = weights_of<kBits>(expansion, w, j);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) {
+          const __m512i mv = _mm512_set1_epi32(x.four(r, k, j));
+          dot[r] = kSigned ? _mm512_dpbusd_epi32(dot[r], wv, mv) : _mm512_dpbusd_epi32(dot[r], mv, wv);
+        }
+      }
+      const __m512 multiplier = _mm512_load_ps(reinterpret_cast<const float*>(w + 64 * kBits));
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) {
+        const __m512 scale = _mm512_mul_ps(multiplier, _mm512_set1_ps(x.steps[r][k]));
+        y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r]), scale, y[r]);
+      }
+    }
+  }
+  for (int r = 0; r < R; ++r) _mm512_storeu_ps(a.y(row + r, panel), y[r]);
+}
+
+template <bool kSigned, int kBits>
+void run_form(const Product& a, const Expansion& expansion) {
+  using Tile = void (*)(const Product&, const Expansion&, int64_t, int64_t);
+  static constexpr Tile kTiles[kMaxRows] = {tile<kSigned, kBits, 1>, tile<kSigned, kBits, 2>, tile<kSigned, kBits, 3>,
+                                            tile<kSigned, kBits, 4>};
+  for (int64_t panel = a.spec.first_panel; panel < a.spec.first_panel + a.spec.panels; ++panel) {
+    for_row_tiles(a.spec.rows, kMaxRows,
+                  [&](int64_t row, int64_t rows) { kTiles[rows - 1](a, expansion, row, panel); });
+  }
+}
+
+template <bool kSigned, int... kBits>
+void run_bits(int bits, const Product& a, const Expansion& expansion, std::integer_sequence<int, kBits...>) {
+  using Form = void (*)(const Product&, const Expansion&);
+  static constexpr Form kForms[] = {run_form<kSigned, kBits + 1>...};
+  kForms[bits - 1](a, expansion);
+}
+
+void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, const ProductSpec& spec) {
+  const Expansion expansion(shape);
+  const int64_t tap_bytes = shape.blocks() * packed::block_bytes(shape);
+  const Product a{weights, x, spec, shape.taps * tap_bytes, tap_bytes, expansion.bias};
+  constexpr auto kEight = std::make_integer_sequence<int, 8>();
+  shape.activations.is_signed ? run_bits<true>(shape.bits, a, expansion, kEight)
+                              : run_bits<false>(shape.bits, a, expansion, kEight);
+}
+
+bool supported() {
+  return cpu().avx512f && cpu().avx512bw && cpu().avx512dq && cpu().avx512vl && cpu().avx512_vnni && cpu().gfni;
+}
+
+}  // namespace
+
+const BlockKernel kPackedAvx512Vnni{.name = "packed-avx512vnni",
+                                    .family = "packed",
+                                    .needs = "avx512f avx512bw avx512dq avx512vl avx512_vnni gfni",
+                                    .supported = supported,
+                                    .exact = true,
+                                    .form = RowForm::Bytes,
+                                    .declines = [](const LayerShape&) -> const char* { return nullptr; },
+                                    .packed_bytes = packed::packed_bytes,
+                                    .pack = packed::pack,
+                                    .run = run};
+
+}  // namespace kronbit::quant
+
+#pragma GCC pop_options
