@@ -2,13 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 
 #include "apps/kronbit/common.h"
@@ -22,8 +23,6 @@
 #include "tensor/io/parse.h"
 #include "tensor/io/text.h"
 #include "tensor/parallel.h"
-
-extern char** environ;
 
 namespace kronbit::experiments {
 namespace {
@@ -57,6 +56,8 @@ std::string shown(const Settings& settings, const std::vector<std::string>& argu
   std::string text = "kronbit";
   for (std::string word : arguments) {
     replace_all(word, settings.out.string() + "/", "");
+    if (!settings.weights.empty())
+      replace_all(word, settings.weights.string() + "/", settings.weights.filename().string() + "/");
     for (const std::string& spec : {settings.data, settings.imagenet32}) {
       if (word != spec || word.find('/') == std::string::npos) continue;
       const std::filesystem::path folder = std::filesystem::path(word).lexically_normal();
@@ -68,30 +69,28 @@ std::string shown(const Settings& settings, const std::vector<std::string>& argu
   return text;
 }
 
-/// Starts the program with stdout into `answer`; stderr and Ctrl-C are shared. Returns: its wait status.
+/// Starts the program with stdout into `answer`, in a process group of its own: a signal (Ctrl-C too) is ours to hand
+/// on, once, so that it can finish its current write; it ends with us. Returns: its wait status.
 int run_program(const std::filesystem::path& program, std::vector<std::string> words,
                 const std::filesystem::path& answer) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, answer.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  pid_t pid = 0;
-  const int error = posix_spawn(&pid, program.c_str(), &files, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  if (error != 0) throw Error(fmt::format("[{}] cannot be started: {}", program.string(), std::strerror(error)));
+  const Descriptor out(open(answer.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (out.get() < 0) throw Error(fmt::format("[{}] cannot be written: {}", answer.string(), std::strerror(errno)));
+  const pid_t parent = getpid(), pid = fork();
+  if (pid < 0) throw Error(fmt::format("[{}] cannot be started: {}", program.string(), std::strerror(errno)));
+  if (pid == 0) {
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() == parent && dup2(out.get(), STDOUT_FILENO) >= 0) execv(program.c_str(), argv.data());
+    _exit(127);
+  }
   int status = 0;
-  bool forwarded = false;
-  while (waitpid(pid, &status, WNOHANG) == 0) {
-    // Ctrl-C reaches the program too; a signal to this process alone is handed on once.
-    if (app::stop_requested && !forwarded) {
-      usleep(300000);
-      forwarded = true;
-      if (waitpid(pid, &status, WNOHANG) == pid) break;
-      if (app::stop_exit_code() == 143) kill(pid, SIGTERM);
-    }
-    usleep(20000);
+  for (bool told = false; waitpid(pid, &status, WNOHANG) == 0; usleep(20000)) {
+    if (!app::stop_requested || told) continue;
+    kill(pid, app::stop_exit_code() == 143 ? SIGTERM : SIGINT);
+    told = true;
   }
   return status;
 }
@@ -146,6 +145,7 @@ void add_options(CLI::App& app, Settings& s, std::string& nets) {
   app.add_option("--out", s.out, "folder of results and runs (default: ~/.cache/kronbit/experiments-PRESET)");
   app.add_option("--data", s.data, "instead of the preset's data, as after kronbit's --data");
   app.add_option("--imagenet32", s.imagenet32, "fig5, table4: the second data set");
+  app.add_option("--weights-dir", s.weights, "table4: folder with NET.safetensors, instead of training here");
   app.add_option("--net", nets, "only these networks, with commas between them");
   app.add_option("--threads", s.threads, "of every command");
   app.add_option("--epochs", s.epochs, "of the floating point trainings, instead of the preset's");
@@ -169,8 +169,11 @@ void check(Settings& s, const std::string& nets) {
   if (s.imagenet32.empty())
     s.imagenet32 = s.paper() ? "imagenet32:" + (folder / "imagenet32-25").string() : "synthetic:800";
   if (s.out.empty()) s.out = folder / ("experiments-" + s.preset);
-  s.out = std::filesystem::absolute(s.out).lexically_normal();
-  if (!s.out.has_filename()) s.out = s.out.parent_path();
+  for (std::filesystem::path* path : {&s.out, &s.weights}) {
+    if (path->empty()) continue;
+    *path = std::filesystem::absolute(*path).lexically_normal();
+    if (!path->has_filename()) *path = path->parent_path();
+  }
 }
 
 int work_and_write(Experiment& experiment, const Work& work) {

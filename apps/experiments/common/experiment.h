@@ -20,6 +20,7 @@ struct Settings {
   std::string preset = "quick";  ///< quick: minutes, procedural data. paper: hours or days, CIFAR-10
   std::filesystem::path out;
   std::string data, imagenet32;   ///< as after kronbit's --data
+  std::filesystem::path weights;  ///< table4: folder of NET.safetensors; empty = trained here
   std::vector<std::string> nets;  ///< only these; empty = all
   std::string threads;
   std::string epochs, evaluations, row_epochs, seeds;  ///< instead of the preset's; "" = the preset's

@@ -77,6 +77,10 @@ std::string list_text(const Bits& bits) { return fmt::format("{}", fmt::join(bit
 
 Scale scale_of(const Settings& settings, const std::string& net, const std::string& data) {
   Scale s = settings.paper() ? paper_scale(net, data) : quick_scale(net);
+  if (data.starts_with("folder:")) {  // 224x224 pictures: a step of 128 of ResNet50 wants too much memory
+    s.lr = "0.0125";
+    s.batch = "32";
+  }
   if (!settings.epochs.empty()) s.fp32_epochs = parse_number(settings.epochs, 0.001, 1e6, "--epochs");
   if (!settings.evaluations.empty()) s.evaluations = parse_int(settings.evaluations, 1, 1'000'000, "--evaluations");
   if (!settings.row_epochs.empty()) s.row_epochs = parse_number(settings.row_epochs, 0.001, 1e6, "--row-epochs");
@@ -198,10 +202,12 @@ void measure(Experiment& experiment, const Subject& subject, const Training& tra
   }
   row.epochs = scale.row_epochs;
   for (int64_t seed = first_seed; seed <= last_seed; ++seed) {
-    const std::string here = fmt::format("{}/seed{}", place, seed);
+    const std::string here =
+        fmt::format("{}{}/seed{}", place, row.tuning_name.empty() ? "" : "-" + row.tuning_name, seed);
     const std::filesystem::path folder = experiment.folder(here);
     std::vector<std::string> words = base("finetune", subject);
     add(words, what);
+    add(words, row.tuning);
     add(words, {"--epochs", fmt::format("{}", scale.row_epochs), "--schedule", "cosine", "--seed",
                 fmt::format("{}", seed), "--out", folder.string(), "--resume"});
     const std::optional<StepResult> result = experiment.step(here, words);

@@ -72,6 +72,9 @@ Sizes sizes_of(const std::vector<nn::ConvInfo>& layers, const Bits& bits);
 struct Row {
   Bits bits;
   std::string mode = "signed-extreme";
+  /// Fine-tuned in another way than finetune's default: further arguments, and their name in the place.
+  std::vector<std::string> tuning = {};
+  std::string tuning_name = {};
   std::optional<double> before = {};               ///< test top-1 without fine-tuning
   std::vector<double> top1 = {}, validation = {};  ///< after it, one per seed that has run
   double epochs = 0, seconds = 0;
