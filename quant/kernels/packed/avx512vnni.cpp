@@ -1,9 +1,10 @@
 // The block product of packed weights for AVX-512 with VNNI and GFNI: a step of 16 outputs becomes bytes in registers,
 // by one GF2P8AFFINEQB per part, which moves the bits of a byte anywhere and so extends the sign too. Then as
-// int8/avx512vnni.cpp. For few rows; a tile of more than 4 would be limited by products, not by memory.
+// int8/avx512vnni.cpp. For few rows; many are better off with the bytes of int8/.
 #include <immintrin.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "quant/kernels/int8/tiles.h"
@@ -19,7 +20,7 @@ namespace {
 
 using packed::Part;
 
-constexpr int64_t kMaxRows = 4;
+constexpr int kMaxRows = 6;
 
 /// How a byte of a line becomes the byte of a weight: 8 x 8 bits for every part and step of a line.
 struct Expansion {
@@ -60,7 +61,7 @@ template <int kBits>
   return bytes;
 }
 
-template <bool kSigned, int kBits, int R>
+template <bool kIsSigned, int kBits, int R>
 void tile(const Product& a, const Expansion& expansion, int64_t row, int64_t panel) {
   __m512 y[R];
   for (__m512& v : y) v = _mm512_setzero_ps();
@@ -69,20 +70,20 @@ void tile(const Product& a, const Expansion& expansion, int64_t row, int64_t pan
     const std::byte* w = a.weights + panel * a.panel_bytes + tap.tap * a.tap_bytes;
     for (int64_t k = 0; k < a.x.blocks; ++k, w += 64 * (kBits + 1)) {
       __m512i dot[R];
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int r = 0; r < R; ++r)
         dot[r] = _mm512_mullo_epi32(_mm512_set1_epi32(-a.bias), _mm512_set1_epi32(x.sums[r][k]));
 #pragma GCC unroll 8
       for (int j = 0; j < 8; ++j) {
         const __m512i wv = weights_of<kBits>(expansion, w, j);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
           const __m512i mv = _mm512_set1_epi32(x.four(r, k, j));
-          dot[r] = kSigned ? _mm512_dpbusd_epi32(dot[r], wv, mv) : _mm512_dpbusd_epi32(dot[r], mv, wv);
+          dot[r] = kIsSigned ? _mm512_dpbusd_epi32(dot[r], wv, mv) : _mm512_dpbusd_epi32(dot[r], mv, wv);
         }
       }
       const __m512 multiplier = _mm512_load_ps(reinterpret_cast<const float*>(w + 64 * kBits));
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
         const __m512 scale = _mm512_mul_ps(multiplier, _mm512_set1_ps(x.steps[r][k]));
         y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r]), scale, y[r]);
@@ -92,31 +93,29 @@ void tile(const Product& a, const Expansion& expansion, int64_t row, int64_t pan
   for (int r = 0; r < R; ++r) _mm512_storeu_ps(a.y(row + r, panel), y[r]);
 }
 
-template <bool kSigned, int kBits>
-void run_form(const Product& a, const Expansion& expansion) {
-  using Tile = void (*)(const Product&, const Expansion&, int64_t, int64_t);
-  static constexpr Tile kTiles[kMaxRows] = {tile<kSigned, kBits, 1>, tile<kSigned, kBits, 2>, tile<kSigned, kBits, 3>,
-                                            tile<kSigned, kBits, 4>};
-  for (int64_t panel = a.spec.first_panel; panel < a.spec.first_panel + a.spec.panels; ++panel) {
-    for_row_tiles(a.spec.rows, kMaxRows,
-                  [&](int64_t row, int64_t rows) { kTiles[rows - 1](a, expansion, row, panel); });
-  }
+using Tile = void (*)(const Product&, const Expansion&, int64_t, int64_t);
+/// Tiles of 1, 2, ... rows.
+template <bool kIsSigned, int kBits, int... R>
+constexpr std::array<Tile, kMaxRows> tiles(std::integer_sequence<int, R...>) {
+  return {tile<kIsSigned, kBits, R + 1>...};
 }
-
-template <bool kSigned, int... kBits>
-void run_bits(int bits, const Product& a, const Expansion& expansion, std::integer_sequence<int, kBits...>) {
-  using Form = void (*)(const Product&, const Expansion&);
-  static constexpr Form kForms[] = {run_form<kSigned, kBits + 1>...};
-  kForms[bits - 1](a, expansion);
+/// Those for 1, 2, ... bits.
+template <bool kIsSigned, int... kBits>
+constexpr std::array<std::array<Tile, kMaxRows>, 8> tiles_of_bits(std::integer_sequence<int, kBits...>) {
+  return {tiles<kIsSigned, kBits + 1>(std::make_integer_sequence<int, kMaxRows>())...};
 }
+constexpr auto kUnsigned = tiles_of_bits<false>(std::make_integer_sequence<int, 8>());
+constexpr auto kSigned = tiles_of_bits<true>(std::make_integer_sequence<int, 8>());
 
 void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, const ProductSpec& spec) {
   const Expansion expansion(shape);
   const int64_t tap_bytes = shape.blocks() * packed::block_bytes(shape);
   const Product a{weights, x, spec, shape.taps * tap_bytes, tap_bytes, expansion.bias};
-  constexpr auto kEight = std::make_integer_sequence<int, 8>();
-  shape.activations.is_signed ? run_bits<true>(shape.bits, a, expansion, kEight)
-                              : run_bits<false>(shape.bits, a, expansion, kEight);
+  const auto& of_rows = (shape.activations.is_signed ? kSigned : kUnsigned)[static_cast<size_t>(shape.bits - 1)];
+  for (int64_t panel = spec.first_panel; panel < spec.first_panel + spec.panels; ++panel) {
+    for_row_tiles(spec.rows, kMaxRows,
+                  [&](int64_t row, int64_t rows) { of_rows[static_cast<size_t>(rows - 1)](a, expansion, row, panel); });
+  }
 }
 
 bool supported() {
