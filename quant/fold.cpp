@@ -28,18 +28,25 @@ void fold(const nn::Network& net, const nn::Node& node, double eps, nn::Network&
 
 }  // namespace
 
-nn::Network fold_batch_norm(const nn::Network& net) {
+nn::Network folded_graph(const nn::Network& net) {
   const Shape& image = net.input_shape();
   nn::Network folded(net.name(), image[0], image[1], image[3], net.classes());
   for (size_t i = 1; i < net.nodes().size(); ++i) {
     const nn::Node& node = net.nodes()[i];
     if (const auto* norm = dynamic_cast<const nn::BatchNorm*>(node.op.get())) {
       folded.add(node.name, std::make_shared<nn::ChannelAffine>(norm->channels()), node.inputs);
-      fold(net, node, norm->options().eps, folded);
     } else {
       folded.add(node.name, node.op, node.inputs);
     }
   }
+  return folded;
+}
+
+nn::Network fold_batch_norm(const nn::Network& net) {
+  nn::Network folded = folded_graph(net);
+  for (const nn::Node& node : net.nodes())
+    if (const auto* norm = dynamic_cast<const nn::BatchNorm*>(node.op.get()))
+      fold(net, node, norm->options().eps, folded);
   for (nn::Parameter& p : folded.parameters())
     if (const nn::Parameter* old = net.find_parameter(p.name)) p.var.value().copy_from(old->var.value());
   return folded;

@@ -12,4 +12,7 @@ namespace kronbit::quant {
 /// Exactness: in double, each rounded once to float
 nn::Network fold_batch_norm(const nn::Network& net);
 
+/// The nodes of that copy alone: its parameters are zero, and those of `net` are not read.
+nn::Network folded_graph(const nn::Network& net);
+
 }  // namespace kronbit::quant

@@ -43,7 +43,7 @@ int64_t PackedNetwork::conv_bytes() const {
 }
 
 nn::Network PackedNetwork::skeleton() const {
-  return fold_batch_norm(nn::build(network_, {.classes = classes_, .input_size = input_size_}));
+  return folded_graph(nn::build(network_, {.classes = classes_, .input_size = input_size_}));
 }
 
 nn::Network PackedNetwork::network(PackedKernel kernel) const {

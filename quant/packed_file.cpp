@@ -12,6 +12,7 @@
 #include "tensor/io/limits.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/text.h"
+#include "tensor/parallel.h"
 
 namespace kronbit::quant {
 namespace {
@@ -85,7 +86,7 @@ PackedLayer read_layer(const SafetensorsFile& file, const nn::ConvInfo& conv, in
   const TensorInfo& scale =
       tensor_of(file, conv.name + ".weight_scale", {conv.out_channels, conv.kernel_h, conv.kernel_w, layer.blocks()});
   layer.format = format_of(scale, file.name());
-  layer.multipliers = to_tensor(scale, file.name()).values();
+  layer.multipliers = to_floats(scale, file.name());
   return layer;
 }
 
@@ -145,9 +146,12 @@ void PackedNetwork::read_layers(const SafetensorsFile& file, const nn::Network& 
     if (names[l] != convolutions[l].name)
       input_error(file.name(), "layer {}: wanted {}, got {}", l + 1, convolutions[l].name, quote(names[l]));
   assignment_.bits = parse_bits(value_of(file, "bits"), static_cast<int64_t>(convolutions.size()));
-  for (size_t l = 0; l < convolutions.size(); ++l)
-    layers_.push_back(
-        std::make_shared<PackedLayer>(read_layer(file, convolutions[l], assignment_.bits[l], assignment_.options)));
+  layers_.resize(convolutions.size());
+  parallel_for(std::ssize(layers_), 1, [&](int64_t begin, int64_t) {
+    const auto l = static_cast<size_t>(begin);
+    layers_[l] =
+        std::make_shared<PackedLayer>(read_layer(file, convolutions[l], assignment_.bits[l], assignment_.options));
+  });
 }
 
 void PackedNetwork::read_parameters(const SafetensorsFile& file, const nn::Network& net) {

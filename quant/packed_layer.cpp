@@ -1,6 +1,7 @@
 #include "quant/packed_layer.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -28,12 +29,26 @@ bool keeps(float value, MultiplierFormat format) {
   return std::isfinite(kept) && std::fabs(kept - value) <= 0x1p-8f * std::fabs(value);
 }
 
+constexpr uint64_t kOnes = 0x0101010101010101;  // a byte each
+
+// Bit i of the index as byte i.
+constexpr std::array<uint64_t, 256> kSpread = [] {
+  std::array<uint64_t, 256> table{};
+  for (size_t index = 0; index < table.size(); ++index)
+    for (size_t i = 0; i < 8; ++i) table[index] |= static_cast<uint64_t>(index >> i & 1) << (8 * i);
+  return table;
+}();
+
+// Eight integers at a time, as the bytes of a word; lanes beyond the channels are zero.
 void pack_block(const int8_t* integers, int64_t lanes, int bits, Mode mode, uint8_t* planes) {
   const int64_t bytes = (lanes + 7) / 8;
-  for (int64_t i = 0; i < lanes; ++i) {
-    const unsigned value = mode == Mode::Binary ? integers[i] < 0 : static_cast<uint8_t>(integers[i]);
+  for (int64_t j = 0; j < bytes; ++j) {
+    uint64_t word = 0;
+    std::memcpy(&word, integers + 8 * j, static_cast<size_t>(std::min<int64_t>(8, lanes - 8 * j)));
+    if (mode == Mode::Binary) word >>= 7;  // the sign
+    // The factor brings bit 0 of byte i to bit 56 + i; no two products of bits meet.
     for (int p = 0; p < bits; ++p)
-      planes[p * bytes + i / 8] = static_cast<uint8_t>(planes[p * bytes + i / 8] | (value >> p & 1) << (i % 8));
+      planes[p * bytes + j] = static_cast<uint8_t>((word >> p & kOnes) * 0x0102040810204080 >> 56);
   }
 }
 
@@ -88,13 +103,12 @@ PackedLayer pack_layer(std::string name, const QuantizedWeights& weights, Multip
 
 void unpack_block(const uint8_t* planes, int64_t lanes, int bits, Mode mode, int8_t* integers) {
   const int64_t bytes = (lanes + 7) / 8;
-  for (int64_t i = 0; i < lanes; ++i) {
-    int value = 0;
-    for (int p = 0; p < bits; ++p) {
-      const int bit = planes[p * bytes + i / 8] >> (i % 8) & 1;
-      value += p == bits - 1 ? -bit * (1 << p) : bit * (1 << p);
-    }
-    integers[i] = static_cast<int8_t>(mode == Mode::Binary ? 2 * value + 1 : value);
+  const uint64_t sign = 0xff & (0xff << (bits - 1));  // what the top bit stands for, extended to the byte
+  for (int64_t j = 0; j < bytes; ++j) {
+    uint64_t word = kSpread[planes[(bits - 1) * bytes + j]] * sign;
+    for (int p = 0; p < bits - 1; ++p) word |= kSpread[planes[p * bytes + j]] << p;
+    if (mode == Mode::Binary) word = (word << 1 & ~kOnes) | kOnes;  // -1, 0 to -1, +1
+    std::memcpy(integers + 8 * j, &word, static_cast<size_t>(std::min<int64_t>(8, lanes - 8 * j)));
   }
 }
 
@@ -108,6 +122,7 @@ QuantizedWeights unpack(const PackedLayer& layer) {
 }
 
 bool padding_is_zero(const PackedLayer& layer) {
+  if (layer.shape[1] % 8 == 0 && layer.block % 8 == 0) return true;  // there is none
   bool zero = true;
   for_each_block(layer, [&](const uint8_t* planes, int64_t lanes, int64_t) {
     const int64_t bytes = (lanes + 7) / 8;

@@ -4,7 +4,9 @@
 #include <sys/resource.h>
 
 #include <bit>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -24,9 +26,30 @@ size_t size_class(size_t bytes) {
   return (bytes + unit - 1) / unit * unit;
 }
 
+// From the system, aligned to `kHuge`, all zero: a larger mapping whose ends are given back. nullptr: no room.
+void* map(size_t size) {
+  void* all = mmap(nullptr, size + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (all == MAP_FAILED) return nullptr;
+  const size_t before = (kHuge - reinterpret_cast<uintptr_t>(all) % kHuge) % kHuge;
+  char* begin = static_cast<char*>(all) + before;
+  if (before > 0) munmap(all, before);
+  if (before < kHuge) munmap(begin + size, kHuge - before);
+  madvise(begin, size, MADV_HUGEPAGE);
+  return begin;
+}
+
+void free_block(void* p, size_t size) {
+  if (size < kHuge) return std::free(p);
+  munmap(p, size);
+}
+
 class Pool {
  public:
-  void* take(size_t size) {
+  struct Block {
+    void* memory;
+    bool zero;
+  };
+  Block take(size_t size) {
     {
       std::lock_guard lock(mutex_);
       use_.in_use += size;
@@ -34,19 +57,20 @@ class Pool {
       if (!waiting.empty()) {
         void* p = waiting.back();
         waiting.pop_back();
-        return p;
+        return {p, false};
       }
       use_.reserved += size;
     }
     void* p = nullptr;
-    if (posix_memalign(&p, size >= kHuge ? kHuge : 64, size) != 0) {
+    if (size >= kHuge) p = map(size);
+    if (size < kHuge && posix_memalign(&p, 64, size) != 0) p = nullptr;
+    if (p == nullptr) {
       std::lock_guard lock(mutex_);
       use_.in_use -= size;
       use_.reserved -= size;
       throw Error(fmt::format("[memory] no room for {} more bytes ({} in use)", size, use_.in_use));
     }
-    if (size >= kHuge) madvise(p, size, MADV_HUGEPAGE);
-    return p;
+    return {p, size >= kHuge};
   }
   void give(void* p, size_t size) noexcept {
     std::lock_guard lock(mutex_);
@@ -55,7 +79,7 @@ class Pool {
       waiting_[size].push_back(p);
     } catch (...) {
       use_.reserved -= size;
-      std::free(p);
+      free_block(p, size);
     }
   }
   MemoryUse use() {
@@ -65,7 +89,7 @@ class Pool {
   void trim() {
     std::lock_guard lock(mutex_);
     for (auto& [size, blocks] : waiting_) {
-      for (void* p : blocks) std::free(p);
+      for (void* p : blocks) free_block(p, size);
       use_.reserved -= size * blocks.size();
       blocks.clear();
     }
@@ -85,12 +109,18 @@ Pool& pool() {
 
 }  // namespace
 
-std::shared_ptr<void> allocate(size_t bytes) {
+namespace {
+std::shared_ptr<void> take(size_t bytes, bool zero) {
   if (bytes > (size_t{1} << 60)) throw Error(fmt::format("[memory] no room for {} bytes", bytes));
   const size_t size = size_class(bytes);
-  void* p = pool().take(size);
-  return {p, [size](void* block) { pool().give(block, size); }};
+  const Pool::Block block = pool().take(size);
+  if (zero && !block.zero) std::memset(block.memory, 0, bytes);
+  return {block.memory, [size](void* p) { pool().give(p, size); }};
 }
+}  // namespace
+
+std::shared_ptr<void> allocate(size_t bytes) { return take(bytes, false); }
+std::shared_ptr<void> allocate_zeroed(size_t bytes) { return take(bytes, true); }
 
 MemoryUse memory_use() { return pool().use(); }
 void trim_memory() { pool().trim(); }

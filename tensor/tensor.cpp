@@ -31,10 +31,9 @@ Tensor::Tensor(Shape shape, int64_t pitch, DType type, Fill fill)
   if (__builtin_mul_overflow(rows_, pitch_, &total) || __builtin_mul_overflow(total, bytes_of(type), &total)) {
     input_error("tensor", "{} does not fit memory", shape_.text());
   }
-  storage_ = allocate(static_cast<size_t>(total));
-  if (fill == Fill::Zero) {
-    set_zero();
-  } else if (fill == Fill::ZeroPadding && pitch_ > cols_) {
+  const auto size_in_bytes = static_cast<size_t>(total);
+  storage_ = fill == Fill::Zero ? allocate_zeroed(size_in_bytes) : allocate(size_in_bytes);
+  if (fill == Fill::ZeroPadding && pitch_ > cols_) {
     const auto size = static_cast<size_t>(bytes_of(type_));
     auto* base = static_cast<char*>(storage_.get());
     parallel_for(rows_, 1 << 14, [&](int64_t begin, int64_t end) {

@@ -11,6 +11,7 @@
 
 #include "tensor/base/error.h"
 #include "tensor/io/text.h"
+#include "tensor/memory.h"
 
 namespace kronbit {
 namespace {
@@ -24,9 +25,9 @@ const char* kind_of(mode_t mode) {
   return "a device";
 }
 
-// The whole file in a vector of bytes or a string.
-template <class Container>
-Container read_whole(const std::filesystem::path& path, int64_t max_bytes) {
+// The whole file into memory that room(size) provides.
+template <class Room>
+void read_whole(const std::filesystem::path& path, int64_t max_bytes, const Room& room) {
   const Descriptor fd = open_regular(path);
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0)
@@ -34,20 +35,19 @@ Container read_whole(const std::filesystem::path& path, int64_t max_bytes) {
   if (status.st_size > max_bytes) {
     input_error(shown(path), "wanted at most {} bytes, got {}", max_bytes, static_cast<int64_t>(status.st_size));
   }
-  Container content;
-  content.resize(static_cast<size_t>(status.st_size));
+  const auto size = static_cast<size_t>(status.st_size);
+  auto* const content = reinterpret_cast<std::byte*>(room(size));
   size_t have = 0;
   for (;;) {
     std::byte beyond[1];
-    const bool full = have == content.size();  // one more byte is asked for: there must be none
-    void* target = full ? static_cast<void*>(beyond) : static_cast<void*>(content.data() + have);
-    const ssize_t n = ::read(fd.get(), target, full ? 1 : content.size() - have);
+    const bool full = have == size;  // one more byte is asked for: there must be none
+    const ssize_t n = ::read(fd.get(), full ? beyond : content + have, full ? 1 : size - have);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw Error(fmt::format("[{}] cannot read: {}", shown(path), std::strerror(errno)));
     if ((n == 0) != full) {
-      input_error(shown(path), "size: wanted {} bytes, got {}", content.size(), full ? "more" : std::to_string(have));
+      input_error(shown(path), "size: wanted {} bytes, got {}", size, full ? "more" : std::to_string(have));
     }
-    if (n == 0) return content;
+    if (n == 0) return;
     have += static_cast<size_t>(n);
   }
 }
@@ -124,11 +124,31 @@ Descriptor open_regular(const std::filesystem::path& path) {
 }
 
 std::vector<std::byte> read_file(const std::filesystem::path& path, int64_t max_bytes) {
-  return read_whole<std::vector<std::byte>>(path, max_bytes);
+  std::vector<std::byte> content;
+  read_whole(path, max_bytes, [&](size_t size) {
+    content.resize(size);
+    return content.data();
+  });
+  return content;
 }
 
 std::string read_text(const std::filesystem::path& path, int64_t max_bytes) {
-  return read_whole<std::string>(path, max_bytes);
+  std::string content;
+  read_whole(path, max_bytes, [&](size_t size) {
+    content.resize(size);
+    return content.data();
+  });
+  return content;
+}
+
+FileBytes read_bytes(const std::filesystem::path& path, int64_t max_bytes) {
+  FileBytes content;
+  read_whole(path, max_bytes, [&](size_t size) {
+    const auto memory = std::static_pointer_cast<std::byte>(allocate(size));
+    content = {memory, size};
+    return memory.get();
+  });
+  return content;
 }
 
 void publish(const std::filesystem::path& path, const std::vector<std::span<const std::byte>>& parts) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -42,6 +43,12 @@ Descriptor open_regular(const std::filesystem::path& path);
 /// size meanwhile; Error when reading fails.
 std::vector<std::byte> read_file(const std::filesystem::path& path, int64_t max_bytes);
 std::string read_text(const std::filesystem::path& path, int64_t max_bytes);
+/// The same in memory of tensor/memory.h, for large files: aligned, not cleared before.
+struct FileBytes {
+  std::shared_ptr<const std::byte> data;
+  size_t size = 0;
+};
+FileBytes read_bytes(const std::filesystem::path& path, int64_t max_bytes);
 
 /// Replaces `path` in one step: after a crash or power cut there is the old file or the new one, whole. Writes
 /// `.name.tmp-PID` in the same folder, fsync, rename, fsync of the folder. The parts are written one after the other.

@@ -74,7 +74,7 @@ class SafetensorsFile {
 
  private:
   std::string name_;
-  std::shared_ptr<const std::vector<std::byte>> storage_;  ///< of open() only
+  std::shared_ptr<const std::byte> storage_;  ///< of open() only
   std::map<std::string, std::string> metadata_;
   std::vector<TensorInfo> tensors_;
   std::map<std::string, size_t, std::less<>> index_;
@@ -86,12 +86,17 @@ enum class NonFinite { Refuse, Allow };
 /// Throws: InputError "[where] ..." for another format, and (Refuse) for NaN, infinities and F64 beyond F32, naming
 /// tensor and index.
 Tensor to_tensor(const TensorInfo& info, std::string_view where, NonFinite policy = NonFinite::Refuse);
+std::vector<float> to_floats(const TensorInfo& info, std::string_view where, NonFinite policy = NonFinite::Refuse);
 
 /// The tensor's elements unconverted: int32_t for I32, uint16_t for the bits of BF16, and so on.
 /// Requires: T as wide as the tensor's format.
 template <class T>
 std::vector<T> raw_values(const TensorInfo& info) {
   KB_CHECK_EQ(bits_of(info.dtype), static_cast<int64_t>(sizeof(T) * 8));
+  if constexpr (sizeof(T) == 1) {  // needs no alignment
+    const auto* first = reinterpret_cast<const T*>(info.bytes.data());
+    return std::vector<T>(first, first + info.bytes.size());
+  }
   std::vector<T> values(info.bytes.size() / sizeof(T));
   if (!values.empty()) std::memcpy(values.data(), info.bytes.data(), info.bytes.size());
   return values;

@@ -1,3 +1,4 @@
+#include <bit>
 #include <cmath>
 
 #include "tensor/io/safetensors.h"
@@ -23,24 +24,23 @@ float bf16_of_bits(uint16_t bits) {
 }  // namespace
 
 float float_of_f16(uint16_t bits) {
-  const float sign = (bits & 0x8000) != 0 ? -1.0f : 1.0f;
-  const int exponent = bits >> 10 & 31;
-  const int fraction = bits & 1023;
-  if (exponent == 31) return fraction == 0 ? sign * INFINITY : NAN;
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(fraction), -24);  // subnormal: fraction / 1024 * 2^-14
-  return sign * std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);    // (1 + fraction / 1024) * 2^(e-15)
+  const uint32_t sign = (bits & 0x8000u) << 16, magnitude = (bits & 0x7fffu) << 13;  // in the places of a float
+  const uint32_t exponent = magnitude >> 23;
+  float value = std::bit_cast<float>(magnitude + (112u << 23));                          // exponent bias 15 -> 127
+  if (exponent == 0) value = std::bit_cast<float>(magnitude + (113u << 23)) - 0x1p-14f;  // fraction / 1024 * 2^-14
+  if (exponent == 31) value = magnitude == 31u << 23 ? INFINITY : NAN;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
 }
 
-Tensor to_tensor(const TensorInfo& info, std::string_view where, NonFinite policy) {
-  Tensor tensor = Tensor::zeros(Shape(info.shape));
-  float* out = tensor.data<float>();
-  const auto count = static_cast<size_t>(tensor.count());
-  const auto fill = [&](auto convert) {
-    for (size_t i = 0; i < count; ++i) out[i] = convert(i);
+namespace {
+
+void convert(const TensorInfo& info, std::string_view where, NonFinite policy, float* out, size_t count) {
+  const auto fill = [&](auto number) {
+    for (size_t i = 0; i < count; ++i) out[i] = number(i);
   };
   switch (info.dtype) {
     case StDType::F32:
-      fill([&](size_t i) { return element<float>(info, i); });
+      if (count > 0) std::memcpy(out, info.bytes.data(), 4 * count);
       break;
     case StDType::F64:
       fill([&](size_t i) { return static_cast<float>(element<double>(info, i)); });
@@ -61,7 +61,20 @@ Tensor to_tensor(const TensorInfo& info, std::string_view where, NonFinite polic
                   "wanted finite numbers, got {} at index {}", out[i], i);
     }
   }
+}
+
+}  // namespace
+
+Tensor to_tensor(const TensorInfo& info, std::string_view where, NonFinite policy) {
+  Tensor tensor = Tensor::uninitialized(Shape(info.shape));
+  convert(info, where, policy, tensor.data<float>(), static_cast<size_t>(tensor.count()));
   return tensor;
+}
+
+std::vector<float> to_floats(const TensorInfo& info, std::string_view where, NonFinite policy) {
+  std::vector<float> numbers(static_cast<size_t>(Shape(info.shape).count()));
+  convert(info, where, policy, numbers.data(), numbers.size());
+  return numbers;
 }
 
 }  // namespace kronbit

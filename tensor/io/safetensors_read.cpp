@@ -204,9 +204,9 @@ SafetensorsFile SafetensorsFile::parse(std::span<const std::byte> bytes, std::st
 }
 
 SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
-  const auto bytes = std::make_shared<const std::vector<std::byte>>(read_file(path, kMaxTensorFileBytes));
-  SafetensorsFile file = parse(*bytes, printable(path.native()));
-  file.storage_ = bytes;
+  FileBytes bytes = read_bytes(path, kMaxTensorFileBytes);
+  SafetensorsFile file = parse({bytes.data.get(), bytes.size}, printable(path.native()));
+  file.storage_ = std::move(bytes.data);
   return file;
 }
 
