@@ -163,7 +163,10 @@ Window window_of(const Panel& panel) {
     w.y_lo = std::min(w.y_lo, p.accuracy);
     w.y_hi = std::max(w.y_hi, p.accuracy);
   }
-  for (const Point& p : panel.uniform) w.y_lo = std::min(w.y_lo, p.accuracy);
+  for (const Point& p : panel.uniform) {
+    w.x_hi = std::max(w.x_hi, 1.03 * p.bytes / 1e6);
+    w.y_lo = std::min(w.y_lo, p.accuracy);
+  }
   const double margin = 0.05 * (w.y_hi - w.y_lo) + 0.002;
   return {w.x_hi, std::max(0.0, w.y_lo - margin), w.y_hi + 1.6 * margin};
 }

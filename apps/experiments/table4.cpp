@@ -75,17 +75,19 @@ std::optional<Training> open_given(Experiment& experiment, const Subject& subjec
     input_error("--weights-dir", "wanted {}, got nothing there", file.string());
   Training training;
   training.weights = file.string();
+  bool tested = true;
   for (const char* split : {"val", "test"}) {
     const std::string place = fmt::format("{}/given/{}", subject.place(), split);
     const auto result = experiment.step(place, {"eval", "--net", subject.net, "--data", subject.data, "--validation",
                                                 "train:5000", "--weights", file.string(), "--split", split});
-    if (!result) return std::nullopt;
+    tested = tested && result;
+    if (!result) continue;
     (split == std::string("val") ? training.validation : training.test) =
         get_number(result->answer, "top1", 0, 1, place);
     training.command = result->command;
     training.seconds += result->seconds;
   }
-  return training;
+  return tested ? std::optional(training) : std::nullopt;
 }
 
 void run_subject(Experiment& experiment, Measured& measured) {
