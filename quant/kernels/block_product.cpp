@@ -80,9 +80,10 @@ const BlockKernel kBlockReference{.name = "reference",
                                   .run = reference_run};
 
 std::span<const BlockKernel* const> block_kernels() {
-  static const std::array list = {&kBf16Amx,         &kBf16Avx512,    &kBf16SplitAmx,    &kBf16SplitAvx512,
-                                  &kInt8Avx512Vnni,  &kInt8AvxVnni,   &kInt8Avx2,        &kPackedAvx512Vnni,
-                                  &kBitserialAvx512, &kBitserialAvx2, &kBitserialScalar, &kBlockReference};
+  static const std::array list = {&kBf16Amx,        &kBf16Avx512,      &kBf16SplitAmx,  &kBf16SplitAvx512,
+                                  &kInt8Avx512Vnni, &kInt8AvxVnni,     &kInt8Avx2,      &kPackedAvx512Vnni,
+                                  &kPackedAvx2,     &kBitserialAvx512, &kBitserialAvx2, &kBitserialScalar,
+                                  &kBlockReference};
   return list;
 }
 

@@ -1,17 +1,8 @@
-// The block product of bytes for AVX2: VPMADDUBSW adds two products in 16 bits, which saturate. Half a panel in a
-// register, tiles of y in registers over all taps and blocks.
-//
-// Exact without a check in the loop, from the widths alone. Let weights have b bits and mantissas c. The operand
-// without sign is at most 2^n - 1, the other one at least -2^(m-1), n + m = b + c, so g steps (2 products each) stay
-// within 2 g (2^n - 1) 2^(m-1) < g 2^(b+c). That is at most 2^15 - 1 if
-//   b + c <= 12: 8 steps, the whole block, then one VPMADDWD;    13: 4 steps;    14: 2 steps;    15: 1 step;
-//   16: not even one. Bytes are then widened to 16 bits, and VPMADDWD adds two products in 32.
-#include <immintrin.h>
+// The block product of bytes for AVX2. Half a panel in a register; a tile of y, 3 rows x 1 panel, stays in registers
+// over all taps and blocks; the sums of a block are those of avx2_blocks.h.
+#include <array>
 
-#include <algorithm>
-
-#include "quant/kernels/int8/format.h"
-#include "quant/kernels/int8/tiles.h"
+#include "quant/kernels/int8/avx2_blocks.h"
 #include "tensor/cpu.h"
 
 #pragma GCC push_options
@@ -20,126 +11,50 @@
 namespace kronbit::quant {
 namespace {
 
-using int8::kBlockBytes;
-using int8::kStepBytes;
-using int8::kSteps;
-
-__m256i weights_of(const std::byte* w, int j, int h) {
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(w + j * kStepBytes + 32 * h));
-}
-
-/// Keeps the compiler from adding in another order, which it does to integers, with more sums than there are registers.
-[[gnu::always_inline]] inline void keep_order(__m256i& sum) { __asm__("" : "+x"(sum)); }
-
-/// dot[r][h] = sum over a block of weights times mantissas, kSteps16 steps at a time in 16 bits.
-template <bool kSigned, int kSteps16, int R>
-[[gnu::always_inline]] inline void narrow_dots(const TapRows<R>& x, const std::byte* w, int64_t k,
-                                               __m256i (&dot)[R][2]) {
-  __m256i sum16[R][2];
-#pragma GCC unroll 8
-  for (int j = 0; j < kSteps; ++j) {
-    const __m256i wv[2] = {weights_of(w, j, 0), weights_of(w, j, 1)};
-#pragma GCC unroll 3
-    for (int r = 0; r < R; ++r) {
-      const __m256i mv = _mm256_set1_epi32(x.four(r, k, j));
-#pragma GCC unroll 2
-      for (int h = 0; h < 2; ++h) {
-        const __m256i pairs = kSigned ? _mm256_maddubs_epi16(wv[h], mv) : _mm256_maddubs_epi16(mv, wv[h]);
-        sum16[r][h] = j % kSteps16 == 0 ? pairs : _mm256_add_epi16(sum16[r][h], pairs);
-        keep_order(sum16[r][h]);
-        if (j % kSteps16 != kSteps16 - 1) continue;
-        const __m256i sum32 = _mm256_madd_epi16(sum16[r][h], _mm256_set1_epi16(1));
-        dot[r][h] = j < kSteps16 ? sum32 : _mm256_add_epi32(dot[r][h], sum32);
-      }
-    }
-  }
-}
-
-/// The even and the odd bytes as 16-bit numbers.
-template <bool kSigned>
-[[gnu::always_inline]] inline __m256i even(__m256i bytes) {
-  return kSigned ? _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8) : _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
-}
-template <bool kSigned>
-[[gnu::always_inline]] inline __m256i odd(__m256i bytes) {
-  return kSigned ? _mm256_srai_epi16(bytes, 8) : _mm256_srli_epi16(bytes, 8);
-}
-
-/// The same for any widths.
-template <bool kSigned, int R>
-[[gnu::always_inline]] inline void wide_dots(const TapRows<R>& x, const std::byte* w, int64_t k, __m256i (&dot)[R][2]) {
-#pragma GCC unroll 8
-  for (int j = 0; j < kSteps; ++j) {
-    __m256i we[2], wo[2];
-#pragma GCC unroll 2
-    for (int h = 0; h < 2; ++h) {
-      we[h] = even<!kSigned>(weights_of(w, j, h));
-      wo[h] = odd<!kSigned>(weights_of(w, j, h));
-    }
-#pragma GCC unroll 3
-    for (int r = 0; r < R; ++r) {
-      const __m256i mv = _mm256_set1_epi32(x.four(r, k, j)), me = even<kSigned>(mv), mo = odd<kSigned>(mv);
-#pragma GCC unroll 2
-      for (int h = 0; h < 2; ++h) {
-        const __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(we[h], me), _mm256_madd_epi16(wo[h], mo));
-        dot[r][h] = j == 0 ? sum : _mm256_add_epi32(dot[r][h], sum);
-        keep_order(dot[r][h]);
-      }
-    }
-  }
-}
-
-/// kSteps16 = 0: the wide sums.
 template <bool kSigned, int kSteps16, int R>
 void tile(const Product& a, int64_t row, int64_t panel) {
   __m256 y[R][2];
   for (auto& of_row : y)
     for (__m256& v : of_row) v = _mm256_setzero_ps();
   for (const Tap& tap : a.spec.taps) {
-    const TapRows<R> x(a.x, tap.x_rows + row);
     const std::byte* w = a.weights + panel * a.panel_bytes + tap.tap * a.tap_bytes;
-    for (int64_t k = 0; k < a.x.blocks; ++k, w += kBlockBytes) {
-      __m256i dot[R][2];
-      if constexpr (kSteps16 == 0) {
-        wide_dots<kSigned>(x, w, k, dot);
-      } else {
-        narrow_dots<kSigned, kSteps16>(x, w, k, dot);
-      }
-      const auto* multiplier = reinterpret_cast<const float*>(w + kSteps * kStepBytes);
-#pragma GCC unroll 3
-      for (int r = 0; r < R; ++r) {
-        const __m256 step = _mm256_set1_ps(x.steps[r][k]);
-        const __m256i surplus = _mm256_mullo_epi32(_mm256_set1_epi32(a.bias), _mm256_set1_epi32(x.sums[r][k]));
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; ++h) {
-          if constexpr (kSigned) dot[r][h] = _mm256_sub_epi32(dot[r][h], surplus);
-          y[r][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[r][h]),
-                                    _mm256_mul_ps(_mm256_load_ps(multiplier + 8 * h), step), y[r][h]);
-        }
-      }
-    }
+    add_blocks<kSigned, kSteps16, R>(TapRows<R>(a.x, tap.x_rows + row), w, 0, a.x.blocks, a.bias, y);
   }
   for (int r = 0; r < R; ++r)
     for (int h = 0; h < 2; ++h) _mm256_storeu_ps(a.y(row + r, panel) + 8 * h, y[r][h]);
 }
 
+using Tile = void (*)(const Product&, int64_t, int64_t);
+/// Tiles of 1, 2, 3 rows.
 template <bool kSigned, int kSteps16>
-void run_form(const Product& a) {
-  using Tile = void (*)(const Product&, int64_t, int64_t);
-  static constexpr Tile kTiles[] = {tile<kSigned, kSteps16, 1>, tile<kSigned, kSteps16, 2>, tile<kSigned, kSteps16, 3>};
-  for (int64_t panel = a.spec.first_panel; panel < a.spec.first_panel + a.spec.panels; ++panel)
-    for_row_tiles(a.spec.rows, 3, [&](int64_t row, int64_t rows) { kTiles[rows - 1](a, row, panel); });
+constexpr std::array<Tile, 3> kTiles = {tile<kSigned, kSteps16, 1>, tile<kSigned, kSteps16, 2>,
+                                        tile<kSigned, kSteps16, 3>};
+
+template <bool kSigned>
+const std::array<Tile, 3>& tiles_for(int steps_16) {
+  switch (steps_16) {
+    case 8:
+      return kTiles<kSigned, 8>;
+    case 4:
+      return kTiles<kSigned, 4>;
+    case 2:
+      return kTiles<kSigned, 2>;
+    case 1:
+      return kTiles<kSigned, 1>;
+    default:
+      return kTiles<kSigned, 0>;
+  }
 }
 
 void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, const ProductSpec& spec) {
-  using Form = void (*)(const Product&);
-  static constexpr Form kForms[2][5] = {
-      {run_form<false, 8>, run_form<false, 4>, run_form<false, 2>, run_form<false, 1>, run_form<false, 0>},
-      {run_form<true, 8>, run_form<true, 4>, run_form<true, 2>, run_form<true, 1>, run_form<true, 0>}};
-  const int64_t tap_bytes = shape.blocks() * kBlockBytes;
+  const int64_t tap_bytes = shape.blocks() * int8::kBlockBytes;
   const Product a{weights, x, spec, shape.taps * tap_bytes, tap_bytes, int8::bias(shape)};
-  const int bits = int8::weight_bits(shape) + shape.activations.bits;
-  kForms[shape.activations.is_signed ? 1 : 0][std::max(12, bits) - 12](a);
+  const int steps_16 = steps_in_16_bits(shape);
+  const auto& tiles = shape.activations.is_signed ? tiles_for<true>(steps_16) : tiles_for<false>(steps_16);
+  for (int64_t panel = spec.first_panel; panel < spec.first_panel + spec.panels; ++panel) {
+    for_row_tiles(spec.rows, 3,
+                  [&](int64_t row, int64_t rows) { tiles[static_cast<size_t>(rows - 1)](a, row, panel); });
+  }
 }
 
 bool supported() { return cpu().avx2 && cpu().fma; }

@@ -23,6 +23,9 @@ using int8::kBlockBytes;
 using int8::kStepBytes;
 using int8::kSteps;
 
+/// How far ahead weights are asked for, in bytes: 7 blocks.
+constexpr int64_t kPrefetch = 4096;
+
 template <bool kSigned, int R, int P>
 void tile(const Product& a, int64_t row, int64_t panel) {
   __m512 y[R][P];
@@ -32,6 +35,14 @@ void tile(const Product& a, int64_t row, int64_t panel) {
     const TapRows<R> x(a.x, tap.x_rows + row);
     const std::byte* w = a.weights + panel * a.panel_bytes + tap.tap * a.tap_bytes;
     for (int64_t k = 0; k < a.x.blocks; ++k, w += kBlockBytes) {
+      if constexpr (R >= 4) {  // fewer rows read so fast that asking ahead costs more than it gains
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p)
+#pragma GCC unroll 9
+          for (int line = 0; line <= kSteps; ++line)
+            _mm_prefetch(reinterpret_cast<const char*>(w + p * a.panel_bytes + kPrefetch + line * kStepBytes),
+                         _MM_HINT_T0);
+      }
       __m512i dot[R][P];
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {

@@ -21,11 +21,16 @@ namespace {
 using packed::Part;
 
 constexpr int kMaxRows = 6;
+/// How far ahead weights are asked for, in bytes. From DRAM, 4 rows ran 1.6 times as fast as with the processor's own
+/// foresight, which ends at every page and waits for the pass of the next rows.
+constexpr int64_t kPrefetch = 8192;
 
-/// How a byte of a line becomes the byte of a weight: 8 x 8 bits for every part and step of a line.
+/// How a byte of a line becomes the byte of a weight: 8 x 8 bits for every part and step of a line. For unsigned
+/// activations weights_of() flips the bits from the top one on, which turns q + 2^(bits-1), its top bit repeated to the
+/// left, into q.
 struct Expansion {
   uint64_t matrix[3][8] = {};
-  int bias = 0;  ///< of the expanded bytes: they are q + bias
+  int bias = 0;  ///< of the bytes for signed activations: they are q + bias
 
   explicit Expansion(const LayerShape& shape) {
     const bool is_signed = shape.activations.is_signed, binary = shape.mode == Mode::Binary;
@@ -33,7 +38,7 @@ struct Expansion {
     for (size_t i = 0; i < 3 && parts[i].bits > 0; ++i) {
       for (int s = 0; s < parts[i].steps(); ++s) {
         for (int bit = 0; bit < 8; ++bit) {
-          // Output bit `bit` is bit `source` of the integer. Binary: 2 (1 - plane) = q + 1, or -2 plane = q - 1.
+          // Bit `bit` of the byte is bit `source` of what is stored, -1: none. Binary: 0 or 2 = q + 1; flipped, +-1.
           int source = is_signed ? bit : std::min(bit, shape.bits - 1);
           if (binary) source = bit == 1 || (bit > 1 && !is_signed) ? 0 : -1;
           if (source >= parts[i].first_bit && source < parts[i].first_bit + parts[i].bits)
@@ -41,22 +46,25 @@ struct Expansion {
         }
       }
     }
-    bias = binary ? (is_signed ? 1 : -1) : (is_signed ? 1 << (shape.bits - 1) : 0);
+    bias = binary ? 1 : 1 << (shape.bits - 1);
   }
 };
 
 /// The 64 bytes of a step.
-template <int kBits>
+template <bool kIsSigned, int kBits>
 [[gnu::always_inline]] inline __m512i weights_of(const Expansion& expansion, const std::byte* w, int step) {
   constexpr auto kParts = packed::parts_of(kBits);
+  constexpr int kFlipped = kIsSigned ? 0 : 0xff << (kBits - 1) & 0xff;
   __m512i bytes = _mm512_setzero_si512();
 #pragma GCC unroll 3
   for (size_t i = 0; i < 3; ++i) {
     if (kParts[i].bits == 0) break;
     const int line = kParts[i].first_bit + step / (8 / kParts[i].bits), s = step % (8 / kParts[i].bits);
-    const __m512i moved = _mm512_gf2p8affine_epi64_epi8(
-        _mm512_load_si512(w + 64 * line), _mm512_set1_epi64(static_cast<int64_t>(expansion.matrix[i][s])), 0);
-    bytes = i == 0 ? moved : _mm512_or_si512(bytes, moved);
+    const __m512i stored = _mm512_load_si512(w + 64 * line);
+    const __m512i matrix = _mm512_set1_epi64(static_cast<int64_t>(expansion.matrix[i][s]));
+    const __m512i moved = i == 0 ? _mm512_gf2p8affine_epi64_epi8(stored, matrix, kFlipped)
+                                 : _mm512_gf2p8affine_epi64_epi8(stored, matrix, 0);
+    bytes = i == 0 ? moved : _mm512_xor_si512(bytes, moved);
   }
   return bytes;
 }
@@ -69,13 +77,19 @@ void tile(const Product& a, const Expansion& expansion, int64_t row, int64_t pan
     const TapRows<R> x(a.x, tap.x_rows + row);
     const std::byte* w = a.weights + panel * a.panel_bytes + tap.tap * a.tap_bytes;
     for (int64_t k = 0; k < a.x.blocks; ++k, w += 64 * (kBits + 1)) {
+#pragma GCC unroll 9
+      for (int line = 0; line <= kBits; ++line)
+        _mm_prefetch(reinterpret_cast<const char*>(w + kPrefetch + 64 * line), _MM_HINT_T0);
       __m512i dot[R];
 #pragma GCC unroll 6
-      for (int r = 0; r < R; ++r)
-        dot[r] = _mm512_mullo_epi32(_mm512_set1_epi32(-a.bias), _mm512_set1_epi32(x.sums[r][k]));
+      for (int r = 0; r < R; ++r) {
+        dot[r] = _mm512_setzero_si512();
+        if constexpr (kIsSigned)
+          dot[r] = _mm512_mullo_epi32(_mm512_set1_epi32(-a.bias), _mm512_set1_epi32(x.sums[r][k]));
+      }
 #pragma GCC unroll 8
       for (int j = 0; j < 8; ++j) {
-        const __m512i wv = weights_of<kBits>(expansion, w, j);
+        const __m512i wv = weights_of<kIsSigned, kBits>(expansion, w, j);
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
           const __m512i mv = _mm512_set1_epi32(x.four(r, k, j));

@@ -44,7 +44,7 @@ void pack(const LayerShape& shape, const PackedLayer& layer, int64_t first_panel
       uint32_t planes[8] = {};
       for (int p = 0; p < shape.bits; ++p, from += plane_bytes)
         std::memcpy(planes + p, from, static_cast<size_t>(plane_bytes));
-      if (shape.activations.is_signed) planes[shape.bits - 1] = ~planes[shape.bits - 1];
+      planes[shape.bits - 1] = ~planes[shape.bits - 1];
       pack_block(planes, shape.bits, block);
       std::memcpy(block + 64 * shape.bits, multiplier + i, 4);
     }

@@ -19,8 +19,7 @@ namespace kronbit::quant::packed {
 ///            line 2: | bit 2 of step 7 | ... | bit 2 of step 0 |
 ///            line 3: multipliers
 ///
-/// The integers are the planes of the layer; where activations are signed the top plane is flipped, so that
-/// integer + offset >= 0.
+/// What is stored of a weight is q + 2^(bits-1), its planes with the top one flipped; binary: 1 for +1, 0 for -1.
 inline int64_t block_bytes(const LayerShape& shape) { return 64 * (shape.bits + 1); }
 int64_t packed_bytes(const LayerShape& shape);
 void pack(const LayerShape& shape, const PackedLayer& layer, int64_t first_panel, int64_t panels, std::byte* to);
