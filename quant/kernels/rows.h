@@ -28,7 +28,10 @@ struct RowsOut {
 /// Formula:  as quantize_activations(): mantissa = clamp(round_half_even(x / step), lowest, highest)
 /// Shapes:   x[r * pitch + i]: channel 32 * first_block + i of row first_row + r; lanes beyond the channels are zero
 /// Exactness: all variants write the same bytes: mantissas and exponents are those of activation_mantissas(). A block
-///           that is not finite gets a NaN step and zero mantissas (Bf16: NaNs).
+///           that is not finite, a single NaN being enough, gets a NaN step and zero mantissas (Bf16: NaNs). Bf16 is
+///           exact down to steps of 2^-133, rounded below.
+/// Bf16 has neither steps nor sums: to.steps and to.sums are not used. Where rows follow one another without gaps
+/// (pitch == 32 * blocks, blocks == to.blocks) or many blocks are given at once, it is fastest.
 /// One thread, no allocation.
 using PackRows = void (*)(const float* x, int64_t pitch, int64_t rows, int64_t blocks, const RowsOut& to,
                           int64_t first_row, int64_t first_block);
@@ -41,6 +44,6 @@ struct RowPacker {
 std::span<const RowPacker> row_packers();  ///< best first, the reference last
 const RowPacker& best_row_packer();        ///< the first supported one
 
-extern const RowPacker kPackRowsAvx512, kPackRowsAvx2, kPackRowsReference;
+extern const RowPacker kPackRowsAvx512Gfni, kPackRowsAvx512, kPackRowsAvx2, kPackRowsReference;
 
 }  // namespace kronbit::quant

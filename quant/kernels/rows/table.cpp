@@ -6,7 +6,8 @@
 namespace kronbit::quant {
 
 std::span<const RowPacker> row_packers() {
-  static const std::array<RowPacker, 3> list = {kPackRowsAvx512, kPackRowsAvx2, kPackRowsReference};
+  static const std::array<RowPacker, 4> list = {kPackRowsAvx512Gfni, kPackRowsAvx512, kPackRowsAvx2,
+                                                kPackRowsReference};
   return list;
 }
 
