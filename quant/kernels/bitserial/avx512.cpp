@@ -138,8 +138,14 @@ void all_tiles(const Layer& layer, const std::byte* weights, const ProductSpec& 
   }
 }
 
-// 16 dot products at a time cover the latency of the instructions of one. With more than one plane of the weights those
-// of four panels do not stay in registers; nor do more than 8 sums beside 8 dot products.
+/// 16 sums at a time cover the latency of what adds to one. The weights of four panels stay in registers only when they
+/// are one plane.
+template <int Weights, int Inputs>
+void few_planes(const Layer& layer, const std::byte* weights, const ProductSpec& spec, int64_t& panel) {
+  if constexpr (Weights == 1) all_tiles<4, 4, FewPlanes<Weights, Inputs>>(layer, weights, spec, panel);
+  all_tiles<8, 2, FewPlanes<Weights, Inputs>>(layer, weights, spec, panel);
+}
+
 void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, const ProductSpec& spec) {
   const int64_t blocks = shape.blocks(), block_bytes = bitserial::packed_block_bytes(shape.bits);
   const Layer layer{bitserial::plane_products(shape, x.format), blocks, block_bytes, shape.taps * blocks * block_bytes,
@@ -147,18 +153,13 @@ void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, c
   const bitserial::PlaneProducts& p = layer.products;
   const auto is = [&](int w, int i) { return p.weights == w && p.inputs == i && p.add_sums == (w == 1); };
   int64_t panel = 0;
-  if (is(1, 1)) {
-    all_tiles<4, 4, FewPlanes<1, 1>>(layer, weights, spec, panel);
-    all_tiles<8, 2, FewPlanes<1, 1>>(layer, weights, spec, panel);
-  } else if (is(1, 2)) {
-    all_tiles<4, 4, FewPlanes<1, 2>>(layer, weights, spec, panel);
-    all_tiles<8, 2, FewPlanes<1, 2>>(layer, weights, spec, panel);
-  } else if (is(2, 1)) {
-    all_tiles<8, 2, FewPlanes<2, 1>>(layer, weights, spec, panel);
-  } else if (is(2, 2)) {
-    all_tiles<8, 2, FewPlanes<2, 2>>(layer, weights, spec, panel);
-  }
-  all_tiles<4, 2, AnyPlanes>(layer, weights, spec, panel);
+  if (is(1, 1)) few_planes<1, 1>(layer, weights, spec, panel);
+  if (is(1, 2)) few_planes<1, 2>(layer, weights, spec, panel);
+  if (is(1, 3)) few_planes<1, 3>(layer, weights, spec, panel);
+  if (is(1, 4)) few_planes<1, 4>(layer, weights, spec, panel);
+  if (is(2, 1)) few_planes<2, 1>(layer, weights, spec, panel);
+  if (is(2, 2)) few_planes<2, 2>(layer, weights, spec, panel);
+  all_tiles<4, 2, AnyPlanes>(layer, weights, spec, panel);  // what is left: all panels, or an odd one
   all_tiles<4, 1, AnyPlanes>(layer, weights, spec, panel);
 }
 
