@@ -149,20 +149,18 @@ std::map<std::string, std::string> Trainer::restore(const std::filesystem::path&
 
 DType fastest_precision() { return native_bf16() ? DType::BF16 : DType::F32; }
 
-Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normalization& normalization, int64_t batch,
-                  const std::function<void(int64_t, int64_t)>& progress, const std::atomic<bool>* stop,
-                  DType precision) {
+Accuracy evaluate(const std::function<Tensor(const Tensor&)>& classify, const data::Dataset& dataset,
+                  const data::Normalization& normalization, int64_t batch,
+                  const std::function<void(int64_t, int64_t)>& progress, const std::atomic<bool>* stop) {
   const auto start = std::chrono::steady_clock::now();
   data::Loader loader(dataset, normalization, {.batch_size = batch, .seed = 0, .training = false});
-  ConvWeightCache weights;
-  const RunContext context{.precision = precision, .weights = &weights};
   Accuracy result;
   int64_t top1 = 0, top5 = 0;
   double loss = 0;
   for (int64_t i = 0; i < loader.batches(); ++i) {
     if (stop && *stop) throw Error("[evaluate] stopped");
     const data::Batch b = loader.batch(0, i);
-    const Tensor logits = net.forward(b.images, context).value();
+    const Tensor logits = classify(b.images);
     const auto n = static_cast<int64_t>(b.labels.size());
     top1 += count_correct(logits, b.labels, 1);
     top5 += count_correct(logits, b.labels, 5);
@@ -177,6 +175,15 @@ Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normal
   result.loss = loss / images;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
+}
+
+Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normalization& normalization, int64_t batch,
+                  const std::function<void(int64_t, int64_t)>& progress, const std::atomic<bool>* stop,
+                  DType precision) {
+  ConvWeightCache weights;
+  const RunContext context{.precision = precision, .weights = &weights};
+  return evaluate([&](const Tensor& images) { return net.forward(images, context).value(); }, dataset, normalization,
+                  batch, progress, stop);
 }
 
 }  // namespace kronbit::nn

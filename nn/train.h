@@ -81,8 +81,14 @@ struct Accuracy {
 /// BF16 where this processor multiplies bf16 faster than f32, else F32.
 DType fastest_precision();
 
-/// Runs every image of `dataset` once, without augmentation. With fewer than 6 classes top5 is 1.
+/// Runs every image of `dataset` once, without augmentation, through `classify`: images [H][W][N][3] to logits
+/// [1][1][N][classes]. With fewer than 6 classes top5 is 1.
 /// `progress(done, total)` is called after every batch; a true `*stop` ends early with an Error.
+Accuracy evaluate(const std::function<Tensor(const Tensor& images)>& classify, const data::Dataset& dataset,
+                  const data::Normalization& normalization, int64_t batch,
+                  const std::function<void(int64_t done, int64_t total)>& progress = {},
+                  const std::atomic<bool>* stop = nullptr);
+/// The same for a network.
 Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normalization& normalization,
                   int64_t batch = 128, const std::function<void(int64_t done, int64_t total)>& progress = {},
                   const std::atomic<bool>* stop = nullptr, DType precision = DType::F32);

@@ -17,6 +17,7 @@ struct Options {
   DataOptions data;
   BitsOptions bits;
   std::string split = "test", precision = "auto", batch = "250", images;
+  bool exact = false;
 };
 
 const data::Dataset& choose_split(const data::Splits& splits, const std::string& name) {
@@ -26,53 +27,77 @@ const data::Dataset& choose_split(const data::Splits& splits, const std::string&
   input_error("--split", "wanted test, val or train, got {}", name);
 }
 
-/// The network of the options, quantized if they say so, and the bits in force.
+/// What is evaluated: a network, quantized if the options say so, or a packed one with its engine.
 struct Subject {
-  nn::Network net;
-  Bits bits;
-  std::string normalization;
+  std::string name, normalization;
+  int classes = 0;
+  Bits bits = {};
+  std::shared_ptr<nn::Network> net = {};
+  std::shared_ptr<quant::Engine> engine = {};
 };
 
+Subject open_packed(const Frame& frame, const Options& options) {
+  const std::string& file = options.network.weights;
+  const quant::PackedNetwork packed = quant::PackedNetwork::load(file);
+  if (!options.bits.bits.empty()) input_error("--bits", "{} is packed: its bits are fixed", file);
+  if (packed.network_name() != options.network.net)
+    input_error(file, "wanted a packed {}, got a packed {}", options.network.net, packed.network_name());
+  return {.name = packed.network_name(),
+          .normalization = packed.normalization(),
+          .classes = packed.classes(),
+          .bits = packed.bits(),
+          .engine = std::make_shared<quant::Engine>(packed, engine_options(frame, file, options.exact))};
+}
+
 Subject open_subject(const Options& options, int data_classes) {
-  if (!options.network.weights.empty() &&
-      quant::PackedNetwork::is_packed(SafetensorsFile::open(options.network.weights))) {
-    const quant::PackedNetwork packed = quant::PackedNetwork::load(options.network.weights);
-    if (!options.bits.bits.empty()) input_error("--bits", "{} is packed: its bits are fixed", options.network.weights);
-    nn::Network net = packed.network();
-    if (net.name() != options.network.net) {
-      input_error(options.network.weights, "wanted a packed {}, got a packed {}", options.network.net, net.name());
-    }
-    return {std::move(net), packed.bits(), packed.normalization()};
-  }
   LoadedNetwork loaded = load_network(options.network, data_classes);
-  Subject subject{std::move(loaded.net), {}, loaded.normalization};
+  Subject subject{.name = loaded.net.name(), .normalization = loaded.normalization, .classes = loaded.net.classes()};
   if (!options.bits.bits.empty()) {
-    subject.bits = read_bits(options.bits.bits, subject.net);
-    quant::assign_bits(subject.net, subject.bits, assign_options(options.bits));
+    subject.bits = read_bits(options.bits.bits, loaded.net);
+    quant::assign_bits(loaded.net, subject.bits, assign_options(options.bits));
   }
+  subject.net = std::make_shared<nn::Network>(std::move(loaded.net));
   return subject;
 }
 
+/// What the subject is calculated with, for people and as JSON.
+struct Arithmetic {
+  std::string kernel, precision;
+};
+
 int run(const Frame& frame, const Options& options) {
-  const DType precision = parse_precision(options.precision);
   const int64_t batch = parse_int(options.batch, 1, 1 << 20, "--batch");
+  const bool packed = !options.network.weights.empty() &&
+                      quant::PackedNetwork::is_packed(SafetensorsFile::open(options.network.weights));
+  if (!packed && options.exact) input_error("--exact", "wanted a packed network, got weights");
+  if (!packed && !frame.kernel.empty() && frame.kernel != "auto" && !forced_brgemm_variant())
+    input_error("--kernel", "{}: wanted a kernel that computes with floating point weights (kronbit info lists them)",
+                frame.kernel);
+  if (packed && options.precision != "auto")
+    input_error("--precision", "wanted auto for a packed network, whose kernels decide (--exact, --kernel), got {}",
+                options.precision);
+  const DType precision = packed ? DType::F32 : parse_precision(options.precision);
   // The weights first: their mistakes show before the data is read.
-  Subject subject = open_subject(options, 0);
+  Subject subject = packed ? open_packed(frame, options) : open_subject(options, 0);
   const data::Splits splits = open_data(options.data, subject.normalization);
-  if (splits.test.classes() != subject.net.classes()) {
-    if (!options.network.classes.empty()) {
-      input_error("--classes", "wanted the data's {}, got {}", splits.test.classes(), subject.net.classes());
-    }
+  if (splits.test.classes() != subject.classes) {
+    if (packed || !options.network.classes.empty())
+      input_error("--classes", "wanted the data's {}, got {}", splits.test.classes(), subject.classes);
     subject = open_subject(options, splits.test.classes());
   }
   data::Dataset split = choose_split(splits, options.split);
   if (!options.images.empty()) split = split.first(parse_int(options.images, 1, INT64_MAX, "--images"));
 
   Progress progress(frame, "eval", "images");
-  const nn::Accuracy a = nn::evaluate(
-      subject.net, split, splits.normalization, batch,
-      [&](int64_t done, int64_t total) { progress.update(done, total); }, &stop_requested, precision);
+  const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
+  const nn::Accuracy a =
+      packed ? nn::evaluate([&](const Tensor& x) { return subject.engine->classify(x); }, split, splits.normalization,
+                            batch, show, &stop_requested)
+             : nn::evaluate(*subject.net, split, splits.normalization, batch, show, &stop_requested, precision);
   progress.finish();
+  const Arithmetic with = packed ? Arithmetic{kernel_summary(subject.engine->throughput_choices()),
+                                              subject.engine->exact() ? "exact" : "folded"}
+                                 : Arithmetic{std::string(brgemm_variant(precision).name), precision_name(precision)};
   const double rate = static_cast<double>(a.images) / a.seconds;
   if (frame.json) {
     Json result = {{"top1", a.top1},
@@ -80,20 +105,20 @@ int run(const Frame& frame, const Options& options) {
                    {"loss", a.loss},
                    {"images", a.images},
                    {"images_per_second", rate},
-                   {"kernel", brgemm_variant(precision).name},
-                   {"precision", precision_name(precision)},
+                   {"kernel", with.kernel},
+                   {"precision", with.precision},
                    {"bits", subject.bits.empty() ? Json(nullptr) : Json(subject.bits)},
                    {"split", options.split},
                    {"peak_bytes", peak_resident_bytes()}};
     print_json(result);
     return 0;
   }
-  fmt::print("{}  {}  {}\n", subject.net.name(), subject.bits.empty() ? "not quantized" : format_bits(subject.bits),
+  fmt::print("{}  {}  {}\n", subject.name, subject.bits.empty() ? "not quantized" : format_bits(subject.bits),
              splits.description);
   fmt::print("top-1 {:.2f} %   top-5 {:.2f} %   loss {:.4f}   on {} images of the {} split\n", 100 * a.top1,
              100 * a.top5, a.loss, a.images, options.split);
-  fmt::print("{:.0f} images/s, {} {}, {} threads, peak memory {:.0f} MB\n", rate, precision_name(precision),
-             brgemm_variant(precision).name, threads(), static_cast<double>(peak_resident_bytes()) / 1e6);
+  fmt::print("{:.0f} images/s, {} {}, {} threads, peak memory {:.0f} MB\n", rate, with.precision, with.kernel,
+             threads(), static_cast<double>(peak_resident_bytes()) / 1e6);
   return 0;
 }
 
@@ -114,6 +139,8 @@ void add_eval(CLI::App& app, Frame& frame) {
   command->add_option("--split", options->split, "test, val or train");
   command->add_option("--images", options->images, "only the first N images");
   command->add_option("--batch", options->batch, "images at a time");
+  command->add_flag("--exact", options->exact,
+                    "packed networks: integer products only, the same bits on every machine");
   add_precision_option(command, options->precision);
 }
 

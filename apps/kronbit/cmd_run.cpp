@@ -14,6 +14,7 @@ namespace {
 struct Options {
   std::string model, normalize;
   std::vector<std::string> images;
+  bool exact = false;
 };
 
 struct Guess {
@@ -21,16 +22,16 @@ struct Guess {
   double probability;
 };
 
-std::vector<Guess> top_classes(const Tensor& logits, size_t most) {
-  const float* row = logits.row<float>(0);
-  std::vector<int> order(static_cast<size_t>(logits.cols()));
+std::vector<Guess> top_classes(const std::vector<float>& logits, size_t most) {
+  std::vector<int> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return row[a] > row[b]; });
+  const auto at = [&](int i) { return static_cast<double>(logits[static_cast<size_t>(i)]); };
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return at(a) > at(b); });
   double sum = 0;
-  for (int64_t i = 0; i < logits.cols(); ++i) sum += std::exp(static_cast<double>(row[i] - row[order[0]]));
+  for (int i : order) sum += std::exp(at(i) - at(order[0]));
   std::vector<Guess> guesses;
   for (size_t i = 0; i < std::min(most, order.size()); ++i) {
-    guesses.push_back({order[i], std::exp(static_cast<double>(row[order[i]] - row[order[0]])) / sum});
+    guesses.push_back({order[i], std::exp(at(order[i]) - at(order[0])) / sum});
   }
   return guesses;
 }
@@ -40,7 +41,7 @@ int run(const Frame& frame, const Options& options) {
   const std::string& text = options.normalize.empty() ? packed.normalization() : options.normalize;
   if (text.empty()) input_error(options.model, "wanted a normalization in the file or --normalize, got neither");
   const data::Normalization normalization = data::parse_normalization(text);
-  nn::Network net = packed.network();
+  quant::Engine engine(packed, engine_options(frame, options.model, options.exact));
   const auto name_of = [&](int index) {
     const auto& names = packed.class_names();
     return names.empty() ? fmt::format("class {}", index) : names[static_cast<size_t>(index)];
@@ -49,7 +50,8 @@ int run(const Frame& frame, const Options& options) {
   Json results = Json::array();
   for (const std::string& file : options.images) {
     const data::Image image = data::fit(data::load_image(file), packed.input_size(), packed.input_size());
-    const Tensor logits = net.forward(data::to_tensor(image, normalization), {}).value();
+    std::vector<float> logits(static_cast<size_t>(engine.classes()));
+    engine.run(data::to_tensor(image, normalization), logits);
     Json top = Json::array();
     std::string line = printable(file) + ":";
     for (const Guess& guess : top_classes(logits, 5)) {
@@ -72,6 +74,7 @@ void add_run(CLI::App& app, Frame& frame) {
                                   [&frame, options] { return run(frame, *options); });
   command->add_option("model", options->model, "packed network")->required();
   command->add_option("images", options->images, "JPEG or PNG files of any size")->required();
+  command->add_flag("--exact", options->exact, "integer products only: the same bits on every machine");
   command->add_option("--normalize", options->normalize, "instead of what the file says");
 }
 

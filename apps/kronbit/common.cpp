@@ -11,6 +11,7 @@
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/parallel.h"
 
 namespace kronbit::app {
 
@@ -25,9 +26,9 @@ void add_network_options(CLI::App* command, NetworkOptions& options, bool weight
 }
 
 void add_data_options(CLI::App* command, DataOptions& options) {
-  command->add_option(
-      "--data", options.data,
-      "synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR (DIR/train/CLASS/*, DIR/val/CLASS/*)");
+  command->add_option("--data", options.data,
+                      "synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR "
+                      "(DIR/train/CLASS/*, DIR/val/CLASS/*)");
   command->add_option(
       "--validation", options.validation,
       "train:N holds N training images out; test:N searches on N test images and reports on the others");
@@ -90,6 +91,26 @@ quant::AssignOptions assign_options(const BitsOptions& options) {
 void print_json(const Json& json) {
   const std::string line = dump_line(json) + "\n";
   std::fwrite(line.data(), 1, line.size(), stdout);
+}
+
+quant::EngineOptions engine_options(const Frame& frame, const std::filesystem::path& model, bool exact) {
+  return {.threads = threads(), .exact = exact, .kernel = frame.kernel, .choices = model.string() + ".kernels.json"};
+}
+
+std::string kernel_summary(const std::vector<quant::LayerChoice>& choices) {
+  std::vector<std::pair<std::string, int>> counts;
+  for (const quant::LayerChoice& choice : choices) {
+    const auto found =
+        std::find_if(counts.begin(), counts.end(), [&](const auto& c) { return c.first == choice.kernel; });
+    if (found == counts.end()) {
+      counts.emplace_back(choice.kernel, 1);
+    } else {
+      ++found->second;
+    }
+  }
+  std::string text;
+  for (const auto& [name, count] : counts) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
+  return text;
 }
 
 std::filesystem::path data_folder() {

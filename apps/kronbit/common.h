@@ -10,6 +10,7 @@
 #include "data/open.h"
 #include "nn/network.h"
 #include "quant/assign.h"
+#include "quant/engine/engine.h"
 #include "tensor/bits.h"
 #include "tensor/io/json.h"
 
@@ -49,6 +50,11 @@ LoadedNetwork load_network(const NetworkOptions& options, int data_classes = 0);
 Bits read_bits(const std::string& text, const nn::Network& net);
 /// --mode and --block. Throws: InputError.
 quant::AssignOptions assign_options(const BitsOptions& options);
+
+/// How a packed network is run: --threads and --kernel of the frame, --exact; choices are kept beside the model.
+quant::EngineOptions engine_options(const Frame& frame, const std::filesystem::path& model, bool exact);
+/// "int8-avx512vnni 11, bitserial-avx512 2": kernels and how many layers each runs.
+std::string kernel_summary(const std::vector<quant::LayerChoice>& choices);
 
 /// Prints `json` as one line on stdout.
 void print_json(const Json& json);

@@ -2,11 +2,13 @@
 // or an input is wrong, 130/143 stopped by a signal.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
 
 #include "apps/kronbit/command.h"
+#include "quant/kernels/block_product.h"
 #include "tensor/base/error.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/cpu.h"
@@ -49,6 +51,17 @@ int flushed(int code) {
   return code;
 }
 
+/// Kernels of training have to be known here; those of packed networks are left to the commands that run them.
+void force_kernel(const std::string& command, const std::string& name) {
+  const auto training = brgemm_variants();
+  const bool is_training = name == "auto" || std::any_of(training.begin(), training.end(),
+                                                         [&](const BrgemmVariant& v) { return v.name == name; });
+  const auto packed = quant::block_kernels();
+  const bool is_packed = std::any_of(packed.begin(), packed.end(), [&](const auto* k) { return k->name == name; });
+  const bool runs_packed = command == "eval" || command == "run" || command == "info" || command == "profile";
+  if (is_training || !is_packed || !runs_packed) force_brgemm_variant(name);
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"How many bits does each layer of this CNN deserve, and what do you gain?", "kronbit"};
   app.require_subcommand(0, 1);  // an unknown one is named; none is noticed below
@@ -78,7 +91,7 @@ int run(int argc, char** argv) {
   }
   if (!frame.chosen) return fail(2, "a subcommand is required (see kronbit --help)");
   if (!frame.threads.empty()) set_threads(static_cast<int>(parse_int(frame.threads, 1, 1024, "--threads")));
-  if (!frame.kernel.empty()) force_brgemm_variant(frame.kernel);
+  if (!frame.kernel.empty()) force_kernel(app.get_subcommands().front()->get_name(), frame.kernel);
   return flushed(frame.chosen());
 }
 

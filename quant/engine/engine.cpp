@@ -181,4 +181,12 @@ void Engine::run(const Tensor& x, std::span<float> logits) {
       logits.data());
 }
 
+Tensor Engine::classify(const Tensor& x) {
+  std::vector<float> logits(static_cast<size_t>(x.images() * classes()));
+  run(x, logits);
+  Tensor y = Tensor::activation(1, 1, x.images(), classes());
+  for (int64_t n = 0; n < x.images(); ++n) std::copy_n(logits.data() + n * classes(), classes(), y.row<float>(n));
+  return y;
+}
+
 }  // namespace kronbit::quant

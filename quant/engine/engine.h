@@ -17,9 +17,9 @@ namespace kronbit::quant {
 class Plan;
 
 struct EngineOptions {
-  int threads = 0;     ///< 0: threads() of tensor/parallel.h
-  bool exact = false;  ///< integer products only: the same bits on every machine
-  std::string kernel;  ///< forced wherever it accepts the layer; "" = what is fastest here
+  int threads = 0;          ///< 0: threads() of tensor/parallel.h
+  bool exact = false;       ///< integer products only: the same bits on every machine
+  std::string kernel = {};  ///< forced wherever it accepts the layer; "" = what is fastest here
   /// Where choices are kept between runs ("" = nowhere): a JSON file, made and replaced as needed; failing to write it
   /// is no error.
   std::filesystem::path choices = {};
@@ -59,6 +59,9 @@ class Engine {
   void run(std::span<const uint8_t> rgb, int64_t images, std::span<float> logits);
   /// Shapes:   x [H][W][N][3] f32, normalized; logits [N][classes]
   void run(const Tensor& x, std::span<float> logits);
+
+  /// The same as a tensor [1][1][N][classes], for nn::evaluate().
+  Tensor classify(const Tensor& x);
 
   /// One line per convolution: of the plan for single images, and of that for groups.
   const std::vector<LayerChoice>& latency_choices() const;

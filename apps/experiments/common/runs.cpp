@@ -40,7 +40,7 @@ Scale paper_scale(const std::string& net, const std::string& data) {
 }
 
 Scale quick_scale(const std::string& net) {
-  Scale s{.fp32_epochs = 6, .lr = "0.05", .batch = "32", .tasks = "0,0.25,0.5", .evaluations = 6, .row_epochs = 0.5};
+  Scale s{.fp32_epochs = 6, .lr = "0.005", .batch = "32", .tasks = "0,0.25,0.5", .evaluations = 6, .row_epochs = 0.5};
   if (net == "googlenet") {
     s.fp32_epochs = 1;
     s.row_epochs = 0.1;

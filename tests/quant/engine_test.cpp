@@ -1,0 +1,246 @@
+// The engine against the network it was made from, and against itself: every exact kernel, any number of threads,
+// single images and groups give the same bits.
+#include "quant/engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "nn/models/models.h"
+#include "quant/kernels/block_product.h"
+#include "quant/kernels/dense/dense.h"
+#include "tensor/cpu.h"
+#include "tensor/rng.h"
+
+namespace kronbit::quant {
+namespace {
+
+constexpr const char* kNormalization = "0.5,0.5,0.5/0.25,0.25,0.25";
+
+PackedNetwork packed(const std::string& name, const std::string& bits, const AssignOptions& options = {},
+                     MultiplierFormat multipliers = MultiplierFormat::Auto) {
+  nn::Network net = nn::build(name, {.classes = 10});
+  net.initialize(7);
+  // Statistics as after some training: normalization then does something.
+  Rng rng(3, Purpose::Synthetic, {1});
+  for (nn::Parameter& p : net.parameters()) {
+    for (float& v : p.var.value().values()) {
+      if (p.role == nn::Role::Mean) v = static_cast<float>(rng.uniform(-0.1, 0.1));
+      if (p.role == nn::Role::Variance) v = static_cast<float>(rng.uniform(0.5, 1.5));
+      if (p.role == nn::Role::Shift) v = static_cast<float>(rng.uniform(-0.1, 0.3));
+    }
+  }
+  assign_bits(net, parse_bits(bits, std::ssize(net.convolutions())), options);
+  return pack(net, {.multipliers = multipliers, .normalization = kNormalization});
+}
+
+Tensor images(int64_t n, int64_t size = 32) {
+  Tensor x = Tensor::activation(size, size, n, 3);
+  Rng rng(5, Purpose::Synthetic, {static_cast<uint64_t>(n)});
+  for (int64_t r = 0; r < x.rows(); ++r)
+    for (int64_t c = 0; c < 3; ++c) x.row<float>(r)[c] = static_cast<float>(rng.uniform(-2, 2));
+  return x;
+}
+
+/// Image `n` of x alone.
+Tensor image_of(const Tensor& x, int64_t n) {
+  Tensor one = Tensor::activation(x.height(), x.width(), 1, 3);
+  for (int64_t p = 0; p < x.height() * x.width(); ++p)
+    std::copy_n(x.row<float>(p * x.images() + n), 3, one.row<float>(p));
+  return one;
+}
+
+std::vector<float> logits_of(Engine& engine, const Tensor& x) {
+  std::vector<float> logits(static_cast<size_t>(x.images() * engine.classes()));
+  engine.run(x, logits);
+  return logits;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+/// Relative distance of two vectors.
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
+    norm += std::pow(static_cast<double>(b[i]), 2);
+  }
+  return std::sqrt(difference / norm);
+}
+
+std::vector<float> logits_of(const PackedNetwork& network, const Tensor& x) {
+  nn::Network net = network.network(PackedKernel::Dequantized);
+  const Tensor y = net.forward(x, {}).value();
+  std::vector<float> logits;
+  for (int64_t n = 0; n < y.rows(); ++n) logits.insert(logits.end(), y.row<float>(n), y.row<float>(n) + y.cols());
+  return logits;
+}
+
+struct Case {
+  std::string net, bits;
+};
+
+class EngineOf : public testing::TestWithParam<Case> {};
+
+// A rounding that differs can move an activation by a whole step, and at few bits that is much: far below the distance
+// of two different networks, which is about 1.
+TEST_P(EngineOf, ComputesWhatTheNetworkDoes) {
+  const PackedNetwork network = packed(GetParam().net, GetParam().bits);
+  const Tensor x = images(11);
+  Engine engine(network, {.exact = true});
+  EXPECT_TRUE(engine.exact());
+  EXPECT_LT(distance(logits_of(engine, x), logits_of(network, x)), 0.05);
+}
+
+TEST_P(EngineOf, HasTheSameBitsForAnyThreadsAndGroups) {
+  const PackedNetwork network = packed(GetParam().net, GetParam().bits);
+  const Tensor x = images(10);
+  Engine one(network, {.threads = 1, .exact = true});
+  const std::vector<float> expected = logits_of(one, x);
+  for (int threads : {2, 3, 4}) {
+    Engine engine(network, {.threads = threads, .exact = true});
+    EXPECT_TRUE(same_bits(logits_of(engine, x), expected)) << threads << " threads";
+    EXPECT_TRUE(same_bits(logits_of(engine, x), expected)) << threads << " threads, again";
+    for (int64_t n : {0, 3, 9}) {
+      const std::vector<float> single = logits_of(engine, image_of(x, n));
+      EXPECT_TRUE(std::equal(single.begin(), single.end(), expected.begin() + n * 10))
+          << threads << " threads, image " << n;
+    }
+  }
+}
+
+TEST_P(EngineOf, HasTheSameBitsWithEveryExactKernel) {
+  const PackedNetwork network = packed(GetParam().net, GetParam().bits);
+  const Tensor x = images(3);
+  Engine reference(network, {.kernel = "reference"});
+  const std::vector<float> expected = logits_of(reference, x);
+  int compared = 0;
+  for (const BlockKernel* kernel : block_kernels()) {
+    if (!kernel->supported() || kernel->family == "reference") continue;
+    Engine engine(network, {.kernel = std::string(kernel->name)});
+    const auto& choices = engine.latency_choices();
+    EXPECT_TRUE(std::any_of(choices.begin(), choices.end(), [&](const auto& c) { return c.kernel == kernel->name; }))
+        << kernel->name << " was forced and runs nothing";
+    if (kernel->exact && engine.exact()) {
+      EXPECT_TRUE(same_bits(logits_of(engine, x), expected)) << kernel->name;
+    } else {
+      EXPECT_LT(distance(logits_of(engine, x), expected), 1) << kernel->name;
+    }
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, EngineOf,
+                         testing::Values(Case{"resnet20", "666 5555 44444 33333 22"}, Case{"vgg11", "8 7 6 5 4 3 2 1"},
+                                         Case{"resnet20", "1"}),
+                         [](const auto& given) { return given.param.net + "_" + std::to_string(given.index); });
+
+// A rounding that differs can move an activation by a whole step. In an untrained network that travels, at few bits
+// far; at many bits the distance stays well below that of two different networks, which is about 1.
+TEST(Engine, ComputesWhatTheNetworkDoes) {
+  for (const Case& c : {Case{"resnet20", "666 5555 44444 33333 22"}, Case{"resnet20", "1"}, Case{"vgg11", "8"},
+                        Case{"resnet18", "4"}, Case{"googlenet", "3"}}) {
+    const PackedNetwork network = packed(c.net, c.bits);
+    const Tensor x = images(c.net == "resnet20" ? 11 : 2);
+    Engine engine(network, {.exact = true});
+    EXPECT_TRUE(engine.exact());
+    EXPECT_LT(distance(logits_of(engine, x), logits_of(network, x)), 0.05) << c.net << " " << c.bits;
+  }
+}
+
+TEST(Engine, ReadsPixelsAsTheDataSetDoes) {
+  Engine engine(packed("resnet20", "4"));
+  Tensor x = Tensor::activation(32, 32, 9, 3);
+  std::vector<uint8_t> rgb(static_cast<size_t>(9 * 32 * 32 * 3));
+  Rng rng(9, Purpose::Synthetic, {2});
+  for (int64_t n = 0; n < 9; ++n) {
+    for (int64_t p = 0; p < 32 * 32; ++p) {
+      for (int64_t c = 0; c < 3; ++c) {
+        const auto v = static_cast<uint8_t>(rng.below(256));
+        rgb[static_cast<size_t>((n * 1024 + p) * 3 + c)] = v;
+        x.row<float>(p * 9 + n)[c] = (static_cast<float>(v) / 255.0f - 0.5f) / 0.25f;
+      }
+    }
+  }
+  std::vector<float> from_pixels(90);
+  engine.run(rgb, 9, from_pixels);
+  EXPECT_LT(distance(from_pixels, logits_of(engine, x)), 1e-3);
+}
+
+TEST(Engine, RunsOtherBlockSizesAndUnquantizedActivations) {
+  AssignOptions wide;
+  wide.block = 16;
+  AssignOptions floats;
+  floats.activations = false;
+  for (const AssignOptions& options : {wide, floats}) {
+    const PackedNetwork network = packed("resnet20", "4", options);
+    Engine engine(network);
+    const Tensor x = images(3);
+    EXPECT_LT(distance(logits_of(engine, x), logits_of(network, x)), 0.05);
+    EXPECT_EQ(engine.latency_choices()[1].kernel, "dense");
+  }
+}
+
+TEST(Engine, RefusesWhatDoesNotFit) {
+  const PackedNetwork network = packed("resnet20", "4");
+  EXPECT_THROW(Engine(network, {.kernel = "abacus"}), InputError);
+  for (const BlockKernel* kernel : block_kernels()) {
+    if (kernel->exact && kernel->supported()) continue;  // those run
+    EngineOptions forced{.exact = !kernel->exact, .kernel = std::string(kernel->name)};
+    EXPECT_THROW(Engine(network, forced), InputError) << kernel->name;
+  }
+  Engine engine(network);
+  std::vector<float> logits(10);
+  EXPECT_THROW(engine.run(images(2), logits), InputError);
+  EXPECT_THROW(engine.run(images(1, 40), logits), InputError);
+  EXPECT_THROW(engine.run(std::vector<uint8_t>(100), 1, logits), InputError);
+  engine.run(images(0), std::span<float>{});
+}
+
+TEST(Engine, KeepsItsChoicesInAFile) {
+  const std::filesystem::path file = testing::TempDir() + "kronbit_choices.json";
+  std::filesystem::remove(file);
+  const PackedNetwork network = packed("resnet20", "2");
+  Engine first(network, {.choices = file});
+  ASSERT_TRUE(std::filesystem::exists(file));
+  Engine second(network, {.choices = file});
+  for (size_t i = 0; i < first.latency_choices().size(); ++i) {
+    EXPECT_EQ(first.latency_choices()[i].kernel, second.latency_choices()[i].kernel);
+    EXPECT_EQ(first.latency_choices()[i].microseconds, second.latency_choices()[i].microseconds);
+  }
+  Engine other(packed("resnet20", "3"), {.choices = file});  // another network: timed anew, no error
+  std::filesystem::remove(file);
+  Engine nowhere(network, {.choices = "/proc/nowhere/choices.json"});
+}
+
+TEST(DenseKernels, HaveTheSameBits) {
+  Rng rng(2, Purpose::Synthetic, {3});
+  using Sizes = std::array<int64_t, 3>;
+  for (const auto& [rows, depth, panels] :
+       {Sizes{1, 1, 1}, Sizes{5, 27, 4}, Sizes{13, 64, 2}, Sizes{30, 100, 1}, Sizes{0, 3, 1}}) {
+    std::vector<float> x(static_cast<size_t>(rows * (depth + 3) + 1)), w(static_cast<size_t>(panels * depth * 16));
+    for (auto* values : {&x, &w})
+      for (float& v : *values) v = static_cast<float>(rng.uniform(-1, 1));
+    const auto pitch = 16 * panels + 5;
+    std::vector<float> expected(static_cast<size_t>(rows * pitch), -7.0f), y;
+    const auto spec = [&](std::vector<float>& to) {
+      return DenseSpec{rows, depth, panels, x.data(), depth + 3, w.data(), to.data(), pitch};
+    };
+    kDenseBaseline.run(spec(expected));
+    for (const DenseKernel& kernel : dense_kernels()) {
+      if (!kernel.supported()) continue;
+      y.assign(expected.size(), -7.0f);
+      kernel.run(spec(y));
+      EXPECT_TRUE(same_bits(y, expected)) << kernel.name << " " << rows << " " << depth;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kronbit::quant
