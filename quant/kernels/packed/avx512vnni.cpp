@@ -18,8 +18,6 @@
 namespace kronbit::quant {
 namespace {
 
-using packed::Part;
-
 constexpr int kMaxRows = 6;
 /// How far ahead weights are asked for, in bytes. From DRAM, 4 rows ran 1.6 times as fast as with the processor's own
 /// foresight, which ends at every page and waits for the pass of the next rows.
