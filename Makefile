@@ -1,6 +1,6 @@
 # kronbit: `make demo` shows a search, `make test` builds and tests everything, `make help` lists the rest.
 .DEFAULT_GOAL := all
-.PHONY: all demo test bench bench-training report asan format deps help cifar10 clean
+.PHONY: all demo paper-quick test bench bench-training report asan format deps help cifar10 clean
 BUILD ?= build
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CONFIGURE = cmake -S . -B $(BUILD) $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(shell command -v ninja >/dev/null 2>&1 && echo -G Ninja))
@@ -11,6 +11,9 @@ all: deps  ## build the program (build/kronbit) and the experiments (build/exper
 
 demo: all  ## the main job in minutes, on the built-in data: train, search, rank, export, report
 	@sh apps/demo.sh $(BUILD)
+
+paper-quick: all  ## every table and figure of the paper in its short form, on the built-in data (in build/paper-quick)
+	@sh apps/experiments/quick.sh $(BUILD)
 
 test: deps  ## build and run all tests
 	@$(CONFIGURE) -DKRONBIT_TESTS=ON >/dev/null

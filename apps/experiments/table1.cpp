@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
                                                             .paper = &table1(),
                                                             .found_rows = {0, 2},
                                                             .text_mode_rows = {0, 1, 5},
-                                                            .text_mode_nets = {"vgg16", "resnet18"}});
+                                                            .text_mode_nets = {"vgg16", "resnet18"},
+                                                            .quick_nets = {"vgg16", "resnet18"}});
                         });
 }

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
                                                {.title = "Table 2: Chebyshev series of four weights on CIFAR-10",
                                                 .curve = "chebyshev:4",
                                                 .paper = &table2(),
-                                                .found_rows = {0}});
+                                                .found_rows = {0},
+                                                .quick_nets = {"vgg11", "vgg16"}});
                         });
 }

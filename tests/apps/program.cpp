@@ -52,8 +52,8 @@ Words environment_of(const Surroundings& surroundings) {
 }
 
 // Between fork and exec: system calls only.
-[[noreturn]] void become(char* const* argv, char* const* environment, const Surroundings& s, const char* out,
-                         const char* err) {
+[[noreturn]] void become(const char* program, char* const* argv, char* const* environment, const Surroundings& s,
+                         const char* out, const char* err) {
   if (!s.folder.empty() && chdir(s.folder.c_str()) != 0) _exit(120);
   dup2(open("/dev/null", O_RDONLY), 0);
   dup2(open(out, O_WRONLY | O_CREAT | O_TRUNC, 0644), 1);
@@ -64,7 +64,7 @@ Words environment_of(const Surroundings& surroundings) {
     const rlimit limit{static_cast<rlim_t>(*s.most_file_bytes), static_cast<rlim_t>(*s.most_file_bytes)};
     setrlimit(RLIMIT_FSIZE, &limit);
   }
-  execve(KRONBIT_BINARY_DIR "/kronbit", argv, environment);
+  execve(program, argv, environment);
   _exit(121);
 }
 
@@ -100,12 +100,13 @@ Program::Program(const Words& arguments, const Surroundings& surroundings) {
   static int count = 0;
   out_ = surroundings.out.empty() ? scratch() / ("out" + std::to_string(++count)) : fs::path(surroundings.out);
   err_ = scratch() / ("err" + std::to_string(++count));
-  Words argv{"kronbit"}, environment = environment_of(surroundings);
+  const std::string program = std::string(KRONBIT_BINARY_DIR "/") + surroundings.program;
+  Words argv{surroundings.program}, environment = environment_of(surroundings);
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   const std::vector<char*> a = pointers(argv), e = pointers(environment);
   start_ = now();
   pid_ = fork();
-  if (pid_ == 0) become(a.data(), e.data(), surroundings, out_.c_str(), err_.c_str());
+  if (pid_ == 0) become(program.c_str(), a.data(), e.data(), surroundings, out_.c_str(), err_.c_str());
   EXPECT_GT(pid_, 0);
 }
 

@@ -31,6 +31,7 @@ struct Ended {
 };
 
 struct Surroundings {
+  std::string program = "kronbit";  ///< in the build folder
   bool empty_environment = false;
   std::map<std::string, std::optional<std::string>> environment = {};  ///< set, or removed
   std::string out = {};                         ///< path of stdout instead of a file that is read

@@ -47,6 +47,7 @@ Scale quick_scale(const std::string& net) {
     s.tasks = "0,0.05,0.1";
   }
   if (net == "toy10") {
+    s.lr = "0.05";
     s.fp32_epochs = 12;
     s.tasks = "0,0.25,0.5,1";
     s.evaluations = 14;

@@ -242,7 +242,10 @@ Results::Plot plot(const NetworkResult& result) {
 Results network_table(Experiment& experiment, const TableSpec& spec) {
   std::vector<NetworkResult> networks;
   for (const PaperNetwork& paper : *spec.paper) {
-    if (!experiment.settings().wants(paper.net)) continue;
+    const auto& quick = spec.quick_nets;
+    const bool by_default =
+        experiment.settings().paper() || std::find(quick.begin(), quick.end(), paper.net) != quick.end();
+    if (experiment.settings().nets.empty() ? !by_default : !experiment.settings().wants(paper.net)) continue;
     NetworkResult result{.paper = &paper, .subject = {paper.net, experiment.settings().data}};
     run_network(experiment, spec, result);
     networks.push_back(std::move(result));

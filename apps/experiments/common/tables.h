@@ -19,6 +19,7 @@ struct TableSpec {
   /// Rows that are also measured with the quantizer of the paper's text (paper-floor), one seed, on these networks.
   std::vector<size_t> text_mode_rows = {};
   std::vector<std::string> text_mode_nets = {};
+  std::vector<std::string> quick_nets;  ///< those of the quick preset, where --net names no others
 };
 
 /// Runs and collects. JSON: {"experiment", "preset", "data", "networks": [{"net", "fp32", "paper_fp32", "search",
