@@ -60,10 +60,10 @@ void empty_second_cache() {
 
 /// Best time of a whole product, seconds.
 template <class Run>
-double best_time(const Run& run, bool cold) {
+double best_time(const Run& run) {
   double best = 1e300, spent = 0;
   for (int repeat = 0; repeat < 20 && (repeat < 3 || spent < kSecondsPerCandidate); ++repeat) {
-    if (cold) empty_second_cache();
+    empty_second_cache();
     const auto start = Clock::now();
     run();
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -168,8 +168,8 @@ Chosen Chooser::choose(const ConvSite& site, int64_t images) {
       constexpr int64_t kFewRows = 1024;  // beyond, the border is a small part
       if (border == Border::Padded && (site.height * site.width * images > kFewRows || site.conv.pad == 0)) continue;
       const std::vector<RowGroup> groups = row_groups(site.conv, site.height, site.width, images, border);
-      const double seconds = best_time(
-          [&] { run_product(site, *kernel, packed->data(), x, groups, static_cast<float*>(y.get())); }, images == 1);
+      const double seconds =
+          best_time([&] { run_product(site, *kernel, packed->data(), x, groups, static_cast<float*>(y.get())); });
       const double microseconds = 1e6 * seconds / static_cast<double>(images);
       if (microseconds < best.microseconds) best = {best.kernel, name_of(border), "", microseconds, 0};
     }

@@ -14,6 +14,7 @@ namespace kronbit::quant {
 namespace {
 
 constexpr size_t kMostTaps = 64;
+constexpr int64_t kPixel = 4;  ///< numbers of a pixel of the image: three channels and a zero
 
 /// A part of a convolution: some rows of a group, some blocks of 32 outputs.
 struct ConvItem {
@@ -127,43 +128,62 @@ class DenseConv final : public ConvStep {
   std::string describe() const override { return site_.layer + " dense"; }
   int64_t scratch_bytes_of(const Plan& plan) const override {
     return ConvStep::scratch_bytes_of(plan) +
-           (chunk_rows(site_.shape.outputs) * depth() + round_up_32(site_.shape.channels)) * 4 + 64;
+           (chunk_rows(site_.shape.outputs) * patch() + round_up_32(site_.shape.channels)) * 4 + 64;
   }
 
  private:
   static int64_t round_up_32(int64_t n) { return (n + 31) / 32 * 32; }
   int64_t depth() const { return site_.shape.taps * site_.shape.channels; }
+  /// From the patch of one output row to the next, with room for the last pixel's fourth number.
+  int64_t patch() const { return depth() + 1; }
 
   void product(const Plan& plan, const Arena& arena, const ConvItem& item, float* y) const override {
-    const int64_t c = site_.shape.channels, pitch_in = plan.value(input_).pitch;
     const float* x = plan.numbers(arena, input_);
-    const auto zero = static_cast<int32_t>(plan.rows(input_));
     float* patches = y + chunk_rows(site_.shape.outputs) * pitch();
-    float* quantized = patches + chunk_rows(site_.shape.outputs) * depth();
-    for (int64_t r = 0; r < item.rows; ++r) {
-      float* to = patches + r * depth();
-      for (const RowGroup::TapRows& tap : item.group->taps) {
-        const int32_t row = tap.x_rows[static_cast<size_t>(item.begin + r)];
-        const float* from = x + row * pitch_in;
-        if (row != zero && quantize_) {
-          quantize_rows(from, quantized, 1, pitch_in, c, site_.shape.activations);
-          from = quantized;
-        }
-        if (row == zero) {
-          std::fill_n(to + tap.tap * c, c, 0.0f);
-        } else {
-          std::copy_n(from, c, to + tap.tap * c);
-        }
-      }
+    const auto zero = static_cast<int32_t>(plan.rows(input_));
+    if (plan.value(input_).pitch == kPixel) {
+      gather_pixels(x, zero, item, patches);
+    } else {
+      gather_rows(x, plan.value(input_).pitch, zero, item, patches);
     }
     best_dense_kernel().run({.rows = item.rows,
                              .depth = depth(),
                              .panels = 2 * item.blocks,
                              .x = patches,
-                             .x_pitch = depth(),
+                             .x_pitch = patch(),
                              .w = weights_.data() + 2 * item.first_block * depth() * 16,
                              .y = y,
                              .y_pitch = pitch()});
+  }
+
+  /// Pixels of the image, whole registers of four numbers: the fourth is overwritten by the next tap.
+  void gather_pixels(const float* x, int32_t zero, const ConvItem& item, float* patches) const {
+    constexpr float kZeros[kPixel] = {};
+    const int64_t c = site_.shape.channels;
+    for (const RowGroup::TapRows& tap : item.group->taps) {
+      const int32_t* rows = tap.x_rows.data() + item.begin;
+      for (int64_t r = 0; r < item.rows; ++r)
+        std::memcpy(patches + r * patch() + tap.tap * c, rows[r] == zero ? kZeros : x + rows[r] * kPixel,
+                    sizeof kZeros);
+    }
+  }
+  void gather_rows(const float* x, int64_t pitch_in, int32_t zero, const ConvItem& item, float* patches) const {
+    const int64_t c = site_.shape.channels;
+    float* quantized = patches + chunk_rows(site_.shape.outputs) * patch();
+    for (int64_t r = 0; r < item.rows; ++r) {
+      for (const RowGroup::TapRows& tap : item.group->taps) {
+        const int32_t row = tap.x_rows[static_cast<size_t>(item.begin + r)];
+        float* to = patches + r * patch() + tap.tap * c;
+        if (row == zero) {
+          std::fill_n(to, c, 0.0f);
+        } else if (quantize_) {
+          quantize_rows(x + row * pitch_in, quantized, 1, pitch_in, c, site_.shape.activations);
+          std::copy_n(quantized, c, to);
+        } else {
+          std::copy_n(x + row * pitch_in, c, to);
+        }
+      }
+    }
   }
 
   bool quantize_;

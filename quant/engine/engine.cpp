@@ -111,17 +111,31 @@ struct Engine::State {
     for (int64_t n = 0; n < count; ++n) std::copy_n(from + n * pitch, classes, to + n * classes);
   }
 
+  /// How many groups run at the same time on all threads before the rest runs image by image: a rest that leaves
+  /// threads without work is better shared by them.
+  int64_t groups_for(int64_t images) const {
+    const int64_t whole = images / (kGroup * workers) * workers, rest = images - whole * kGroup;
+    // What a shared step loses to barriers and small pieces; more threads than this cannot share one image well.
+    constexpr double kSharingLoss = 1.3, kMostSharers = 8;
+    const double one_by_one =
+        static_cast<double>(rest) * microseconds(*single) * kSharingLoss / std::min<double>(workers, kMostSharers);
+    const double one_more_round = kGroup * microseconds(*group);
+    return one_by_one <= one_more_round ? whole : (images + kGroup - 1) / kGroup;
+  }
+  static double microseconds(const Plan& plan) {
+    double sum = 0;
+    for (const LayerChoice& choice : plan.choices()) sum += choice.microseconds;
+    return sum;
+  }
+
   /// fill(image, where, step): the image's pixels to where[p * step .. + 3].
   template <class Fill>
   void run(int64_t images, const Fill& fill, float* logits) const {
-    // A group costs about as much when it is not full; a rest is better run one by one.
-    const int64_t rest = images % kGroup, groups = images / kGroup + (rest > kGroup / 2 ? 1 : 0);
-    if (groups > 0) {
-#pragma omp parallel for num_threads(workers) schedule(dynamic, 1)
-      for (int64_t g = 0; g < groups; ++g) {
-        run_group(arenas[static_cast<size_t>(omp_get_thread_num())], fill, g * kGroup,
-                  std::min(kGroup, images - g * kGroup), logits);
-      }
+    const int64_t groups = groups_for(images);
+#pragma omp parallel for num_threads(workers) schedule(dynamic, 1) if (groups > 1)
+    for (int64_t g = 0; g < groups; ++g) {
+      run_group(arenas[static_cast<size_t>(omp_get_thread_num())], fill, g * kGroup,
+                std::min(kGroup, images - g * kGroup), logits);
     }
     for (int64_t n = groups * kGroup; n < images; ++n) run_single(fill, n, logits);
   }
