@@ -37,7 +37,8 @@ std::vector<size_t> matching_layers(std::string_view where, const std::string& p
 
 bool Limits::allow(const Cost& cost) const {
   return (max_bytes == 0.0 || cost.bytes <= max_bytes) && (max_bops == 0.0 || cost.bops <= max_bops) &&
-         (max_average_bits == 0.0 || cost.average_bits <= max_average_bits);
+         (max_average_bits == 0.0 || cost.average_bits <= max_average_bits) &&
+         (max_milliseconds == 0.0 || cost.milliseconds <= max_milliseconds);
 }
 
 void Constraints::add_fix(std::string_view text) {

@@ -17,6 +17,7 @@ struct Limits {
   double max_bytes = 0.0;
   double max_average_bits = 0.0;
   double max_bops = 0.0;
+  double max_milliseconds = 0.0;
   bool allow(const Cost& cost) const;
 };
 

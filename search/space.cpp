@@ -135,6 +135,7 @@ std::string limits_text(const Limits& limits) {
   if (limits.max_bytes > 0) text += fmt::format(" at most {:.0f} bytes", limits.max_bytes);
   if (limits.max_average_bits > 0) text += fmt::format(" at most {} bits per weight", limits.max_average_bits);
   if (limits.max_bops > 0) text += fmt::format(" at most {:.0f} bit operations", limits.max_bops);
+  if (limits.max_milliseconds > 0) text += fmt::format(" at most {} ms", limits.max_milliseconds);
   return text;
 }
 
@@ -168,18 +169,21 @@ std::vector<Candidate> make_candidates(const SpaceOptions& options) {
   for (const CurvePoint& point : distinct_points(options.curve, layers)) regions.add(rules.apply(point.bits), point.w);
   std::vector<Candidate> candidates;
   Candidate smallest;
+  double least_milliseconds = 1e300;
   for (CurvePoint& point : regions.points()) {
     Candidate candidate = {std::move(point.bits), std::move(point.w), {}};
     candidate.cost = options.cost(candidate.bits);
     if (smallest.bits.empty() || candidate.cost.bytes < smallest.cost.bytes) smallest = candidate;
+    least_milliseconds = std::min(least_milliseconds, candidate.cost.milliseconds);
     if (options.limits.allow(candidate.cost)) candidates.push_back(std::move(candidate));
   }
   if (candidates.empty())
     input_error("search",
                 "limits: wanted{}, got nothing that small: the smallest candidate, {}, has {:.0f} bytes and {:.3f} "
-                "bits per weight",
+                "bits per weight{}",
                 limits_text(options.limits), format_bits(smallest.bits), smallest.cost.bytes,
-                smallest.cost.average_bits);
+                smallest.cost.average_bits,
+                least_milliseconds > 0 ? fmt::format("; the fastest takes {:.4g} ms", least_milliseconds) : "");
   for (const Bits& bits : options.more) {
     check_bits("search", bits, layers);
     if (find_candidate(candidates, bits) == candidates.size())

@@ -82,6 +82,15 @@ double parse_duration(std::string_view text, std::string_view what) {
   return seconds;
 }
 
+double parse_milliseconds(std::string_view text, std::string_view what) {
+  static constexpr Unit kUnits[] = {{"us", 1e-3}, {"ms", 1}, {"s", 1e3}};
+  const double milliseconds = read_with_unit(text, kUnits);
+  if (!(milliseconds > 0 && milliseconds <= 3.6e6)) {
+    input_error(what, "wanted a time above 0 and up to 3600s, such as 2ms, 350us or 0.5s, got {}", quote(text));
+  }
+  return milliseconds;
+}
+
 double parse_percent_or_fraction(std::string_view text, std::string_view what) {
   const bool percent = text.ends_with('%');
   double value = 0;

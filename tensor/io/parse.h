@@ -23,6 +23,9 @@ int64_t parse_bytes(std::string_view text, std::string_view what);
 /// "90s", "30min", "2h", "1.5d" in seconds, above 0 and at most 366 days; a unit is required.
 double parse_duration(std::string_view text, std::string_view what);
 
+/// "2ms", "350us", "0.5s" in milliseconds, above 0 and at most an hour; a unit is required.
+double parse_milliseconds(std::string_view text, std::string_view what);
+
 /// "0.5%" or "0.005", both 0.005; in [0, 1].
 double parse_percent_or_fraction(std::string_view text, std::string_view what);
 

@@ -277,6 +277,18 @@ TEST(Ranking, ComparisonsOfEqualSize) {
   EXPECT_GT(cost(reversed(candidate.bits)).bytes, 1.2 * candidate.cost.bytes);
 }
 
+TEST(Goal, ByLatencyThePromptestThatIsAccurateEnough) {
+  Goal goal;
+  goal.by = parse_by("latency");
+  goal.min_accuracy = 0.9;
+  goal.limits.max_milliseconds = 3;
+  const Bits bits(4, 4);
+  const Cost fast{.milliseconds = 1}, slow{.milliseconds = 2}, slowest{.milliseconds = 4};
+  EXPECT_GT(score(goal, 0.9, bits, fast), score(goal, 0.99, bits, slow));
+  EXPECT_GT(score(goal, 0.9, bits, slow), score(goal, 0.89, bits, fast));
+  EXPECT_GT(score(goal, 0.1, bits, fast), score(goal, 1.0, bits, slowest));
+}
+
 TEST(Goal, OutsideTheLimitsIsWorseThanAnything) {
   Goal goal;
   goal.by = By::Accuracy;

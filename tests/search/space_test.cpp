@@ -176,6 +176,23 @@ TEST(Space, LimitsAndMore) {
   EXPECT_THAT(message([&] { make_candidates(options); }), HasSubstr("the smallest candidate, 11111111, has 800 bytes"));
 }
 
+TEST(Space, LimitOfLatency) {
+  SpaceOptions options = options_for(Curve::bezier(1), 8);
+  options.cost = [](const Bits& bits) {
+    Cost cost = cost_of(bits);
+    cost.milliseconds = 0.25 + bits.front() * 0.5;  // only the first layer takes time
+    return cost;
+  };
+  options.limits.max_milliseconds = 1.25;
+  const std::vector<Candidate> candidates = make_candidates(options);
+  EXPECT_GT(candidates.size(), 2u);
+  for (const Candidate& candidate : candidates) EXPECT_LE(candidate.bits.front(), 2);
+  options.limits.max_milliseconds = 0.5;
+  const std::string text = message([&] { make_candidates(options); });
+  EXPECT_THAT(text, HasSubstr("at most 0.5 ms"));
+  EXPECT_THAT(text, HasSubstr("the fastest takes 0.75 ms"));
+}
+
 TEST(Space, ConstraintMistakesAreNamed) {
   const std::vector<std::string> layers = {"conv1", "conv2"};
   const auto rules = [&](const Constraints& constraints) { return message([&] { LayerRules(constraints, layers); }); };

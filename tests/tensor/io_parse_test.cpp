@@ -84,6 +84,15 @@ TEST(Parse, Sizes) {
   }
 }
 
+TEST(Parse, ShortTimes) {
+  EXPECT_DOUBLE_EQ(parse_milliseconds("2ms", "t"), 2);
+  EXPECT_DOUBLE_EQ(parse_milliseconds("350us", "t"), 0.35);
+  EXPECT_DOUBLE_EQ(parse_milliseconds("0.5s", "t"), 500);
+  for (const char* bad : {"", "2", "ms", "0ms", "-1ms", "2 ms", "2min", "4000s", "nanms", "infms", "1e400us"}) {
+    EXPECT_THROW(parse_milliseconds(bad, "t"), InputError) << bad;
+  }
+}
+
 TEST(Parse, Times) {
   EXPECT_EQ(parse_duration("90s", "t"), 90);
   EXPECT_EQ(parse_duration("30min", "t"), 1800);
