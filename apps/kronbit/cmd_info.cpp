@@ -1,10 +1,16 @@
-// kronbit info: what this machine can do, which compute kernels run and why others do not.
+// kronbit info: what this machine can do, which compute kernels run and why others do not; what a packed file holds,
+// and what runs each of its layers here.
 #include <unistd.h>
+
+#include <chrono>
 
 #include "apps/kronbit/common.h"
 #include "nn/models/models.h"
+#include "quant/kernels/block_product.h"
+#include "quant/packed.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/cpu.h"
+#include "tensor/io/text.h"
 #include "tensor/parallel.h"
 
 namespace kronbit::app {
@@ -34,8 +40,23 @@ Json describe(const BrgemmVariant& v) {
                                    : "wants " + std::string(v.needs) + ", which is not here or switched off"}};
 }
 
-int run(const Frame& frame) {
-  Json kernels = Json::array();
+/// A block product of packed networks, and whether it runs here.
+Json describe(const quant::BlockKernel& k) {
+  const bool supported = k.supported();
+  return {{"family", k.family},
+          {"name", k.name},
+          {"needs", k.needs},
+          {"supported", supported},
+          {"exact", k.exact},
+          {"note", supported ? "available for packed networks: --kernel " + std::string(k.name)
+                             : "wants " + std::string(k.needs) + ", which is not here or switched off"}};
+}
+
+int run_machine(const Frame& frame) {
+  if (!frame.kernel.empty() && frame.kernel != "auto" && !forced_brgemm_variant())
+    input_error("--kernel", "{}: wanted a packed network to run it on (kronbit info MODEL), got none", frame.kernel);
+  Json kernels = Json::array(), block_kernels = Json::array();
+  for (const quant::BlockKernel* k : quant::block_kernels()) block_kernels.push_back(describe(*k));
   for (const BrgemmVariant& v : brgemm_variants()) kernels.push_back(describe(v));
   const std::string expected = openblas_core_expected();
   const Json info = {{"version", KRONBIT_VERSION},
@@ -50,7 +71,8 @@ int run(const Frame& frame) {
                      {"openblas_core", openblas_core()},
                      {"gpu", "none (this build has no CUDA kernels)"},
                      {"networks", nn::model_names()},
-                     {"kernels", kernels}};
+                     {"kernels", kernels},
+                     {"block_kernels", block_kernels}};
   if (frame.json) {
     print_json(info);
     return 0;
@@ -68,15 +90,115 @@ int run(const Frame& frame) {
                fmt::format("{}", fmt::join(k["types"].get<std::vector<std::string>>(), " ")),
                k["note"].get<std::string>());
   }
+  for (const Json& k : block_kernels) {
+    fmt::print("kernel    {:<10} {:<21} {:<7} {}\n", k["family"].get<std::string>(), k["name"].get<std::string>(),
+               k["exact"].get<bool>() ? "exact" : "rounds", k["note"].get<std::string>());
+  }
   fmt::print("networks  {}\n", fmt::join(nn::model_names(), " "));
   return 0;
+}
+
+struct Options {
+  std::string model;
+  bool exact = false;
+};
+
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+Json json_of(const std::vector<quant::LayerChoice>& choices) {
+  Json list = Json::array();
+  const auto time = [](double microseconds) { return microseconds > 0 ? Json(microseconds) : Json(nullptr); };
+  for (const quant::LayerChoice& c : choices) {
+    list.push_back({{"layer", c.layer},
+                    {"bits", c.bits},
+                    {"kernel", c.kernel},
+                    {"microseconds", time(c.microseconds)},
+                    {"runner_up", c.runner_up.empty() ? Json(nullptr) : Json(c.runner_up)},
+                    {"runner_up_microseconds", time(c.runner_up_microseconds)}});
+  }
+  return list;
+}
+
+void print_choices(const std::string& title, const std::vector<quant::LayerChoice>& choices) {
+  size_t width = 5;
+  for (const quant::LayerChoice& c : choices) width = std::max(width, c.layer.size());
+  const auto time = [](double microseconds) { return microseconds > 0 ? fmt::format("{:.2f}", microseconds) : "-"; };
+  fmt::print("\n{}\n{:<{}} {:>4}  {:<20} {:>9}  {:<20} {:>9}\n", title, "layer", width, "bits", "kernel", "us",
+             "runner-up", "us");
+  for (const quant::LayerChoice& c : choices) {
+    fmt::print("{:<{}} {:>4}  {:<20} {:>9}  {:<20} {:>9}\n", c.layer, width, c.bits, c.kernel, time(c.microseconds),
+               c.runner_up.empty() ? "-" : c.runner_up, time(c.runner_up_microseconds));
+  }
+}
+
+int run_model(const Frame& frame, const Options& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const quant::PackedNetwork packed = quant::PackedNetwork::load(options.model);
+  const double load_ms = milliseconds_since(start);
+  const auto loaded = std::chrono::steady_clock::now();
+  const quant::Engine engine(packed, engine_options(frame, options.model, options.exact));
+  const double prepare_ms = milliseconds_since(loaded);
+  const auto file_bytes = static_cast<int64_t>(std::filesystem::file_size(options.model));
+  const quant::AssignOptions& quantizer = packed.assignment().options;
+  if (frame.json) {
+    print_json({{"model", options.model},
+                {"net", packed.network_name()},
+                {"classes", packed.classes()},
+                {"class_names", packed.class_names()},
+                {"input_size", packed.input_size()},
+                {"normalization", packed.normalization().empty() ? Json(nullptr) : Json(packed.normalization())},
+                {"bits", packed.bits()},
+                {"mode", quant::name_of(quantizer.mode)},
+                {"block", quantizer.block},
+                {"activations", quantizer.activations ? "quantized" : "fp32"},
+                {"conv_bytes", packed.conv_bytes()},
+                {"file_bytes", file_bytes},
+                {"load_milliseconds", load_ms},
+                {"prepare_milliseconds", prepare_ms},
+                {"threads", engine.threads()},
+                {"exact", engine.exact()},
+                {"weight_bytes", engine.weight_bytes()},
+                {"buffer_bytes", engine.buffer_bytes()},
+                {"single", json_of(engine.latency_choices())},
+                {"group", json_of(engine.throughput_choices())}});
+    return 0;
+  }
+  fmt::print("{}  {}, {} classes, images of {} x {}\n", printable(options.model), packed.network_name(),
+             packed.classes(), packed.input_size(), packed.input_size());
+  fmt::print("normalize {}\n", packed.normalization().empty() ? "not known" : packed.normalization());
+  fmt::print("bits      {}  ({}, blocks of {}{})\n", format_bits(packed.bits()), quant::name_of(quantizer.mode),
+             quantizer.block, quantizer.activations ? "" : ", activations in fp32");
+  fmt::print("size      {} bytes of convolutions, {} bytes in all\n", packed.conv_bytes(), file_bytes);
+  fmt::print("loaded    in {:.1f} ms, made ready in {:.1f} ms\n", load_ms, prepare_ms);
+  fmt::print("memory    {} bytes of weights, {} bytes of buffers for {} threads\n", engine.weight_bytes(),
+             engine.buffer_bytes(), engine.threads());
+  fmt::print("products  {}\n", engine.exact() ? "exact: the same bits on every machine" : "some round (see --exact)");
+  print_choices("single images: the product alone, on one thread", engine.latency_choices());
+  print_choices(fmt::format("groups of {} images: the product per image, on one thread", quant::Engine::kGroup),
+                engine.throughput_choices());
+  return 0;
+}
+
+int run(const Frame& frame, const Options& options) {
+  if (!options.model.empty()) return run_model(frame, options);
+  if (options.exact) input_error("--exact", "wanted a packed network (kronbit info MODEL), got none");
+  return run_machine(frame);
 }
 
 }  // namespace
 
 void add_info(CLI::App& app, Frame& frame) {
-  add_command(app, frame, "info", "what this machine can do, and which kernels run on it",
-              "Examples:\n  kronbit info\n  kronbit info --json", [&frame] { return run(frame); });
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      add_command(app, frame, "info", "what this machine can do, or what a packed file holds",
+                  "Examples:\n  kronbit info\n  kronbit info --json\n"
+                  "  kronbit info RUN/best/model.safetensors --threads 1 --exact\n"
+                  "With a packed network: its bits and bytes, and the kernel that runs each layer here.",
+                  [&frame, options] { return run(frame, *options); });
+  command->add_option("model", options->model, "packed network");
+  command->add_flag("--exact", options->exact, "integer products only: the same bits on every machine");
 }
 
 }  // namespace kronbit::app

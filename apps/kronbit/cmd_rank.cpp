@@ -11,17 +11,28 @@ namespace {
 
 struct Options {
   std::string run, top = "10", out;
-  WishOptions wish{"", "", "", "", "", "", ""};  ///< only what the command line says; the rest is the run's
+  WishOptions wish{"", "", "", "", "", "", "", "", ""};  ///< only what the command line says; the rest is the run's
   bool csv = false;
 };
 
 WishOptions merged(WishOptions run, const WishOptions& given) {
   for (std::string WishOptions::*field :
        {&WishOptions::by, &WishOptions::k, &WishOptions::min_accuracy, &WishOptions::max_drop, &WishOptions::max_size,
-        &WishOptions::max_avg_bits, &WishOptions::max_bops}) {
+        &WishOptions::max_avg_bits, &WishOptions::max_bops, &WishOptions::max_latency}) {
     if (!(given.*field).empty()) run.*field = given.*field;
   }
   return run;
+}
+
+/// Times of another profile than the run's.
+void use_profile(RunView& run, const std::string& path) {
+  run.settings.latency = LatencyModel::read(path, run.space.net);
+  run.space.cost_of = [cost_of = run.space.cost_of, latency = run.settings.latency](const Bits& bits) {
+    search::Cost cost = cost_of(bits);
+    cost.milliseconds = latency.milliseconds(bits);
+    return cost;
+  };
+  for (search::Candidate& c : run.space.candidates) c.cost = run.space.cost_of(c.bits);
 }
 
 /// Throws: InputError when the limits leave nothing, saying what the smallest candidate needs.
@@ -30,10 +41,14 @@ void check_limits(const RunView& run, const std::vector<search::Ranked>& ranked)
   const auto& all = run.space.candidates;
   const auto& least = *std::min_element(all.begin(), all.end(),
                                         [](const auto& a, const auto& b) { return a.cost.bytes < b.cost.bytes; });
-  input_error("rank",
-              "limits: wanted at least what the smallest candidate needs ({} bytes, {:.3f} bits per weight, {:.4g} bit "
-              "operations), got less",
-              least.cost.bytes, least.cost.average_bits, least.cost.bops);
+  const auto& fastest = *std::min_element(
+      all.begin(), all.end(), [](const auto& a, const auto& b) { return a.cost.milliseconds < b.cost.milliseconds; });
+  input_error(
+      "rank",
+      "limits: wanted at least what the smallest candidate needs ({} bytes, {:.3f} bits per weight, {:.4g} bit "
+      "operations{}), got less",
+      least.cost.bytes, least.cost.average_bits, least.cost.bops,
+      run.settings.latency.known() ? fmt::format("; {:.4g} ms for the fastest", fastest.cost.milliseconds) : "");
 }
 
 /// Only those expected to reach the wished accuracy. Throws: Error naming the nearest when there is none.
@@ -48,11 +63,17 @@ void keep_accurate(const RunView& run, const search::Goal& goal, std::vector<sea
 }
 
 Json json_of(const Expected& e) {
-  return {{"bits", e.bits},        {"text", format_bits(e.bits)},
-          {"curve", e.w},          {"accuracy", e.accuracy},
-          {"accuracy_sd", e.sd},   {"effective", e.effective},
-          {"bytes", e.cost.bytes}, {"average_bits", e.cost.average_bits},
-          {"bops", e.cost.bops},   {"measured", e.measured ? Json(*e.measured) : Json(nullptr)}};
+  return {{"bits", e.bits},
+          {"text", format_bits(e.bits)},
+          {"curve", e.w},
+          {"accuracy", e.accuracy},
+          {"accuracy_sd", e.sd},
+          {"effective", e.effective},
+          {"bytes", e.cost.bytes},
+          {"average_bits", e.cost.average_bits},
+          {"bops", e.cost.bops},
+          {"milliseconds", e.cost.milliseconds > 0 ? Json(e.cost.milliseconds) : Json(nullptr)},
+          {"measured", e.measured ? Json(*e.measured) : Json(nullptr)}};
 }
 
 Expected expected_of(const RunView& run, const search::Ranked& r) {
@@ -61,11 +82,12 @@ Expected expected_of(const RunView& run, const search::Ranked& r) {
 }
 
 void print_csv(const std::vector<Expected>& rows) {
-  fmt::print("rank,bits,curve,accuracy,accuracy_sd,effective,bytes,average_bits,bops,measured\n");
+  fmt::print("rank,bits,curve,accuracy,accuracy_sd,effective,bytes,average_bits,bops,milliseconds,measured\n");
   for (size_t i = 0; i < rows.size(); ++i) {
     const Expected& e = rows[i];
-    fmt::print("{},{},{},{},{},{},{},{},{},{}\n", i + 1, format_bits(e.bits), fmt::join(e.w, " "), e.accuracy, e.sd,
+    fmt::print("{},{},{},{},{},{},{},{},{},{},{}\n", i + 1, format_bits(e.bits), fmt::join(e.w, " "), e.accuracy, e.sd,
                e.effective, e.cost.bytes, e.cost.average_bits, e.cost.bops,
+               e.cost.milliseconds > 0 ? fmt::format("{}", e.cost.milliseconds) : "",
                e.measured ? fmt::format("{}", *e.measured) : "");
   }
 }
@@ -75,13 +97,15 @@ void print_table(const RunView& run, const std::vector<Expected>& rows, const st
   size_t width = 4;
   for (const Expected& e : rows) width = std::max(width, format_bits(e.bits).size());
   for (const Expected* e : {&others.uniform, &others.reversed}) width = std::max(width, format_bits(e->bits).size());
-  fmt::print("{:>8}  {:<{}} {:>16} {:>9} {:>10} {:>9} {:>8} {:>9} {:>10}  {}\n", "rank", "bits", width, "accuracy %",
-             "measured", "effective", "MB", "of fp32", "bits/w", "BOPs", "front");
+  const bool timed = run.settings.latency.known();
+  fmt::print("{:>8}  {:<{}} {:>16} {:>9} {:>10} {:>9} {:>8} {:>9} {:>10}{}  {}\n", "rank", "bits", width, "accuracy %",
+             "measured", "effective", "MB", "of fp32", "bits/w", "BOPs", timed ? "       ms" : "", "front");
   const auto print_row = [&](const std::string& name, const Expected& e, bool on_front) {
-    fmt::print("{:>8}  {:<{}} {:>16} {:>9} {:>10.2f} {:>9.4f} {:>7.2f}% {:>9.2f} {:>10.3g}  {}\n", name,
+    fmt::print("{:>8}  {:<{}} {:>16} {:>9} {:>10.2f} {:>9.4f} {:>7.2f}% {:>9.2f} {:>10.3g}{}  {}\n", name,
                format_bits(e.bits), width, fmt::format("{:.2f} +- {:.2f}", 100 * e.accuracy, 100 * e.sd),
                e.measured ? fmt::format("{:.2f}", 100 * *e.measured) : "-", 100 * e.effective, e.cost.bytes / 1e6,
-               100 * e.cost.bytes / fp32_bytes(run.space), e.cost.average_bits, e.cost.bops, on_front ? "*" : "");
+               100 * e.cost.bytes / fp32_bytes(run.space), e.cost.average_bits, e.cost.bops,
+               timed ? fmt::format(" {:>8.4g}", e.cost.milliseconds) : "", on_front ? "*" : "");
   };
   for (size_t i = 0; i < rows.size(); ++i) print_row(fmt::format("{}", i + 1), rows[i], front[i]);
   print_row("uniform", others.uniform, false);
@@ -96,8 +120,10 @@ void write_winner(const RunView& run, const Bits& bits, const std::string& path)
 
 int run_rank(const Frame& frame, const Options& options) {
   const int64_t top = parse_int(options.top, 1, 1'000'000, "--top");
-  const RunView run = open_run(options.run);
+  RunView run = open_run(options.run);
   const WishOptions wish = merged(run.settings.wish, options.wish);
+  if (!options.wish.profile.empty()) use_profile(run, options.wish.profile);
+  check_latency(wish, run.settings.latency);
   const search::Goal goal = goal_of(wish, run.settings.fp32_validation);
   if (run.state.explorer().observations().empty())
     input_error(options.run, "wanted a search with results, got none yet");
@@ -146,6 +172,7 @@ void add_rank(CLI::App& app, Frame& frame) {
       add_command(app, frame, "rank", "order the configurations of a search by what is wanted",
                   "Examples:\n  kronbit rank RUN\n  kronbit rank RUN --by accuracy --max-size 100KB --top 5\n"
                   "  kronbit rank RUN --by size --max-drop 0.5% --out best.json\n"
+                  "  kronbit rank RUN --by latency --profile resnet20.json --max-drop 1%\n"
                   "Wishes not given here are those of the run. Accuracy is what the model expects at the last "
                   "task, on validation images.",
                   [&frame, options] { return run_rank(frame, *options); });

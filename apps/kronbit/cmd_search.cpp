@@ -26,6 +26,20 @@ struct Options {
   bool resume = false, dry_run = false;
 };
 
+/// The times of --profile; without it those that the run began with.
+void examine_profile(SearchSettings& s, const nn::Network& net, const search::JournalContent& known) {
+  if (!s.wish.profile.empty()) s.latency = LatencyModel::read(s.wish.profile, net);
+  if (known.lines.empty()) return;
+  const Json& settings = get_object(known.lines[0], "settings", "journal");
+  if (!has(settings, "latency")) return;
+  const Json& began_with = get_object(settings, "latency", "journal");
+  if (!s.latency.known()) {
+    s.latency = latency_from_json(began_with, "journal");
+  } else if (dump_line(to_json(s.latency)) != dump_line(began_with)) {
+    input_error("--profile", "{}: wanted the times that the run began with, got others", s.wish.profile);
+  }
+}
+
 /// Fills in what only the files can tell: fingerprints, numbers of images, the accuracy before quantization.
 void examine(SearchSettings& s, const std::filesystem::path& out, bool dry_run) {
   const std::string weights_normalization = nn::weights_info(SafetensorsFile::open(s.network.weights)).normalization;
@@ -42,8 +56,9 @@ void examine(SearchSettings& s, const std::filesystem::path& out, bool dry_run) 
   if (s.classes < splits.train.classes()) {
     input_error("--net", "classes: wanted at least the data's {}, got {}", splits.train.classes(), s.classes);
   }
-  make_space(s);  // mistakes in curve, limits and layers show before anything is computed or written
   const search::JournalContent known = search::read_journal(out);
+  examine_profile(s, net, known);
+  make_space(s);  // mistakes in curve, limits and layers show before anything is computed or written
   if (!known.lines.empty()) {
     // Already measured when the run began; were anything else different, the comparison of settings would say so.
     const Json& settings = get_object(known.lines[0], "settings", "journal");

@@ -94,7 +94,8 @@ void print_json(const Json& json) {
 }
 
 quant::EngineOptions engine_options(const Frame& frame, const std::filesystem::path& model, bool exact) {
-  return {.threads = threads(), .exact = exact, .kernel = frame.kernel, .choices = model.string() + ".kernels.json"};
+  const std::string kernel = frame.kernel == "auto" ? "" : frame.kernel;
+  return {.threads = threads(), .exact = exact, .kernel = kernel, .choices = model.string() + ".kernels.json"};
 }
 
 std::string kernel_summary(const std::vector<quant::LayerChoice>& choices) {

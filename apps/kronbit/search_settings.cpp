@@ -76,13 +76,15 @@ std::vector<double> parse_costs(const SearchSettings& s, const std::vector<doubl
 }  // namespace
 
 void add_wish_options(CLI::App* command, WishOptions& o) {
-  command->add_option("--by", o.by, "what is wanted: effective, accuracy, size or bops");
+  command->add_option("--by", o.by, "what is wanted: effective, accuracy, size, bops or latency");
   command->add_option("--k", o.k, "of the effective accuracy E = a - (sum of bits - 4 n) / k");
   command->add_option("--min-accuracy", o.min_accuracy, "least accuracy, 0.91 or 91%");
   command->add_option("--max-drop", o.max_drop, "largest loss against fp32, 0.5% or 0.005");
   command->add_option("--max-size", o.max_size, "largest packed size of the convolutions, 3.5MB");
   command->add_option("--max-avg-bits", o.max_avg_bits, "largest mean bits per weight");
   command->add_option("--max-bops", o.max_bops, "most bit operations per image");
+  command->add_option("--max-latency", o.max_latency, "longest time of one image, 2ms or 350us (wants --profile)");
+  command->add_option("--profile", o.profile, "times of the network's layers, from kronbit profile");
 }
 
 search::Limits limits_of(const WishOptions& o) {
@@ -90,19 +92,25 @@ search::Limits limits_of(const WishOptions& o) {
   if (!o.max_size.empty()) limits.max_bytes = static_cast<double>(parse_bytes(o.max_size, "--max-size"));
   if (!o.max_avg_bits.empty()) limits.max_average_bits = parse_number(o.max_avg_bits, 1e-3, 8, "--max-avg-bits");
   if (!o.max_bops.empty()) limits.max_bops = parse_number(o.max_bops, 1, 1e18, "--max-bops");
+  if (!o.max_latency.empty()) limits.max_milliseconds = parse_milliseconds(o.max_latency, "--max-latency");
   return limits;
 }
 
 search::Goal goal_of(const WishOptions& o, double fp32) {
   search::Goal goal;
   goal.by = search::parse_by(o.by);
-  if (goal.by == search::By::Latency) input_error("--by", "wanted effective, accuracy, size or bops, got latency");
   goal.k = parse_number(o.k, 1e-3, 1e9, "--k");
   if (!o.min_accuracy.empty()) goal.min_accuracy = parse_percent_or_fraction(o.min_accuracy, "--min-accuracy");
   if (!o.max_drop.empty()) {
     goal.min_accuracy = std::max(goal.min_accuracy, fp32 - parse_percent_or_fraction(o.max_drop, "--max-drop"));
   }
   return goal;
+}
+
+void check_latency(const WishOptions& o, const LatencyModel& latency) {
+  if (latency.known() || (o.by != search::name_of(search::By::Latency) && o.max_latency.empty())) return;
+  input_error(o.max_latency.empty() ? "--by" : "--max-latency",
+              "latency: wanted --profile FILE (kronbit profile --net N --out FILE makes one), got none");
 }
 
 void add_search_settings(CLI::App* command, SearchSettings& s) {
@@ -137,6 +145,8 @@ Json to_json(const SearchSettings& settings) {
   json["test_images"] = s.test_images;
   json["classes"] = s.classes;
   json["fp32_validation"] = s.fp32_validation;
+  if (!s.wish.max_latency.empty()) json["max_latency"] = s.wish.max_latency;
+  if (s.latency.known()) json["latency"] = to_json(s.latency);
   return json;
 }
 
@@ -152,6 +162,8 @@ SearchSettings settings_from_json(const Json& json, std::string_view where) {
   s.test_images = get_int(json, "test_images", 0, INT64_MAX, where);
   s.classes = static_cast<int>(get_int(json, "classes", 1, 65536, where));
   s.fp32_validation = get_number(json, "fp32_validation", 0, 1, where);
+  if (has(json, "max_latency")) s.wish.max_latency = get_string(json, "max_latency", where);
+  if (has(json, "latency")) s.latency = latency_from_json(get_object(json, "latency", where), where);
   return s;
 }
 
@@ -160,6 +172,9 @@ SearchSpace make_space(const SearchSettings& s) {
   if (!s.network.input_size.empty()) model.input_size = parse_int(s.network.input_size, 1, 4096, "--input-size");
   SearchSpace space{.net = nn::build(s.network.net, model), .layers = {}, .curve = search::Curve::parse(s.curve)};
   space.layers = nn::conv_layers(space.net);
+  check_latency(s.wish, s.latency);
+  if (s.latency.known() && s.latency.microseconds.size() != space.layers.size())
+    input_error("latency", "wanted times of {} layers, got {}", space.layers.size(), s.latency.microseconds.size());
   space.epochs = parse_tasks(s.tasks);
   space.costs = parse_costs(s, space.epochs);
   space.limits = limits_of(s.wish);
@@ -167,13 +182,14 @@ SearchSpace make_space(const SearchSettings& s) {
   space.goal.limits = space.limits;
 
   const int64_t block = parse_int(s.quantizer.block, 1, 65536, "--block");
-  space.cost_of = [layers = space.layers, block](const Bits& bits) {
+  space.cost_of = [layers = space.layers, block, latency = s.latency](const Bits& bits) {
     const quant::SizeReport size = quant::size_of(layers, bits, quant::SizeRule::Packed, block);
     double weight_bits = 0;
     for (size_t l = 0; l < layers.size(); ++l) weight_bits += static_cast<double>(layers[l].weights()) * bits[l];
     return search::Cost{.bytes = static_cast<double>(size.bytes),
                         .bops = static_cast<double>(size.bops),
-                        .average_bits = weight_bits / static_cast<double>(size.weights)};
+                        .average_bits = weight_bits / static_cast<double>(size.weights),
+                        .milliseconds = latency.known() ? latency.milliseconds(bits) : 0};
   };
 
   search::SpaceOptions options;

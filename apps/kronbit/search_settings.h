@@ -7,6 +7,7 @@
 
 #include "apps/kronbit/common.h"
 #include "apps/kronbit/evaluation.h"
+#include "apps/kronbit/latency_model.h"
 #include "nn/layers.h"
 #include "search/explorer.h"
 #include "search/goal.h"
@@ -17,12 +18,16 @@ namespace kronbit::app {
 
 /// What is wanted: shared by search (where it steers) and rank (where it only orders).
 struct WishOptions {
-  std::string by = "effective", k = "100", min_accuracy, max_drop, max_size, max_avg_bits, max_bops;
+  std::string by = "effective", k = "100", min_accuracy, max_drop, max_size, max_avg_bits, max_bops, max_latency,
+              profile;
 };
 void add_wish_options(CLI::App* command, WishOptions& options);
 search::Limits limits_of(const WishOptions& options);
 /// fp32: accuracy that --max-drop refers to.
 search::Goal goal_of(const WishOptions& options, double fp32);
+
+/// Throws: InputError when times are wished for and not known.
+void check_latency(const WishOptions& options, const LatencyModel& latency);
 
 struct SearchSettings {
   NetworkOptions network;
@@ -38,6 +43,7 @@ struct SearchSettings {
   int64_t train_images = 0, validation_images = 0, test_images = 0;
   int classes = 0;
   double fp32_validation = 0;
+  LatencyModel latency = {};  ///< what --profile said: the numbers, so that the file is not needed any more
 };
 void add_search_settings(CLI::App* command, SearchSettings& settings);
 Json to_json(const SearchSettings& settings);

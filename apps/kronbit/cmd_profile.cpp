@@ -1,0 +1,252 @@
+// kronbit profile: how long every layer of a network takes on this machine at every number of bits.
+#include <chrono>
+
+#include "apps/kronbit/common.h"
+#include "apps/kronbit/html.h"
+#include "apps/kronbit/profile_table.h"
+#include "apps/kronbit/progress.h"
+#include "nn/layers.h"
+#include "nn/models/models.h"
+#include "quant/packed.h"
+#include "tensor/io/file.h"
+#include "tensor/io/parse.h"
+#include "tensor/parallel.h"
+#include "tensor/rng.h"
+
+namespace kronbit::app {
+namespace {
+
+constexpr int64_t kBatch = 128;
+
+struct Options {
+  std::string net, classes, input_size, bits_min = "1", bits_max = "8", batch = "1,128", out, seconds = "0.25";
+  std::vector<std::string> checks;
+  bool exact = false;
+};
+
+nn::Network build(const Options& options) {
+  nn::ModelOptions model;
+  if (!options.classes.empty()) model.classes = static_cast<int>(parse_int(options.classes, 1, 65536, "--classes"));
+  if (!options.input_size.empty()) model.input_size = parse_int(options.input_size, 1, 4096, "--input-size");
+  return nn::build(options.net, model);
+}
+
+/// The network with random weights: times do not depend on them.
+quant::PackedNetwork random_network(const Options& options, const Bits& bits) {
+  nn::Network net = build(options);
+  net.initialize(1);
+  quant::assign_bits(net, bits);
+  return quant::pack(net);
+}
+
+std::vector<int64_t> batches_of(const Options& options) {
+  std::vector<int64_t> batches = parse_ints(options.batch, 1, kBatch, "--batch");
+  std::sort(batches.begin(), batches.end());
+  batches.erase(std::unique(batches.begin(), batches.end()), batches.end());
+  for (int64_t batch : batches)
+    if (batch != 1 && batch != kBatch) input_error("--batch", "wanted 1, {0} or 1,{0}, got {1}", kBatch, options.batch);
+  return batches;
+}
+
+quant::EngineOptions engine_of(const Frame& frame, const Options& options) {
+  quant::EngineOptions engine = engine_options(frame, "", options.exact);
+  engine.choices.clear();
+  return engine;
+}
+
+/// Nothing when a signal came meanwhile.
+bool measure(const Frame& frame, const Options& options, const std::vector<int64_t>& batches, ProfileTable& table) {
+  const double seconds = parse_number(options.seconds, 0.001, 60, "--seconds");
+  const quant::EngineOptions engine = engine_of(frame, options);
+  const int64_t kinds = table.bits_max - table.bits_min + 1, total = kinds * std::ssize(batches);
+  Progress progress(frame, "profile", "networks");
+  std::vector<std::vector<quant::PlanTimes>> times(batches.size());
+  bool forced_was_used = false;
+  int64_t done = 0;
+  progress.update(done, total);
+  for (int b = table.bits_min; b <= table.bits_max; ++b) {
+    const quant::PackedNetwork network = random_network(options, Bits(table.layers.size(), b));
+    for (size_t i = 0; i < batches.size(); ++i) {
+      if (stop_requested) return false;
+      const quant::RunMode mode = batches[i] == 1 ? quant::RunMode::Single : quant::RunMode::Groups;
+      times[i].push_back(quant::time_plan(network, engine, mode, seconds));
+      forced_was_used = forced_was_used || times[i].back().forced_was_used;
+      progress.update(++done, total, fmt::format("{} bits", b));
+    }
+  }
+  progress.finish();
+  if (!forced_was_used)
+    input_error("--kernel", "{}: wanted a kernel that accepts a layer of {}, got none", frame.kernel, options.net);
+  for (size_t i = 0; i < batches.size(); ++i) table.add(batches[i], times[i]);
+  return true;
+}
+
+/// A configuration that was run to see how good its prediction is.
+struct Check {
+  Bits bits;
+  int64_t batch;
+  double predicted, measured;  ///< microseconds per image
+};
+
+/// Least of five medians, as the table's times.
+double measure_whole(quant::Engine& engine, int64_t images, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  Tensor x = Tensor::activation(engine.image_size(), engine.image_size(), images, 3);
+  Rng rng(2, Purpose::Synthetic, {1});
+  for (int64_t r = 0; r < x.rows(); ++r)
+    for (int64_t c = 0; c < 3; ++c) x.row<float>(r)[c] = static_cast<float>(rng.uniform(-2, 2));
+  std::vector<float> logits(static_cast<size_t>(images * engine.classes()));
+  const auto time = [&] {
+    const auto start = Clock::now();
+    engine.run(x, logits);
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  time();
+  const auto runs = static_cast<size_t>(std::clamp(seconds / 5 / time(), 3.0, 1000.0));
+  double best = 1e300;
+  for (int round = 0; round < 5; ++round) {
+    std::vector<double> times(runs);
+    for (double& t : times) t = time();
+    std::nth_element(times.begin(), times.begin() + std::ssize(times) / 2, times.end());
+    best = std::min(best, times[runs / 2]);
+  }
+  return 1e6 * best / static_cast<double>(images);
+}
+
+std::vector<Check> check(const Frame& frame, const Options& options, const std::vector<Bits>& lists,
+                         const ProfileTable& table) {
+  const double seconds = parse_number(options.seconds, 0.001, 60, "--seconds");
+  std::vector<Check> checks;
+  for (const Bits& bits : lists) {
+    quant::EngineOptions forced = engine_of(frame, options);
+    quant::Engine engine(random_network(options, bits), forced);
+    for (const ProfileBatch& batch : table.batches) {
+      if (stop_requested) return checks;
+      checks.push_back(
+          {bits, batch.batch, table.predict(batch, bits), measure_whole(engine, batch.batch, 4 * seconds)});
+    }
+  }
+  return checks;
+}
+
+std::filesystem::path beside(const std::filesystem::path& out, const std::string& ending) {
+  return out.parent_path() / (out.stem().string() + ending);
+}
+
+/// Returns: the files.
+std::vector<std::string> write(const Options& options, const ProfileTable& table) {
+  const std::filesystem::path out = options.out;
+  std::vector<std::string> files = {out.string(), beside(out, ".csv").string()};
+  for (const ProfileBatch& batch : table.batches) {
+    std::string problem;
+    const std::string svg = picture_of(table, batch, problem);
+    if (svg.empty()) {
+      fmt::print(stderr, "no picture: {}\n", problem);
+      continue;
+    }
+    files.push_back(beside(out, fmt::format("-{}.svg", batch.batch)).string());
+    publish(files.back(), standalone(svg));
+  }
+  publish(files[1], csv_of(table));
+  publish(files[0], dump_pretty(to_json(table)));
+  return files;
+}
+
+Json json_of(const std::vector<Check>& checks) {
+  Json list = Json::array();
+  for (const Check& c : checks)
+    list.push_back({{"bits", c.bits},
+                    {"batch", c.batch},
+                    {"predicted_microseconds", c.predicted},
+                    {"measured_microseconds", c.measured}});
+  return list;
+}
+
+void print_checks(const std::vector<Check>& checks) {
+  if (checks.empty()) return;
+  size_t width = 4;
+  for (const Check& c : checks) width = std::max(width, format_bits(c.bits).size());
+  fmt::print("\n{:<{}} {:>6} {:>13} {:>13} {:>9}\n", "bits", width, "batch", "predicted us", "measured us", "off by");
+  for (const Check& c : checks)
+    fmt::print("{:<{}} {:>6} {:>13.1f} {:>13.1f} {:>+8.1f}%\n", format_bits(c.bits), width, c.batch, c.predicted,
+               c.measured, 100 * (c.predicted / c.measured - 1));
+}
+
+int run(const Frame& frame, const Options& options) {
+  if (std::filesystem::path(options.out).extension() != ".json")
+    input_error("--out", "wanted a file that ends in .json, got {}", options.out);
+  const nn::Network net = build(options);
+  ProfileTable table{.net = net.name(),
+                     .classes = net.classes(),
+                     .input_size = net.input_shape()[0],
+                     .bits_min = static_cast<int>(parse_int(options.bits_min, kMinBits, kMaxBits, "--bits-min")),
+                     .bits_max = static_cast<int>(parse_int(options.bits_max, kMinBits, kMaxBits, "--bits-max")),
+                     .threads = threads(),
+                     .exact = options.exact,
+                     .kernel = engine_of(frame, options).kernel,
+                     .layers = {},
+                     .batches = {}};
+  if (table.bits_min > table.bits_max)
+    input_error("--bits-min", "wanted at most --bits-max = {}, got {}", table.bits_max, table.bits_min);
+  for (const nn::ConvInfo& layer : nn::conv_layers(net)) table.layers.push_back(layer.name);
+  std::vector<Bits> lists;
+  for (const std::string& text : options.checks) {
+    lists.push_back(read_bits(text, net));
+    for (int b : lists.back())
+      if (b < table.bits_min || b > table.bits_max)
+        input_error("--check", "wanted {}..{} bits, got {}", table.bits_min, table.bits_max, b);
+  }
+  if (!measure(frame, options, batches_of(options), table)) return stop_exit_code();
+  const std::vector<std::string> files = write(options, table);
+  const std::vector<Check> checks = check(frame, options, lists, table);
+  if (frame.json) {
+    Json sums = Json::object();
+    for (const ProfileBatch& batch : table.batches) {
+      Json list = Json::array();
+      for (int b = table.bits_min; b <= table.bits_max; ++b)
+        list.push_back(table.predict(batch, Bits(table.layers.size(), b)));
+      sums[fmt::format("{}", batch.batch)] = list;
+    }
+    print_json({{"net", table.net},
+                {"threads", table.threads},
+                {"files", files},
+                {"uniform_microseconds", sums},
+                {"checks", json_of(checks)}});
+  } else {
+    fmt::print("{}  {} x {}  {} threads  {}\n", table.net, table.input_size, table.input_size, table.threads,
+               table.exact ? "exact" : "any kernel");
+    print_table(table);
+    print_checks(checks);
+    fmt::print("\n{}\n", fmt::join(files, "  "));
+  }
+  return stop_requested ? stop_exit_code() : 0;
+}
+
+}  // namespace
+
+void add_profile(CLI::App& app, Frame& frame) {
+  auto options = std::make_shared<Options>();
+  std::string names;
+  for (const std::string& name : nn::model_names()) names += (names.empty() ? "" : ", ") + name;
+  CLI::App* command = add_command(
+      app, frame, "profile", "time every layer of a network at every number of bits on this machine",
+      "Examples:\n  kronbit profile --net resnet20 --out resnet20.json\n"
+      "  kronbit profile --net vgg16 --batch 1 --threads 1 --check \"6 555 44 333 22 11\" --out vgg16.json\n"
+      "  kronbit rank RUN --by latency --profile resnet20.json\n"
+      "The time of any bit list is the sum of its layers and the rest; weights are random, times do not depend on "
+      "them.\nBeside FILE.json: FILE.csv, and pictures FILE-1.svg and FILE-128.svg.",
+      [&frame, options] { return run(frame, *options); });
+  command->add_option("--net", options->net, "network: " + names)->required();
+  command->add_option("--classes", options->classes, "classes (default: the network's usual number)");
+  command->add_option("--input-size", options->input_size, "height and width of the images (default: the network's)");
+  command->add_option("--bits-min", options->bits_min, "least bits");
+  command->add_option("--bits-max", options->bits_max, "most bits");
+  command->add_option("--batch", options->batch,
+                      "1: single images over all threads, 128: many, in groups, one group per thread");
+  command->add_option("--seconds", options->seconds, "of measuring, for each number of bits and batch");
+  command->add_flag("--exact", options->exact, "integer products only");
+  command->add_option("--check", options->checks, "bits to run whole and compare with their prediction (repeatable)");
+  command->add_option("--out", options->out, "FILE.json")->required();
+}
+
+}  // namespace kronbit::app
