@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Puts the experiments of build/experiments/ (--preset paper) into the documents: their JSON, CSV and pictures go to
+docs/results/paper/, docs/results/paper.md and the README's block are written from that JSON alone.
+
+usage: python3 docs/results/paper.py [OUT]     from the root of the repository; OUT is the --out of the experiments,
+                                               without it only the pages are written again
+"""
+import json
+import pathlib
+import shutil
+import sys
+
+FOLDER = pathlib.Path("docs/results/paper")
+BEGIN, END = "<!-- paper:begin -->", "<!-- paper:end -->"
+EXPERIMENTS = ["fig2", "fig4", "table1", "table2", "table3", "fig5", "table4"]
+UNKNOWN = "not run yet"
+
+
+def percent(x, digits=2):
+    return UNKNOWN if x is None else f"{100 * x:.{digits}f} %"
+
+
+def measured(row):
+    if row["mean"] is None:
+        return UNKNOWN
+    return percent(row["mean"]) + (f" ± {100 * row['sd']:.2f}" if row["sd"] is not None else "")
+
+
+def points(x):
+    return "" if x is None else f"{100 * x:+.2f}"
+
+
+def table(head, rows):
+    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)] + ["| " + " | ".join(r) + " |" for r in rows] + [""]
+
+
+def duration(seconds):
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours >= 1 else f"{seconds / 60:.0f} min"
+
+
+def take(out):
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in EXPERIMENTS:
+        if not (out / f"{name}.json").exists():
+            continue
+        if json.loads((out / f"{name}.json").read_text()).get("preset") == "quick":
+            sys.exit(f"{out}/{name}.json is of the quick preset: it does not belong into the documents")
+        for old in FOLDER.glob(f"{name}*"):
+            if old.stem == name or old.stem.startswith(name + "-"):
+                old.unlink()
+        for kind in ("json", "csv"):
+            shutil.copy(out / f"{name}.{kind}", FOLDER)
+        for picture in out.glob(f"{name}*.svg"):
+            if picture.stem == name or picture.stem.startswith(name + "-"):
+                shutil.copy(picture, FOLDER)
+
+
+def load(name):
+    path = FOLDER / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def network_rows(network):
+    fp32 = network["fp32"]
+    rows = [[network["net"], "floating point", "", "", "", percent(fp32 and fp32["test"]), "", "", "",
+             f"{network['paper_fp32']} %" if network["paper_fp32"] else "", ""]]
+    for row in network["rows"] + network["text_mode"]:
+        paper = row.get("paper") or {}
+        delta = row["mean"] - row["estimate"] if row["mean"] is not None and row["estimate"] is not None else None
+        printed = f"{paper['top1']} %" if paper.get("top1") else f"{paper['loss']} points lost" if paper.get("loss") else ""
+        estimate = percent(row["estimate"]) + (f" ± {100 * row['estimate_sd']:.2f}" if row["estimate"] is not None else "")
+        rows.append([network["net"], row["label"] + ("" if row["mode"] == "signed-extreme" else ", paper-floor"), f"`{row['text']}`",
+                     estimate, percent(row["before"]), measured(row), str(len(row["top1"])), points(delta),
+                     f"{row['bytes']['paper'] / 1e6:.2f}", printed, f"{paper['megabytes']} MB" if paper.get("megabytes") else
+                     f"{paper['percent']} %" if paper.get("percent") else ""])
+    return rows
+
+
+HEAD = ["net", "row", "bits", "GP estimate", "before fine-tuning", "top-1", "seeds", "delta", "MB (paper's rule)", "paper: top-1", "paper: size"]
+
+
+def deviations(network):
+    fp32, search = network["fp32"], network["search"]
+    parts = []
+    if fp32:
+        parts.append(f"floating point {fp32['epochs']:g} epochs of one cycle, weight decay 5e-4 (paper: about 300 epochs in steps, 5e-5), {duration(fp32['seconds'])}, {fp32['precision']}")
+    if search:
+        tasks = ", ".join(f"{t:g}" for t in search["tasks"])
+        parts.append(f"search of {search['evaluations']} evaluations over tasks {tasks} epochs (paper: about 65 over 0, 1, 2, 15), {duration(search['seconds'])}; runs that ended at each task: {', '.join(map(str, search['evaluations_to_task']))}")
+    done = [r for r in network["rows"] if r["top1"]]
+    if done:
+        parts.append(f"rows: {done[0]['epochs']:g} epochs of fine-tuning, {network['seeds']} seed{'s' if network['seeds'] > 1 else ''} wanted (paper: 30 epochs, 10 runs), {duration(sum(r['seconds'] for r in network['rows'] + network['text_mode']))}")
+    return f"* **{network['net']}**: " + ("; ".join(parts) if parts else UNKNOWN)
+
+
+def find(network, number):
+    return next((r for r in network["rows"] if r["label"].startswith(f"paper {number}")), None)
+
+
+def compare(a, b):
+    """Difference of two measured rows in points, and its doubt: two standard errors over seeds and 10,000 test images."""
+    d = a["mean"] - b["mean"]
+    variance = 0
+    for r in (a, b):
+        variance += r["mean"] * (1 - r["mean"]) / 10000 + ((r["sd"] or 0) ** 2) / len(r["top1"])
+    return 100 * d, 200 * variance ** 0.5
+
+
+def findings(table1):
+    lines = []
+    for network in table1["networks"]:
+        name = network["net"]
+        rows = [find(network, i) for i in range(1, 7)]
+        both = lambda a, b: a and b and a["mean"] is not None and b["mean"] is not None
+        for i, j in ((0, 1), (2, 3)):
+            if both(rows[i], rows[j]):
+                d, doubt = compare(rows[i], rows[j])
+                size = rows[i]["bytes"]["paper"] / rows[j]["bytes"]["paper"]
+                lines.append(f"* {name}, row {i + 1} against its reverse (row {j + 1}): {d:+.2f} points (± {doubt:.2f}) with {100 * size:.0f} % of the bytes; the paper printed {rows[i]['paper']['top1'] - rows[j]['paper']['top1']:+.1f}.")
+        for i in (0, 2):
+            for j in (4, 5):
+                if both(rows[i], rows[j]):
+                    d, doubt = compare(rows[i], rows[j])
+                    size = rows[i]["bytes"]["paper"] / rows[j]["bytes"]["paper"]
+                    lines.append(f"* {name}, row {i + 1} against uniform {rows[j]['bits'][0]} bits: {d:+.2f} points (± {doubt:.2f}) with {100 * size:.0f} % of the bytes; the paper printed {rows[i]['paper']['top1'] - rows[j]['paper']['top1']:+.1f}.")
+        for ours in [r for r in network["rows"] if r["origin"] == "ours"]:
+            theirs = find(network, ours["label"][-1])
+            if both(ours, theirs):
+                same = ours["bits"] == theirs["bits"]
+                d, doubt = compare(ours, theirs)
+                lines.append(f"* {name}, our best at the size of row {ours['label'][-1]} (`{ours['text']}`): " + ("the same bits." if same else f"{d:+.2f} points (± {doubt:.2f}) against the paper's row with {100 * ours['bytes']['packed'] / theirs['bytes']['packed']:.0f} % of its bytes."))
+        deltas = [100 * (r["mean"] - r["estimate"]) for r in network["rows"] if r["mean"] is not None and r["estimate"] is not None]
+        if deltas:
+            inside = sum(abs(r["mean"] - r["estimate"]) <= 2 * r["estimate_sd"] for r in network["rows"] if r["mean"] is not None and r["estimate"] is not None)
+            lines.append(f"* {name}: the estimate is {sum(map(abs, deltas)) / len(deltas):.2f} points from the measurement on average (largest {max(deltas, key=abs):+.2f}), within two of its standard deviations for {inside} of {len(deltas)} rows. The estimate is of validation images after the search's last task, the measurement of test images after more fine-tuning.")
+        for floor in network["text_mode"]:
+            other = next(r for r in network["rows"] if r["bits"] == floor["bits"])
+            if floor["before"] is not None and other["before"] is not None:
+                after = f"; after it {percent(other['top1'][0])} and {percent(floor['top1'][0])}" if floor["top1"] and other["top1"] else ""
+                lines.append(f"* {name}, quantizer of the paper's text (paper-floor), `{floor['text']}`: before fine-tuning signed-extreme {percent(other['before'])}, paper-floor {percent(floor['before'])}{after}.")
+    return lines or ["* " + UNKNOWN]
+
+
+def page():
+    lines = ["# The paper's tables and figures, by our own binaries", "",
+             "Every number here was measured by `build/experiments/NAME --preset paper` and stands in [paper/](paper/) as JSON and CSV; "
+             "this page is written from that JSON by `docs/results/paper.py`. The paper's own numbers are printed beside ours. "
+             f"\"{UNKNOWN}\" means what it says: two cores need days for the whole, and every step can be run again with the same command.", ""]
+    table1 = load("table1")
+    if table1:
+        lines += ["## What follows", "", *findings(table1), "", "## Table 1: linear Bézier curves on CIFAR-10", "", f"{table1['machine']}.", ""]
+        for network in table1["networks"]:
+            if network["fp32"] is None:
+                continue
+            lines += table(HEAD, network_rows(network))
+        missing = [n["net"] for n in table1["networks"] if n["fp32"] is None]
+        if missing:
+            lines += [f"Not run yet: {', '.join(missing)}.", ""]
+        for picture in sorted(FOLDER.glob("table1*.svg")):
+            lines += [f"![accuracy against size](paper/{picture.name})", ""]
+        lines += ["### Deviations from the paper's protocol", "",
+                  "* All: 5,000 training images are held out and searched on; the 10,000 test images are read once per row. Quantizer signed-extreme unless a row says paper-floor; `docs/method.md` says how both differ. The explorer begins with uniform 2, 3 and 4 bits and a design, and spends one run in four at the last task where the goal may be reached.",
+                  *[deviations(n) for n in table1["networks"]], ""]
+        if table1["networks"] and table1["networks"][0]["search"]:
+            net = table1["networks"][0]
+            example = next((r["commands"][0] for r in net["rows"] if r["commands"]), "")
+            lines += ["The commands (paths below the `--out` of the experiment):", "", *["    " + c for c in (net["fp32"]["command"], net["search"]["command"], example) if c], ""]
+    table2 = load("table2")
+    if table2:
+        lines += ["## Table 2: Chebyshev series of four weights", ""]
+        for network in table2["networks"]:
+            lines += table(HEAD, network_rows(network))
+    table3 = load("table3")
+    if table3:
+        lines += ["## Table 3: ReLeQ's bits beside the paper's and ours", "", "Sizes in MiB (2^20 bytes): DSConv is the paper's rule, WRPN its payload.", ""]
+        rows = []
+        for network in table3["networks"]:
+            for row in network["rows"]:
+                paper = row.get("paper") or {}
+                rows.append([f"{network['net']} ({network['printed_name']})", row["method"], f"`{row['text']}`", measured(row),
+                             "" if row["loss"] is None else f"{100 * row['loss']:+.2f}", f"{paper.get('loss', '')}",
+                             f"{row['mebibytes']['dsconv']:.2f}", f"{paper.get('dsconv_mib', '')}", f"{row['mebibytes']['wrpn']:.2f}", f"{paper.get('wrpn_mib', '')}"])
+        lines += table(["net", "method", "bits", "top-1", "lost, points", "printed", "DSConv MiB", "printed", "WRPN MiB", "printed"], rows)
+    fig5 = load("fig5")
+    if fig5:
+        lines += ["## Fig. 5 and Fig. 1: what the model expects, against size", ""]
+        for picture in ("fig5.svg", "fig5-fig1.svg"):
+            if (FOLDER / picture).exists():
+                lines += [f"![{picture}](paper/{picture})", ""]
+        rows = [[p["net"], p["data"].partition(":")[0], m["letter"], f"`{m['text']}`", f"{percent(m['accuracy'])} ± {100 * m['sd']:.2f}", f"{m['bytes'] / 1e6:.2f}", points(m["gain"])]
+                for p in fig5["panels"] for m in p["labelled"]]
+        if rows:
+            lines += table(["net", "data", "point", "bits", "expected", "MB", "above the uniform line"], rows)
+        if fig5["missing"]:
+            lines += [f"Not run yet: {', '.join(str(m) if isinstance(m, str) else ' '.join(map(str, m.values())) for m in fig5['missing'])}.", ""]
+    fig4 = load("fig4")
+    if fig4:
+        lines += ["## Fig. 4: a toy network and one weight", "", f"{fig4['search']['evaluations']} runs chosen by the explorer gave {fig4['observations']} observations.", "", "![Fig. 4](paper/fig4.svg)", ""]
+    fig2 = load("fig2")
+    if fig2:
+        rows = [[e["example"], e["curve"], ", ".join(f"{w:g}" for w in e["w"]), "`" + " ".join(map(str, e["bits"])) + "`", "yes" if e["equal"] else "NO"] for e in fig2["examples"]]
+        lines += ["## Fig. 2: curves and their bits", "", "![Fig. 2](paper/fig2.svg)", "", *table(["example", "curve", "weights", "bits", "as printed"], rows)]
+    table4 = load("table4")
+    if table4:
+        lines += ["## Table 4: ImageNet", "", table4["limits"], ""]
+        rows = [[r["method"], r["net"], f"`{r['text']}`", f"{r['printed_mb']} MB", *[f"{r['bytes'][rule] / 1e6:.2f}" for rule in ("paper", "payload", "packed")]] for r in table4["sizes"]]
+        lines += table(["method", "net", "bits", "printed", "rule paper, MB", "rule payload, MB", "packed, MB"], rows)
+        for network in table4["networks"]:
+            rows = [["floating point", "", percent(network["fp32"] and network["fp32"]["test"]), ""]]
+            rows += [[r["method"], f"`{r['text']}`", measured(r), "" if r["loss"] is None else f"{100 * r['loss']:+.2f}"] for r in network["rows"]]
+            lines += [f"{network['net']} on {network['data'].partition(':')[0]}:", "", *table(["method", "bits", "top-1", "lost, points"], rows)]
+    pathlib.Path("docs/results/paper.md").write_text("\n".join(lines).rstrip() + "\n")
+    return table1
+
+
+def readme(table1):
+    path = pathlib.Path("README.md")
+    text = path.read_text()
+    network = next((n for n in (table1 or {"networks": []})["networks"] if any(r["mean"] is not None for r in n["rows"])), None)
+    block = [BEGIN]
+    if network:
+        block += [f"The paper's Table 1 for {network['net']}, measured here ([all of it, with every deviation named](docs/results/paper.md)):", "",
+                  *table(HEAD, network_rows(network)), f"![accuracy against size, {network['net']}](docs/results/paper/{'table1.svg' if network is table1['networks'][0] else 'table1-' + network['net'] + '.svg'})"]
+    else:
+        block += ["The paper's tables and figures by our own binaries: [docs/results/paper.md](docs/results/paper.md)."]
+    block += [END]
+    head, rest = text.split(BEGIN)
+    path.write_text(head + "\n".join(block) + rest.split(END)[1])
+
+
+def main():
+    if len(sys.argv) > 1:
+        take(pathlib.Path(sys.argv[1]))
+    readme(page())
+
+
+if __name__ == "__main__":
+    main()
