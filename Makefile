@@ -1,6 +1,6 @@
 # kronbit: `make demo` shows a search, `make test` builds and tests everything, `make help` lists the rest.
 .DEFAULT_GOAL := all
-.PHONY: all demo paper-quick test bench bench-training report asan format deps help cifar10 clean
+.PHONY: all demo paper-quick test bench bench-training bench-deployed report asan format deps help cifar10 clean
 BUILD ?= build
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CONFIGURE = cmake -S . -B $(BUILD) $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(shell command -v ninja >/dev/null 2>&1 && echo -G Ninja))
@@ -29,6 +29,12 @@ bench-training: deps  ## whole training steps beside PyTorch, where python3 has 
 	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS) --target bench_training
 	@python3 bench/training.py --ours $(BUILD)/bench_training $(ARGS)
+
+bench-deployed: deps  ## deployed networks and low-bit kernels beside PyTorch and oneDNN; writes docs/results/ (ARGS=--quick)
+	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_deployed bench_block_product
+	@python3 bench/low_bit_kernels.py --ours $(BUILD)/bench_block_product $(filter --quick,$(ARGS))
+	@python3 bench/deployed.py --ours $(BUILD)/bench_deployed $(ARGS)
 
 report: all  ## write RUN/report.html again: make report RUN=folder
 	@test -n "$(RUN)" || { echo "make report RUN=folder of a search"; exit 2; }

@@ -46,6 +46,8 @@ def build(name):
         return models.ResNet([2, 2, 2, 2], wide, False, "shortcut", "linear", False, 10), 32
     if name == "googlenet":
         return models.GoogLeNetCifar(10), 32
+    if name == "resnet18_imagenet":
+        return models.ResNet([2, 2, 2, 2], wide, False, "downsample", "fc", True, 1000), 224
     if name == "resnet50_imagenet":
         return models.ResNet([3, 4, 6, 3], wide, True, "downsample", "fc", True, 1000), 224
     raise SystemExit(f"{name}: not a network of this benchmark")
