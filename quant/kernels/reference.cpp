@@ -24,9 +24,9 @@ std::vector<int8_t> filter_of(const PackedLayer& layer, int64_t o) {
   return q;
 }
 
-// y from term(row of x, block, integers, multiplier): one block's share of an output.
-template <class Term>
-Tensor sum_of_terms(const Tensor& x, const PackedLayer& layer, const nn::Conv2dOptions& conv, const Term& term) {
+// y from add(row of x, block, integers, multiplier, sum): the sum with one block's share of an output.
+template <class Add>
+Tensor sum_of_blocks(const Tensor& x, const PackedLayer& layer, const nn::Conv2dOptions& conv, const Add& add) {
   const Shape shape = nn::conv2d_output_shape(x.shape(), conv);
   const int64_t images = x.images(), taps = conv.kernel_h * conv.kernel_w, c = conv.in_channels;
   Tensor y = Tensor::activation(shape[0], shape[1], images, shape[3]);
@@ -42,8 +42,8 @@ Tensor sum_of_terms(const Tensor& x, const PackedLayer& layer, const nn::Conv2dO
         const int64_t v = w * conv.stride - conv.pad + t % conv.kernel_w;
         if (u < 0 || u >= x.height() || v < 0 || v >= x.width()) continue;
         for (int64_t k = 0; k < layer.blocks(); ++k)
-          sum += term((u * x.width() + v) * images + n, k, q.data() + t * c + k * layer.block,
-                      multipliers[t * layer.blocks() + k]);
+          sum = add((u * x.width() + v) * images + n, k, q.data() + t * c + k * layer.block,
+                    multipliers[t * layer.blocks() + k], sum);
       }
       out[row * y.pitch() + o] = sum;
     }
@@ -57,20 +57,20 @@ Tensor packed_conv_reference(const Tensor& x, const PackedLayer& layer, const nn
                              const ActivationFormat& format) {
   KB_CHECK_EQ(format.block, layer.block);
   const QuantizedActivations a = activation_mantissas(x, format);
-  return sum_of_terms(x, layer, conv, [&](int64_t row, int64_t k, const int8_t* q, float multiplier) {
+  return sum_of_blocks(x, layer, conv, [&](int64_t row, int64_t k, const int8_t* q, float multiplier, float sum) {
     const int16_t* m = a.mantissas.data() + row * a.channels + k * layer.block;
     int32_t dot = 0;
     for (int64_t i = 0; i < layer.lanes(k); ++i) dot += q[i] * m[i];
-    return static_cast<float>(dot) * std::ldexp(multiplier, a.exponents[static_cast<size_t>(row * a.blocks + k)]);
+    const float scale = std::ldexp(multiplier, a.exponents[static_cast<size_t>(row * a.blocks + k)]);
+    return std::fma(static_cast<float>(dot), scale, sum);
   });
 }
 
 Tensor packed_conv_reference(const Tensor& x, const PackedLayer& layer, const nn::Conv2dOptions& conv) {
-  return sum_of_terms(x, layer, conv, [&](int64_t row, int64_t k, const int8_t* q, float multiplier) {
+  return sum_of_blocks(x, layer, conv, [&](int64_t row, int64_t k, const int8_t* q, float multiplier, float sum) {
     const float* m = x.row<float>(row) + k * layer.block;
-    double dot = 0;
-    for (int64_t i = 0; i < layer.lanes(k); ++i) dot += static_cast<double>(q[i]) * static_cast<double>(m[i]);
-    return static_cast<float>(static_cast<double>(multiplier) * dot);
+    for (int64_t i = 0; i < layer.lanes(k); ++i) sum = std::fma(m[i], multiplier * static_cast<float>(q[i]), sum);
+    return sum;
   });
 }
 

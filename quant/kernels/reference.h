@@ -19,15 +19,16 @@ namespace kronbit::quant {
 ///
 /// Shapes:   x [H][W][N][C] f32; returns [H'][W'][N][O] f32, as nn::conv2d_forward
 /// Exactness: the dot product is an exact int32 (lanes * 128 * 255 < 2^31 for every legal block); it is converted to
-///           float (exact below 2^24: blocks up to 514 lanes), multiplied by multiplier * 2^exponent (exact but for
-///           subnormals) and added in float, taps in order (ky, kx), blocks in order. Against the dequantized path:
-///           relative error of an FP32 sum of that many terms. A kernel of another order states its own bound.
+///           float (exact below 2^24: blocks up to 514 lanes) and added by y = fma(dot, multiplier * 2^exponent, y),
+///           taps in order (ky, kx), blocks in order: the contract of block_product.h, so the exact kernels give the
+///           same bits. Against the dequantized path: relative error of an FP32 sum of that many terms.
 /// Throws:   NumericalError for activations that are not finite
 /// Source:   paper §3.1
 Tensor packed_conv_reference(const Tensor& x, const PackedLayer& layer, const nn::Conv2dOptions& conv,
                              const ActivationFormat& format);
 
-/// The same with activations as they come (the image): the dot product of a block is in double, rounded once.
+/// The same with activations as they come (the image). Formula: y = fma(x, multiplier * q, y), taps in order, channels
+/// in order, multiplier * q rounded once: the contract of dense/dense.h.
 Tensor packed_conv_reference(const Tensor& x, const PackedLayer& layer, const nn::Conv2dOptions& conv);
 
 }  // namespace kronbit::quant

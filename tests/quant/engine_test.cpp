@@ -73,8 +73,9 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
   return std::sqrt(difference / norm);
 }
 
-std::vector<float> logits_of(const PackedNetwork& network, const Tensor& x) {
-  nn::Network net = network.network(PackedKernel::Dequantized);
+std::vector<float> logits_of(const PackedNetwork& network, const Tensor& x,
+                             PackedKernel kernel = PackedKernel::Dequantized) {
+  nn::Network net = network.network(kernel);
   const Tensor y = net.forward(x, {}).value();
   std::vector<float> logits;
   for (int64_t n = 0; n < y.rows(); ++n) logits.insert(logits.end(), y.row<float>(n), y.row<float>(n) + y.cols());
@@ -141,6 +142,19 @@ TEST(Engine, ComputesWhatTheNetworkDoes) {
     Engine engine(network, {.exact = true});
     EXPECT_TRUE(engine.exact());
     EXPECT_LT(distance(logits_of(engine, x), logits_of(network, x)), 0.05) << c.net << " " << c.bits;
+  }
+}
+
+// The network of reference operators adds in the same order: up to the linear layer at its end, the engine gives the
+// same bits, so not one activation moves by a step.
+TEST(Engine, IsTheReferenceNetworkToTheLastBitOfItsConvolutions) {
+  for (const Case& c :
+       {Case{"resnet20", "666 5555 44444 33333 22"}, Case{"vgg11", "8 7 6 5 4 3 2 1"}, Case{"resnet20", "1"}}) {
+    const PackedNetwork network = packed(c.net, c.bits);
+    const Tensor x = images(2);
+    Engine engine(network, {.exact = true});
+    EXPECT_LT(distance(logits_of(engine, x), logits_of(network, x, PackedKernel::Reference)), 1e-6)
+        << c.net << " " << c.bits;
   }
 }
 
