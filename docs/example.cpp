@@ -3,11 +3,12 @@
 // is too few to learn anything. docs/library.md says what happens where.
 #include <fmt/format.h>
 
-#include "data/loader.h"
+#include <algorithm>
+
 #include "data/open.h"
 #include "nn/models/models.h"
 #include "nn/train.h"
-#include "quant/packed.h"
+#include "quant/engine/engine.h"
 #include "search/explorer.h"
 #include "search/ranking.h"
 #include "tensor/io/parse.h"
@@ -87,8 +88,20 @@ int main(int argc, char** argv) {
   train(net, splits, 0.5, 0.01);
   quant::pack(net, {.normalization = splits.normalization.text()}).save("model.safetensors");
   const quant::PackedNetwork packed = quant::PackedNetwork::load("model.safetensors");
-  nn::Network runnable = packed.network();
-  fmt::print("packed: {:.1f} %, {} bytes of convolutions\n", 100 * accuracy(runnable, splits), packed.conv_bytes());
+  quant::Engine engine(
+      packed);  // times the kernels of this machine on every layer; quant::Engine::load(file) does both
+  const double top1 = nn::evaluate([&](const Tensor& x) { return engine.classify(x); }, splits.validation,
+                                   splits.normalization, /*batch=*/128)
+                          .top1;
+  fmt::print("packed: {:.1f} %, {} bytes of convolutions\n", 100 * top1, packed.conv_bytes());
+
+  // One picture as it comes from a file or a camera: red, green and blue bytes, row by row.
+  std::vector<uint8_t> rgb(static_cast<size_t>(3 * engine.image_size() * engine.image_size()));
+  splits.test.source().read(0, rgb.data());
+  std::vector<float> logits(static_cast<size_t>(engine.classes()));
+  engine.run(rgb, /*images=*/1, logits);
+  const auto best_class = std::max_element(logits.begin(), logits.end()) - logits.begin();
+  fmt::print("the first test image: {}\n", splits.test.class_names()[static_cast<size_t>(best_class)]);
 
   // What a file holds is what the size rule said, to the byte.
   return packed.conv_bytes() == quant::size_of(layers, best, quant::SizeRule::Packed).bytes ? 0 : 1;

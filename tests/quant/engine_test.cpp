@@ -127,6 +127,22 @@ TEST_P(EngineOf, HasTheSameBitsWithEveryExactKernel) {
   EXPECT_GT(compared, 0);
 }
 
+TEST_P(EngineOf, HasTheSameBitsOnEveryInstructionSet) {
+  const PackedNetwork network = packed(GetParam().net, GetParam().bits);
+  const Tensor x = images(2);
+  const Isa most = isa_level();
+  std::vector<float> expected;
+  for (Isa level : {Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx}) {
+    if (level > most) continue;
+    limit_isa(name_of(level));
+    Engine engine(network, {.exact = true});
+    const std::vector<float> logits = logits_of(engine, x);
+    if (expected.empty()) expected = logits;
+    EXPECT_TRUE(same_bits(logits, expected)) << name_of(level);
+  }
+  limit_isa("auto");
+}
+
 INSTANTIATE_TEST_SUITE_P(Networks, EngineOf,
                          testing::Values(Case{"resnet20", "666 5555 44444 33333 22"}, Case{"vgg11", "8 7 6 5 4 3 2 1"},
                                          Case{"resnet20", "1"}),
