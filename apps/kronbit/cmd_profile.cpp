@@ -17,6 +17,7 @@ namespace kronbit::app {
 namespace {
 
 constexpr int64_t kBatch = 128;
+constexpr int kRounds = 5;
 
 struct Options {
   std::string net, classes, input_size, bits_min = "1", bits_max = "8", batch = "1,128", out, seconds = "0.25";
@@ -58,23 +59,38 @@ quant::EngineOptions engine_of(const Frame& frame, const Options& options) {
 bool measure(const Frame& frame, const Options& options, const std::vector<int64_t>& batches, ProfileTable& table) {
   const double seconds = parse_number(options.seconds, 0.001, 60, "--seconds");
   const quant::EngineOptions engine = engine_of(frame, options);
-  const int64_t kinds = table.bits_max - table.bits_min + 1, total = kinds * std::ssize(batches);
-  Progress progress(frame, "profile", "networks");
-  std::vector<std::vector<quant::PlanTimes>> times(batches.size());
+  const int64_t kinds = table.bits_max - table.bits_min + 1, total = kinds * std::ssize(batches) * (1 + kRounds);
+  // Networks of all bits are measured in turn, so that a burst of other work spoils only some rounds of each.
+  Progress progress(frame, "profile", "measurements");
+  std::vector<std::vector<quant::PlanTimer>> timers(batches.size());
   bool forced_was_used = false;
   int64_t done = 0;
-  progress.update(done, total);
   for (int b = table.bits_min; b <= table.bits_max; ++b) {
+    if (stop_requested) return false;
     const quant::PackedNetwork network = random_network(options, Bits(table.layers.size(), b));
     for (size_t i = 0; i < batches.size(); ++i) {
-      if (stop_requested) return false;
       const quant::RunMode mode = batches[i] == 1 ? quant::RunMode::Single : quant::RunMode::Groups;
-      times[i].push_back(quant::time_plan(network, engine, mode, seconds));
-      forced_was_used = forced_was_used || times[i].back().forced_was_used;
-      progress.update(++done, total, fmt::format("{} bits", b));
+      timers[i].emplace_back(network, engine, mode);
+      progress.update(++done, total, fmt::format("kernels for {} bits", b));
+    }
+  }
+  for (int round = 0; round < kRounds; ++round) {
+    for (std::vector<quant::PlanTimer>& of_batch : timers) {
+      for (quant::PlanTimer& timer : of_batch) {
+        if (stop_requested) return false;
+        timer.round(seconds / kRounds);
+        progress.update(++done, total, fmt::format("round {} of {}", round + 1, kRounds));
+      }
     }
   }
   progress.finish();
+  std::vector<std::vector<quant::PlanTimes>> times(batches.size());
+  for (size_t i = 0; i < batches.size(); ++i) {
+    for (const quant::PlanTimer& timer : timers[i]) {
+      times[i].push_back(timer.times());
+      forced_was_used = forced_was_used || times[i].back().forced_was_used;
+    }
+  }
   if (!forced_was_used)
     input_error("--kernel", "{}: wanted a kernel that accepts a layer of {}, got none", frame.kernel, options.net);
   for (size_t i = 0; i < batches.size(); ++i) table.add(batches[i], times[i]);
@@ -88,7 +104,7 @@ struct Check {
   double predicted, measured;  ///< microseconds per image
 };
 
-/// Least of five medians, as the table's times.
+/// Least of five lower quartiles, as the table's times.
 double measure_whole(quant::Engine& engine, int64_t images, double seconds) {
   using Clock = std::chrono::steady_clock;
   Tensor x = Tensor::activation(engine.image_size(), engine.image_size(), images, 3);
@@ -102,13 +118,13 @@ double measure_whole(quant::Engine& engine, int64_t images, double seconds) {
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
   time();
-  const auto runs = static_cast<size_t>(std::clamp(seconds / 5 / time(), 3.0, 1000.0));
+  const auto runs = static_cast<size_t>(std::clamp(seconds / kRounds / time(), 3.0, 1000.0));
   double best = 1e300;
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < kRounds; ++round) {
     std::vector<double> times(runs);
     for (double& t : times) t = time();
-    std::nth_element(times.begin(), times.begin() + std::ssize(times) / 2, times.end());
-    best = std::min(best, times[runs / 2]);
+    std::nth_element(times.begin(), times.begin() + std::ssize(times) / 4, times.end());
+    best = std::min(best, times[runs / 4]);
   }
   return 1e6 * best / static_cast<double>(images);
 }

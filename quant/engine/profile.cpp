@@ -18,8 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kRounds = 5;
 constexpr double kFewestRuns = 3, kMostRuns = 1000;  // of a round
+constexpr double kLongestSpin = 4e-3;                // seconds
+constexpr double kNever = 1e300;
 
 double microseconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double, std::micro>(to - from).count();
@@ -96,10 +97,18 @@ void run_groups(const Plan& plan, const Arenas& arenas, int workers, Marks& mark
   marks.push_back(Clock::now());
 }
 
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + std::ssize(values) / 2;
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+double lower_quartile(std::vector<double> values) {
+  const auto quarter = values.begin() + std::ssize(values) / 4;
+  std::nth_element(values.begin(), quarter, values.end());
+  return *quarter;
+}
+
+/// Keeps the processor busy. A thread that has slept is given a whole time slice; were runs to start at its begin,
+/// another process would take over at the same step of each.
+void spin(double seconds) {
+  const auto start = Clock::now();
+  while (1e-6 * microseconds_between(start, Clock::now()) < seconds) {
+  }
 }
 
 /// Which steps are convolutions: the plan has one for each of its choices, in the same order.
@@ -113,38 +122,61 @@ std::vector<size_t> convolution_steps(const Plan& plan) {
 
 }  // namespace
 
-PlanTimes time_plan(const PackedNetwork& network, const EngineOptions& options, RunMode mode, double seconds) {
-  const int workers = options.threads > 0 ? options.threads : threads();
-  const bool single = mode == RunMode::Single;
-  Chooser chooser(options, "");
-  const Plan plan(network.network(PackedKernel::Reference), single ? 1 : Engine::kGroup, single ? workers : 1, chooser);
-  const Arenas arenas(plan, workers);
-  const std::vector<size_t> convolutions = convolution_steps(plan);
-  const double images = single ? 1 : static_cast<double>(Engine::kGroup * workers);
+struct PlanTimer::State {
+  int workers;
+  bool single;
+  Chooser chooser;
+  Plan plan;
+  Arenas arenas;
+  std::vector<size_t> convolutions;
+  std::vector<double> best;  // microseconds per image; the last one: the rest
+  Marks marks = {};
+  Rng rng{1, Purpose::Synthetic, {2}};
 
-  Marks marks;
-  const auto run = [&] { single ? run_single(plan, arenas, marks) : run_groups(plan, arenas, workers, marks); };
-  run();  // memory is touched, threads are there
-  const auto start = Clock::now();
-  run();
-  const double once = 1e-6 * microseconds_between(start, Clock::now());
-  const auto runs = static_cast<int>(std::clamp(seconds / kRounds / once, kFewestRuns, kMostRuns));
+  State(const PackedNetwork& network, const EngineOptions& options, RunMode mode)
+      : workers(options.threads > 0 ? options.threads : threads()),
+        single(mode == RunMode::Single),
+        chooser(options, ""),
+        plan(network.network(PackedKernel::Reference), single ? 1 : Engine::kGroup, single ? workers : 1, chooser),
+        arenas(plan, workers),
+        convolutions(convolution_steps(plan)),
+        best(convolutions.size() + 1, kNever) {}
 
-  std::vector<double> best(convolutions.size() + 1, 1e300);  // the last one: the rest
-  for (int round = 0; round < kRounds; ++round) {
-    std::vector<std::vector<double>> times(best.size());
-    for (int r = 0; r < runs; ++r) {
-      run();
-      double rest = microseconds_between(marks.front(), marks.back());
-      for (size_t l = 0; l < convolutions.size(); ++l) {
-        times[l].push_back(microseconds_between(marks[convolutions[l] + 1], marks[convolutions[l] + 2]));
-        rest -= times[l].back();
-      }
-      times.back().push_back(rest);
+  void run() { single ? run_single(plan, arenas, marks) : run_groups(plan, arenas, workers, marks); }
+};
+
+PlanTimer::PlanTimer(const PackedNetwork& network, const EngineOptions& options, RunMode mode)
+    : state_(std::make_unique<State>(network, options, mode)) {}
+PlanTimer::~PlanTimer() = default;
+PlanTimer::PlanTimer(PlanTimer&&) noexcept = default;
+PlanTimer& PlanTimer::operator=(PlanTimer&&) noexcept = default;
+
+void PlanTimer::round(double seconds) {
+  State& s = *state_;
+  const std::vector<size_t>& convolutions = s.convolutions;
+  const double images = s.single ? 1 : static_cast<double>(Engine::kGroup * s.workers);
+  s.run();  // memory is touched, threads are there
+  s.run();
+  const double once = 1e-6 * microseconds_between(s.marks.front(), s.marks.back());
+  const auto runs = static_cast<int>(std::clamp(seconds / once, kFewestRuns, kMostRuns));
+  std::vector<std::vector<double>> times(s.best.size());
+  for (int r = 0; r < runs; ++r) {
+    spin(s.rng.uniform(0, std::min(once, kLongestSpin)));
+    s.run();
+    double rest = microseconds_between(s.marks.front(), s.marks.back());
+    for (size_t l = 0; l < convolutions.size(); ++l) {
+      times[l].push_back(microseconds_between(s.marks[convolutions[l] + 1], s.marks[convolutions[l] + 2]));
+      rest -= times[l].back();
     }
-    for (size_t l = 0; l < best.size(); ++l) best[l] = std::min(best[l], median(times[l]) / images);
+    times.back().push_back(rest);
   }
-  return {plan.choices(), {best.begin(), best.end() - 1}, best.back(), chooser.forced_was_used()};
+  for (size_t l = 0; l < times.size(); ++l) s.best[l] = std::min(s.best[l], lower_quartile(times[l]) / images);
+}
+
+PlanTimes PlanTimer::times() const {
+  const std::vector<double>& best = state_->best;
+  KB_CHECK(best.back() < kNever);
+  return {state_->plan.choices(), {best.begin(), best.end() - 1}, best.back(), state_->chooser.forced_was_used()};
 }
 
 }  // namespace kronbit::quant

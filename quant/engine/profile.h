@@ -2,6 +2,7 @@
 // after it, with the threads it will have.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "quant/engine/engine.h"
@@ -22,8 +23,23 @@ enum class RunMode {
   Groups   ///< Engine::kGroup images per thread, all threads at the same time
 };
 
-/// Units:    microseconds per image: medians over the runs of a round, the least of five rounds
-/// Throws:   InputError as Engine does, but not for a kernel that no layer accepts
-PlanTimes time_plan(const PackedNetwork& network, const EngineOptions& options, RunMode mode, double seconds = 0.25);
+/// Times a plan in rounds. What else the machine does comes and goes: rounds of several plans are best taken in turn.
+class PlanTimer {
+ public:
+  /// Throws: InputError as Engine does, but not for a kernel that no layer accepts
+  PlanTimer(const PackedNetwork& network, const EngineOptions& options, RunMode mode);
+  ~PlanTimer();
+  PlanTimer(PlanTimer&&) noexcept;
+  PlanTimer& operator=(PlanTimer&&) noexcept;
+
+  /// Runs the plan for about so long, three times at least.
+  void round(double seconds);
+  /// Per step the least of the rounds' lower quartiles. Requires: one round or more
+  PlanTimes times() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace kronbit::quant
