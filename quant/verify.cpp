@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "nn/layers.h"
+#include "quant/engine/engine.h"
 #include "quant/size.h"
 
 namespace kronbit::quant {
@@ -90,6 +91,9 @@ Verification verify(const std::filesystem::path& path, const Tensor& images) {
     const float *x = a.row<float>(n), *y = b.row<float>(n);
     result.same_class += std::max_element(x, x + a.cols()) - x == std::max_element(y, y + a.cols()) - y;
   }
+  Engine engine(packed, {.exact = true});
+  result.engine_exact = engine.exact();
+  result.engine_difference = difference(engine.classify(images), b).relative();
   return result;
 }
 

@@ -8,6 +8,9 @@
 
 namespace kronbit::quant {
 
+/// The exact engine adds as the reference does, up to the linear layer.
+inline constexpr double kEngineTolerance = 1e-5;
+
 /// Relative differences of a layer up to this are FP32 sums in another order; a wrong plane or multiplier is far above.
 inline constexpr double kLayerTolerance = 1e-4;
 
@@ -21,14 +24,21 @@ struct Verification {
   double largest_difference = 0;
   double largest_logit = 0;  ///< in magnitude, of the reference: what the difference is to be seen against
   int64_t same_class = 0;    ///< images on which both name the same class
-  int64_t file_bytes = 0;    ///< planes and multipliers found in the file
-  int64_t rule_bytes = 0;    ///< SizeRule::Packed
+  /// Of the logits, exact engine against reference, relative; and whether the engine runs this file exactly (blocks of
+  /// 32 channels): only then it counts.
+  double engine_difference = 0;
+  bool engine_exact = false;
+  int64_t file_bytes = 0;  ///< planes and multipliers found in the file
+  int64_t rule_bytes = 0;  ///< SizeRule::Packed
 
   double relative_difference() const { return largest_logit > 0 ? largest_difference / largest_logit : 0; }
-  bool good() const { return file_bytes == rule_bytes && layer_difference <= kLayerTolerance; }
+  bool good() const {
+    return file_bytes == rule_bytes && layer_difference <= kLayerTolerance &&
+           (!engine_exact || engine_difference <= kEngineTolerance);
+  }
 };
 
-/// Counts the bytes of `path` and runs `images` through the dequantized path and the reference kernel.
+/// Counts the bytes of `path` and runs `images` through the dequantized path, the reference kernel and the engine.
 /// Shapes: images [H][W][N][C] f32, normalized
 /// Throws: InputError as PackedNetwork::load, and for images of another size
 Verification verify(const std::filesystem::path& path, const Tensor& images);

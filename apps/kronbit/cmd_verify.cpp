@@ -29,6 +29,8 @@ int run(const Frame& frame, const Options& options) {
                 {"largest_difference", v.largest_difference},
                 {"relative_difference", v.relative_difference()},
                 {"same_class", v.same_class},
+                {"engine_difference", v.engine_difference},
+                {"engine_exact", v.engine_exact},
                 {"file_bytes", v.file_bytes},
                 {"rule_bytes", v.rule_bytes}});
   } else {
@@ -39,6 +41,10 @@ int run(const Frame& frame, const Options& options) {
                v.layer_difference <= quant::kLayerTolerance ? "rounding" : "WRONG");
     fmt::print("network     logits {:.2g} apart (the largest is {:.3g}), same class on {} of {} images\n",
                v.largest_difference, v.largest_logit, v.same_class, v.images);
+    fmt::print("engine      logits {:.2g} apart from the reference, relative: {}\n", v.engine_difference,
+               !v.engine_exact                                  ? "not comparable (blocks that are not 32)"
+               : v.engine_difference <= quant::kEngineTolerance ? "equal"
+                                                                : "WRONG");
     fmt::print("{}\n", v.good() ? "verified" : "NOT verified");
   }
   return v.good() ? 0 : 1;
