@@ -100,13 +100,13 @@ def chosen_peers(args, peers, before, net, threads, isa):
 def commands(args, peers, before, net, threads, isa):
     """What measures one network in one setting: ours and theirs in turn, [(who, command)]."""
     batches = "1,8,16" if net.endswith("imagenet") else "1,8,128"
-    if threads != max(args.threads):
+    if threads != args.all_threads:
         batches = "1"
     common = ["--net", net, "--threads", str(threads), "--seconds", str(args.seconds)]
     limit = [] if isa == "auto" else ["--isa", isa]
     ours, theirs = [], []
     if args.side != "theirs":
-        bits = NETS[net] if threads == max(args.threads) and isa == "auto" else NETS[net][:1]
+        bits = NETS[net] if threads == args.all_threads and isa == "auto" else NETS[net][:1]
         ours = [({"how": "packed", "bits": b}, ["--how", "packed", "--bits", b]) for b in bits]
         ours += [({"how": how}, ["--how", how]) for how in (["fp32"] if isa == "avx2" else ["fp32", "bf16"])]
         ours = [({"engine": "kronbit"} | who, [args.ours, *c, "--batches", batches, *limit, *common]) for who, c in ours]
@@ -123,7 +123,7 @@ def measure(args, results, save):
             env = environment(threads, None if isa == "auto" else isa)
             peers = [] if args.side == "ours" else peers_of(args, env, isa)
             for net in args.nets.split(","):
-                if net not in CAPPED and (threads != max(args.threads) or isa != "auto"):
+                if net not in CAPPED and (threads != args.all_threads or isa != "auto"):
                     continue
                 failed = set()
                 for who, command in commands(args, peers, results["measurements"], net, threads, isa) * args.rounds:
@@ -180,6 +180,7 @@ def main():
             sys.exit(f"{args.ours}: {machine['error']}")
         if results is None or results["machine"]["processor"] != machine["processor"]:
             results = {"machine": machine, "threads": max(args.threads), "measurements": []}
+        args.all_threads = results["threads"]
         results["date"] = datetime.date.today().isoformat()
         save(measure(args, results, save))
     print(path.with_suffix(".md"))

@@ -54,7 +54,7 @@ def measure(args):
     wanted = (f"^({'|'.join(layers)})/images ({'|'.join(map(str, IMAGES))})/threads 1/"
               f"(onednn (f32|bf16|s8)|w[1-8]a[1-8]/({ours}))$")
     done = subprocess.run([args.ours, f"--benchmark_filter={wanted}", "--benchmark_format=json",
-                           f"--benchmark_min_time={0.02 if args.quick else 0.15}"], capture_output=True, text=True)
+                           f"--benchmark_min_time={0.02 if args.quick else 0.06}"], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{args.ours}: {done.stderr.strip()}")
     report = json.loads(done.stdout)
