@@ -20,7 +20,7 @@ constexpr int64_t kBatch = 128;
 constexpr int kRounds = 5;
 
 struct Options {
-  std::string net, classes, input_size, bits_min = "1", bits_max = "8", batch = "1,128", out, seconds = "0.25";
+  std::string net, classes, input_size, bits_min = "1", bits_max = "8", batch = "1,128", out, seconds = "0.5";
   std::vector<std::string> checks;
   bool exact = false;
 };
@@ -139,7 +139,7 @@ std::vector<Check> check(const Frame& frame, const Options& options, const std::
     for (const ProfileBatch& batch : table.batches) {
       if (stop_requested) return checks;
       checks.push_back(
-          {bits, batch.batch, table.predict(batch, bits), measure_whole(engine, batch.batch, 4 * seconds)});
+          {bits, batch.batch, table.predict(batch, bits), measure_whole(engine, batch.batch, 2 * seconds)});
     }
   }
   return checks;

@@ -36,7 +36,10 @@ void ProfileTable::add(int64_t batch, const std::vector<quant::PlanTimes>& by_bi
   for (const quant::PlanTimes& plan : by_bits) {
     KB_CHECK_EQ(plan.choices.size(), layers.size());
     rests.push_back(plan.rest);
-    for (size_t l = 0; l < layers.size(); ++l) result.cells[l].push_back({plan.microseconds[l], plan.choices[l]});
+    for (size_t l = 0; l < layers.size(); ++l) {
+      KB_CHECK(plan.choices[l].layer == layers[l]);
+      result.cells[l].push_back({plan.microseconds[l], plan.choices[l]});
+    }
   }
   result.rest = rounded(std::max(0.0, median(rests)));
   for (std::vector<ProfileCell>& row : result.cells) {

@@ -31,7 +31,7 @@ struct ProfileTable {
   int threads = 1;
   bool exact = false;
   std::string kernel;               ///< forced; "" = none
-  std::vector<std::string> layers;  ///< in order of execution
+  std::vector<std::string> layers;  ///< in the order of a bit list
   std::vector<ProfileBatch> batches;
 
   /// Layers that calculate with FP32 inputs take the same time at any bits, as do the other steps: those get the median

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "nn/layers.h"
 #include "quant/engine/plan.h"
 #include "tensor/base/error.h"
 #include "tensor/memory.h"
@@ -111,13 +112,26 @@ void spin(double seconds) {
   }
 }
 
-/// Which steps are convolutions: the plan has one for each of its choices, in the same order.
-std::vector<size_t> convolution_steps(const Plan& plan) {
-  std::vector<size_t> steps;
-  for (size_t s = 0; s < plan.steps().size() && steps.size() < plan.choices().size(); ++s)
-    if (plan.steps()[s]->describe().starts_with(plan.choices()[steps.size()].layer + " ")) steps.push_back(s);
-  KB_CHECK_EQ(steps.size(), plan.choices().size());
-  return steps;
+/// A convolution of the bit list: its step, and its place among the plan's choices. The plan's order is another one
+/// where a shortcut is computed before what it is added to.
+struct Convolution {
+  size_t step, choice;
+};
+
+std::vector<Convolution> convolutions_of(const Plan& plan, const nn::Network& net) {
+  std::vector<Convolution> list;
+  for (const nn::ConvInfo& layer : nn::conv_layers(net)) {
+    const auto& choices = plan.choices();
+    const auto choice =
+        std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.layer == layer.name; });
+    const auto& steps = plan.steps();
+    const auto step = std::find_if(steps.begin(), steps.end(),
+                                   [&](const auto& s) { return s->describe().starts_with(layer.name + " "); });
+    KB_CHECK(choice != choices.end() && step != steps.end());
+    list.push_back({static_cast<size_t>(step - steps.begin()), static_cast<size_t>(choice - choices.begin())});
+  }
+  KB_CHECK_EQ(list.size(), plan.choices().size());
+  return list;
 }
 
 }  // namespace
@@ -128,32 +142,32 @@ struct PlanTimer::State {
   Chooser chooser;
   Plan plan;
   Arenas arenas;
-  std::vector<size_t> convolutions;
+  std::vector<Convolution> convolutions;
   std::vector<double> best;  // microseconds per image; the last one: the rest
   Marks marks = {};
   Rng rng{1, Purpose::Synthetic, {2}};
 
-  State(const PackedNetwork& network, const EngineOptions& options, RunMode mode)
+  State(const nn::Network& net, const EngineOptions& options, RunMode mode)
       : workers(options.threads > 0 ? options.threads : threads()),
         single(mode == RunMode::Single),
         chooser(options, ""),
-        plan(network.network(PackedKernel::Reference), single ? 1 : Engine::kGroup, single ? workers : 1, chooser),
+        plan(net, single ? 1 : Engine::kGroup, single ? workers : 1, chooser),
         arenas(plan, workers),
-        convolutions(convolution_steps(plan)),
+        convolutions(convolutions_of(plan, net)),
         best(convolutions.size() + 1, kNever) {}
 
   void run() { single ? run_single(plan, arenas, marks) : run_groups(plan, arenas, workers, marks); }
 };
 
 PlanTimer::PlanTimer(const PackedNetwork& network, const EngineOptions& options, RunMode mode)
-    : state_(std::make_unique<State>(network, options, mode)) {}
+    : state_(std::make_unique<State>(network.network(PackedKernel::Reference), options, mode)) {}
 PlanTimer::~PlanTimer() = default;
 PlanTimer::PlanTimer(PlanTimer&&) noexcept = default;
 PlanTimer& PlanTimer::operator=(PlanTimer&&) noexcept = default;
 
 void PlanTimer::round(double seconds) {
   State& s = *state_;
-  const std::vector<size_t>& convolutions = s.convolutions;
+  const std::vector<Convolution>& convolutions = s.convolutions;
   const double images = s.single ? 1 : static_cast<double>(Engine::kGroup * s.workers);
   s.run();  // memory is touched, threads are there
   s.run();
@@ -165,7 +179,7 @@ void PlanTimer::round(double seconds) {
     s.run();
     double rest = microseconds_between(s.marks.front(), s.marks.back());
     for (size_t l = 0; l < convolutions.size(); ++l) {
-      times[l].push_back(microseconds_between(s.marks[convolutions[l] + 1], s.marks[convolutions[l] + 2]));
+      times[l].push_back(microseconds_between(s.marks[convolutions[l].step + 1], s.marks[convolutions[l].step + 2]));
       rest -= times[l].back();
     }
     times.back().push_back(rest);
@@ -176,7 +190,9 @@ void PlanTimer::round(double seconds) {
 PlanTimes PlanTimer::times() const {
   const std::vector<double>& best = state_->best;
   KB_CHECK(best.back() < kNever);
-  return {state_->plan.choices(), {best.begin(), best.end() - 1}, best.back(), state_->chooser.forced_was_used()};
+  PlanTimes times{{}, {best.begin(), best.end() - 1}, best.back(), state_->chooser.forced_was_used()};
+  for (const Convolution& c : state_->convolutions) times.choices.push_back(state_->plan.choices()[c.choice]);
+  return times;
 }
 
 }  // namespace kronbit::quant

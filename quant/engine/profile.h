@@ -11,7 +11,7 @@ namespace kronbit::quant {
 
 /// Times of one plan.
 struct PlanTimes {
-  std::vector<LayerChoice> choices;  ///< one per convolution, in order of execution
+  std::vector<LayerChoice> choices;  ///< one per convolution, in the order of a bit list
   /// Per convolution: the product, what is fused to it (normalization, residual, ReLU) and packing for the next ones.
   std::vector<double> microseconds;
   double rest = 0;              ///< everything else: pools, linear layers, start and end of a run

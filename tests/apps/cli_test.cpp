@@ -88,7 +88,7 @@ TEST(Program, SizeAndInfoInJson) {
   }
   EXPECT_THAT(kronbit({"--version"}).out, HasSubstr(info["version"].get<std::string>()));
   for (const char* command : {"", "info", "size", "train", "eval", "finetune", "search", "rank", "export", "run",
-                              "verify", "status", "report"}) {
+                              "profile", "verify", "status", "report"}) {
     const Ended help = kronbit(words(command, {"--help"}));
     EXPECT_EQ(help.code, 0) << command;
     EXPECT_GT(help.out.size(), 300u) << command;
