@@ -55,8 +55,57 @@ quant::EngineOptions engine_of(const Frame& frame, const Options& options) {
   return engine;
 }
 
-/// Nothing when a signal came meanwhile.
-bool measure(const Frame& frame, const Options& options, const std::vector<int64_t>& batches, ProfileTable& table) {
+/// A configuration that is run whole, to see how good its prediction is.
+class Check {
+ public:
+  Check(Bits list, int64_t images, std::shared_ptr<quant::Engine> engine)
+      : bits(std::move(list)),
+        batch(images),
+        engine_(std::move(engine)),
+        x_(Tensor::activation(engine_->image_size(), engine_->image_size(), images, 3)),
+        logits_(static_cast<size_t>(images * engine_->classes())) {
+    Rng rng(2, Purpose::Synthetic, {1});
+    for (int64_t r = 0; r < x_.rows(); ++r)
+      for (int64_t c = 0; c < 3; ++c) x_.row<float>(r)[c] = static_cast<float>(rng.uniform(-2, 2));
+  }
+  /// As the rounds of the table: the lower quartile of the runs; the least of the rounds counts.
+  void round(double seconds) {
+    run();
+    const auto runs = static_cast<size_t>(std::clamp(seconds / run(), 3.0, 1000.0));
+    std::vector<double> times(runs);
+    for (double& t : times) t = run();
+    std::nth_element(times.begin(), times.begin() + std::ssize(times) / 4, times.end());
+    measured = std::min(measured, 1e6 * times[runs / 4] / static_cast<double>(batch));
+  }
+
+  Bits bits;
+  int64_t batch;
+  double predicted = 0, measured = 1e300;  ///< microseconds per image
+
+ private:
+  double run() {
+    const auto start = std::chrono::steady_clock::now();
+    engine_->run(x_, logits_);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  std::shared_ptr<quant::Engine> engine_;
+  Tensor x_;
+  std::vector<float> logits_;
+};
+
+std::vector<Check> make_checks(const Frame& frame, const Options& options, const std::vector<Bits>& lists,
+                               const std::vector<int64_t>& batches) {
+  std::vector<Check> checks;
+  for (const Bits& bits : lists) {
+    const auto engine = std::make_shared<quant::Engine>(random_network(options, bits), engine_of(frame, options));
+    for (int64_t batch : batches) checks.emplace_back(bits, batch, engine);
+  }
+  return checks;
+}
+
+/// Fills in the table and what the checks measured. False when a signal came meanwhile.
+bool measure(const Frame& frame, const Options& options, const std::vector<int64_t>& batches, ProfileTable& table,
+             std::vector<Check>& checks) {
   const double seconds = parse_number(options.seconds, 0.001, 60, "--seconds");
   const quant::EngineOptions engine = engine_of(frame, options);
   const int64_t kinds = table.bits_max - table.bits_min + 1, total = kinds * std::ssize(batches) * (1 + kRounds);
@@ -82,6 +131,10 @@ bool measure(const Frame& frame, const Options& options, const std::vector<int64
         progress.update(++done, total, fmt::format("round {} of {}", round + 1, kRounds));
       }
     }
+    for (Check& check : checks) {
+      if (stop_requested) return false;
+      check.round(seconds / kRounds);
+    }
   }
   progress.finish();
   std::vector<std::vector<quant::PlanTimes>> times(batches.size());
@@ -94,55 +147,10 @@ bool measure(const Frame& frame, const Options& options, const std::vector<int64
   if (!forced_was_used)
     input_error("--kernel", "{}: wanted a kernel that accepts a layer of {}, got none", frame.kernel, options.net);
   for (size_t i = 0; i < batches.size(); ++i) table.add(batches[i], times[i]);
+  for (Check& check : checks)
+    for (const ProfileBatch& batch : table.batches)
+      if (batch.batch == check.batch) check.predicted = table.predict(batch, check.bits);
   return true;
-}
-
-/// A configuration that was run to see how good its prediction is.
-struct Check {
-  Bits bits;
-  int64_t batch;
-  double predicted, measured;  ///< microseconds per image
-};
-
-/// Least of five lower quartiles, as the table's times.
-double measure_whole(quant::Engine& engine, int64_t images, double seconds) {
-  using Clock = std::chrono::steady_clock;
-  Tensor x = Tensor::activation(engine.image_size(), engine.image_size(), images, 3);
-  Rng rng(2, Purpose::Synthetic, {1});
-  for (int64_t r = 0; r < x.rows(); ++r)
-    for (int64_t c = 0; c < 3; ++c) x.row<float>(r)[c] = static_cast<float>(rng.uniform(-2, 2));
-  std::vector<float> logits(static_cast<size_t>(images * engine.classes()));
-  const auto time = [&] {
-    const auto start = Clock::now();
-    engine.run(x, logits);
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  };
-  time();
-  const auto runs = static_cast<size_t>(std::clamp(seconds / kRounds / time(), 3.0, 1000.0));
-  double best = 1e300;
-  for (int round = 0; round < kRounds; ++round) {
-    std::vector<double> times(runs);
-    for (double& t : times) t = time();
-    std::nth_element(times.begin(), times.begin() + std::ssize(times) / 4, times.end());
-    best = std::min(best, times[runs / 4]);
-  }
-  return 1e6 * best / static_cast<double>(images);
-}
-
-std::vector<Check> check(const Frame& frame, const Options& options, const std::vector<Bits>& lists,
-                         const ProfileTable& table) {
-  const double seconds = parse_number(options.seconds, 0.001, 60, "--seconds");
-  std::vector<Check> checks;
-  for (const Bits& bits : lists) {
-    quant::EngineOptions forced = engine_of(frame, options);
-    quant::Engine engine(random_network(options, bits), forced);
-    for (const ProfileBatch& batch : table.batches) {
-      if (stop_requested) return checks;
-      checks.push_back(
-          {bits, batch.batch, table.predict(batch, bits), measure_whole(engine, batch.batch, 2 * seconds)});
-    }
-  }
-  return checks;
 }
 
 std::filesystem::path beside(const std::filesystem::path& out, const std::string& ending) {
@@ -212,9 +220,10 @@ int run(const Frame& frame, const Options& options) {
       if (b < table.bits_min || b > table.bits_max)
         input_error("--check", "wanted {}..{} bits, got {}", table.bits_min, table.bits_max, b);
   }
-  if (!measure(frame, options, batches_of(options), table)) return stop_exit_code();
+  const std::vector<int64_t> batches = batches_of(options);
+  std::vector<Check> checks = make_checks(frame, options, lists, batches);
+  if (!measure(frame, options, batches, table, checks)) return stop_exit_code();
   const std::vector<std::string> files = write(options, table);
-  const std::vector<Check> checks = check(frame, options, lists, table);
   if (frame.json) {
     Json sums = Json::object();
     for (const ProfileBatch& batch : table.batches) {
@@ -235,7 +244,7 @@ int run(const Frame& frame, const Options& options) {
     print_checks(checks);
     fmt::print("\n{}\n", fmt::join(files, "  "));
   }
-  return stop_requested ? stop_exit_code() : 0;
+  return 0;
 }
 
 }  // namespace
