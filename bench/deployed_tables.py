@@ -61,7 +61,7 @@ def speed_table(best, threads, isa, many):
              "its fp32, its int8 |", "|" + "---|" * 12]
     for net, bits in best.rows(threads, isa):
         key = (net, threads, isa)
-        batch = 1 if not many else 16 if net.endswith("imagenet") else 128
+        batch = many_of(net) if many else 1
         ours = best.packed(key, batch, bits)[0]
         if not ours:
             continue
@@ -159,6 +159,28 @@ def when_it_pays(best, threads):
     return " ".join(text)
 
 
+def many_of(net):
+    return 16 if net.endswith("imagenet") else 128
+
+
+def where_slower(best, threads):
+    """The networks that lose, by what they lose against."""
+    text = []
+    for what, many in (("one image", False), ("many images", True)):
+        for name in ("PyTorch's int8", "our own bf16 pass"):
+            lost, won = [], []
+            for net, bits in best.rows(threads, "auto"):
+                key, batch = (net, threads, "auto"), many_of(net) if many else 1
+                ours = best.packed(key, batch, bits)[0]
+                theirs = best.peer(key, batch, "int8")[0] if name.startswith("Py") else best.floats(key, batch, "bf16")
+                if ours and theirs:
+                    (lost if ours > theirs else won).append(f"{net} \"{bits}\" ({theirs / ours:.2f})")
+            if lost or won:
+                text.append(f"- {what}, slower than {name}: {', '.join(lost) or 'none'}; as fast or faster: "
+                            f"{', '.join(won) or 'none'}.")
+    return text
+
+
 def page(results):
     best, machine, threads = Best(results), results["machine"], results["threads"]
     versions = sorted({m["torch"] for m in best.all if m["engine"] == "pytorch"})
@@ -186,7 +208,7 @@ def page(results):
                          *rows, ""]
     pays = when_it_pays(best, threads)
     text += ["## When low bits pay, and when they do not", "",
-             *([pays, ""] if pays else []),
+             *([pays, ""] if pays else []), *where_slower(best, threads), "",
              "Weights of three bits and more run as bytes, so that fewer bits cost less memory and no less time, except where a "
              "layer waits for its weights: one image, many channels, small maps. One and two bits run as bit planes, whose "
              "products cost by the plane of weights times the plane of activations; how far that carries, layer by layer: "
