@@ -58,20 +58,34 @@ void empty_second_cache() {
   filler[0] = sum == 0 ? 2 : 1;
 }
 
-/// Best time of a whole product, seconds.
+/// One way to run a layer, being timed.
+struct Trial {
+  const BlockKernel* kernel;
+  Border border;
+  std::shared_ptr<const KernelWeights> weights;
+  std::vector<RowGroup> groups;
+  double seconds = 1e300;  ///< best of its runs
+};
+
+/// Times all in turn, round by round: what else the machine does then spoils some rounds of all, not all rounds of one.
 template <class Run>
-double best_time(const Run& run) {
-  double best = 1e300, spent = 0;
-  for (int repeat = 0; repeat < 20 && (repeat < 3 || spent < kSecondsPerCandidate); ++repeat) {
-    empty_second_cache();
-    const auto start = Clock::now();
-    run();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    spent += seconds;
-    best = std::min(best, seconds);
-    if (seconds > 10 * kSecondsPerCandidate) break;
+void time_in_turn(std::vector<Trial>& trials, const Run& run) {
+  constexpr int kLeastRounds = 3, kMostRounds = 20;
+  constexpr double kHopeless = 2;  // times as slow as the best: not worth another round
+  const double enough = kSecondsPerCandidate * static_cast<double>(trials.size());
+  double spent = 0, best = 1e300;
+  for (int round = 0; round < kMostRounds && (round < kLeastRounds || spent < enough); ++round) {
+    for (Trial& trial : trials) {
+      if (round > 0 && trial.seconds > kHopeless * best) continue;
+      empty_second_cache();
+      const auto start = Clock::now();
+      run(trial);
+      const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      spent += seconds;
+      trial.seconds = std::min(trial.seconds, seconds);
+      best = std::min(best, trial.seconds);
+    }
   }
-  return best;
 }
 
 }  // namespace
@@ -155,26 +169,33 @@ Chosen Chooser::choose(const ConvSite& site, int64_t images) {
     for (const BlockKernel* kernel : list)
       if (kernel->name == found->second.kernel) return result(found->second, *kernel);
   }
-  // Unforced losers are timed too, so that a report can name the runner-up.
-  std::vector<Known> timed;
+  std::vector<Trial> trials;
   std::map<RowForm, SampleRows> samples;
-  const int64_t rows_in_chunk = chunk_rows(site.shape.outputs);
-  const auto y = allocate(static_cast<size_t>(rows_in_chunk * 64 * site.shape.panels()));
   for (const BlockKernel* kernel : list) {
-    const auto packed = weights(site, *kernel);
-    const RowsView x = samples.try_emplace(kernel->form, site, images, kernel->form).first->second.out.view();
-    Known best{std::string(kernel->name), "", "", 1e300, 0};
+    samples.try_emplace(kernel->form, site, images, kernel->form);
     for (Border border : {Border::Grouped, Border::Padded}) {
       constexpr int64_t kFewRows = 1024;  // beyond, the border is a small part
       if (border == Border::Padded && (site.height * site.width * images > kFewRows || site.conv.pad == 0)) continue;
-      const std::vector<RowGroup> groups = row_groups(site.conv, site.height, site.width, images, border);
-      const double seconds =
-          best_time([&] { run_product(site, *kernel, packed->data(), x, groups, static_cast<float*>(y.get())); });
-      const double microseconds = 1e6 * seconds / static_cast<double>(images);
-      if (microseconds < best.microseconds) best = {best.kernel, name_of(border), "", microseconds, 0};
+      trials.push_back(
+          {kernel, border, weights(site, *kernel), row_groups(site.conv, site.height, site.width, images, border)});
     }
-    timed.push_back(best);
   }
+  const auto y = allocate(static_cast<size_t>(chunk_rows(site.shape.outputs) * 64 * site.shape.panels()));
+  time_in_turn(trials, [&](const Trial& trial) {
+    run_product(site, *trial.kernel, trial.weights->data(), samples.at(trial.kernel->form).out.view(), trial.groups,
+                static_cast<float*>(y.get()));
+  });
+  std::vector<Known> timed;  // the better border of every kernel
+  for (const Trial& trial : trials) {
+    const Known known{std::string(trial.kernel->name), name_of(trial.border), "",
+                      1e6 * trial.seconds / static_cast<double>(images), 0};
+    if (timed.empty() || timed.back().kernel != known.kernel) {
+      timed.push_back(known);
+    } else if (known.microseconds < timed.back().microseconds) {
+      timed.back() = known;
+    }
+  }
+  trials.clear();  // lets go of the weights
   std::stable_sort(timed.begin(), timed.end(),
                    [](const Known& a, const Known& b) { return a.microseconds < b.microseconds; });
   Known winner = timed[0];
