@@ -1,17 +1,10 @@
 #include "quant/packed_conv2d.h"
 
 #include "quant/kernels/reference.h"
-#include "tensor/io/text.h"
 
 namespace kronbit::quant {
 
 const char* name_of(PackedKernel kernel) { return kernel == PackedKernel::Dequantized ? "dequantized" : "reference"; }
-
-PackedKernel parse_packed_kernel(std::string_view text) {
-  for (PackedKernel kernel : {PackedKernel::Dequantized, PackedKernel::Reference})
-    if (text == name_of(kernel)) return kernel;
-  input_error("kernel", "wanted dequantized or reference, got {}", quote(text));
-}
 
 PackedConv2d::PackedConv2d(const nn::Conv2dOptions& conv, const DsConvOptions& options,
                            std::shared_ptr<const PackedLayer> layer, PackedKernel kernel)

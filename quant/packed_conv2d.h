@@ -8,12 +8,11 @@
 
 namespace kronbit::quant {
 
-/// Which computation runs a packed convolution. Dequantized: planes turned to FP32 weights once, then nn's convolution.
-/// Reference: the integer product straight from the planes (kernels/reference.h), slow.
+/// Which computation stands in a packed network's operators. Dequantized: planes turned to FP32 weights once, then nn's
+/// convolution. Reference: the integer product straight from the planes (kernels/reference.h), slow. Both are there to
+/// compare with; engine/engine.h is what runs a packed network.
 enum class PackedKernel { Dequantized, Reference };
 const char* name_of(PackedKernel kernel);  ///< "dequantized"
-/// Throws: InputError listing the names.
-PackedKernel parse_packed_kernel(std::string_view text);
 
 /// Formula:  y = conv2d(Qa(x), w), w the dequantized weights or, by the reference, the planes. No gradients.
 /// Takes the place of a DsConv2d: same shapes, same options for the input.

@@ -117,7 +117,7 @@ int run(const Frame& frame, const Options& options) {
              splits.description);
   fmt::print("top-1 {:.2f} %   top-5 {:.2f} %   loss {:.4f}   on {} images of the {} split\n", 100 * a.top1,
              100 * a.top5, a.loss, a.images, options.split);
-  fmt::print("{:.0f} images/s, {} {}, {} threads, peak memory {:.0f} MB\n", rate, with.precision, with.kernel,
+  fmt::print("{:.0f} images/s, {}: {}, {} threads, peak memory {:.0f} MB\n", rate, with.precision, with.kernel,
              threads(), static_cast<double>(peak_resident_bytes()) / 1e6);
   return 0;
 }
