@@ -74,7 +74,6 @@ const BlockKernel kBlockReference{.name = "reference",
                                   .supported = [] { return true; },
                                   .exact = true,
                                   .form = RowForm::Bytes,
-                                  .declines = [](const LayerShape&) -> const char* { return nullptr; },
                                   .packed_bytes = reference_bytes,
                                   .pack = reference_pack,
                                   .run = reference_run};

@@ -80,7 +80,7 @@ struct BlockKernel {
   bool exact = true;
   RowForm form = RowForm::Bytes;
   /// nullptr when it can run such a layer, else why not.
-  const char* (*declines)(const LayerShape& shape);
+  const char* (*declines)(const LayerShape& shape) = [](const LayerShape&) -> const char* { return nullptr; };
   /// Bytes of the packed weights.
   int64_t (*packed_bytes)(const LayerShape& shape);
   /// Packs the outputs of panels first_panel .. first_panel + panels - 1 into `to`, the beginning of the whole. Panels

@@ -27,7 +27,6 @@ constexpr BlockKernel kernel(std::string_view name, std::string_view family) {
           .supported = [] { return cpu().amx_bf16 && cpu().avx512f; },
           .exact = false,
           .form = RowForm::Bf16,
-          .declines = [](const LayerShape&) -> const char* { return nullptr; },
           .packed_bytes = folded_bytes<kSplit>,
           .pack = pack_folded<kSplit>,
           .run = folded_product_in_tiles<CopyingAmxTiles, kSplit>};

@@ -114,7 +114,6 @@ constexpr BlockKernel kernel(std::string_view name, std::string_view family) {
           .supported = [] { return cpu().avx512_bf16 && cpu().avx512bw && cpu().avx512vl; },
           .exact = false,
           .form = RowForm::Bf16,
-          .declines = [](const LayerShape&) -> const char* { return nullptr; },
           .packed_bytes = folded_bytes<kSplit>,
           .pack = pack_folded<kSplit>,
           .run = run<kSplit>};

@@ -124,7 +124,6 @@ const BlockKernel kBitserialAvx2{.name = "bitserial-avx2",
                                  .supported = [] { return cpu().avx2 && cpu().fma; },
                                  .exact = true,
                                  .form = RowForm::Planes,
-                                 .declines = bitserial::declines,
                                  .packed_bytes = bitserial::packed_bytes,
                                  .pack = bitserial::pack,
                                  .run = run};

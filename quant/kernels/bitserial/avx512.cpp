@@ -177,7 +177,6 @@ const BlockKernel kBitserialAvx512{
     .supported = [] { return cpu().avx512bw && cpu().avx512_vnni && cpu().avx512_bitalg; },
     .exact = true,
     .form = RowForm::Planes,
-    .declines = bitserial::declines,
     .packed_bytes = bitserial::packed_bytes,
     .pack = bitserial::pack,
     .run = run};

@@ -36,7 +36,4 @@ inline int64_t packed_block_bytes(int bits) { return 64 * (bits + 1); }
 int64_t packed_bytes(const LayerShape& shape);
 void pack(const LayerShape& shape, const PackedLayer& layer, int64_t first_panel, int64_t panels, std::byte* to);
 
-/// These kernels run every layer.
-inline const char* declines(const LayerShape&) { return nullptr; }
-
 }  // namespace kronbit::quant::bitserial

@@ -57,7 +57,6 @@ const BlockKernel kBitserialScalar{.name = "bitserial-scalar",
                                    .supported = [] { return true; },
                                    .exact = true,
                                    .form = RowForm::Planes,
-                                   .declines = bitserial::declines,
                                    .packed_bytes = bitserial::packed_bytes,
                                    .pack = bitserial::pack,
                                    .run = run};

@@ -1,6 +1,5 @@
 // The block product of bytes for AVX2. Half a panel in a register; a tile of y, 3 rows x 1 panel, stays in registers
 // over all taps and blocks; the sums of a block are those of avx2_blocks.h.
-#include <array>
 
 #include "quant/kernels/int8/avx2_blocks.h"
 #include "tensor/cpu.h"
@@ -12,45 +11,24 @@ namespace kronbit::quant {
 namespace {
 
 template <bool kSigned, int kSteps16, int R>
-void tile(const Product& a, int64_t row, int64_t panel) {
-  __m256 y[R][2];
-  for (auto& of_row : y)
-    for (__m256& v : of_row) v = _mm256_setzero_ps();
-  for (const Tap& tap : a.spec.taps) {
-    const std::byte* w = a.weights + panel * a.panel_bytes + tap.tap * a.tap_bytes;
-    add_blocks<kSigned, kSteps16, R>(TapRows<R>(a.x, tap.x_rows + row), w, 0, a.x.blocks, a.bias, y);
+struct Tile {
+  static void run(const Product& a, int64_t row, int64_t panel) {
+    __m256 y[R][2];
+    for (auto& of_row : y)
+      for (__m256& v : of_row) v = _mm256_setzero_ps();
+    for (const Tap& tap : a.spec.taps) {
+      const std::byte* w = a.weights + panel * a.panel_bytes + tap.tap * a.tap_bytes;
+      add_blocks<kSigned, kSteps16, R>(TapRows<R>(a.x, tap.x_rows + row), w, 0, a.x.blocks, a.bias, y);
+    }
+    for (int r = 0; r < R; ++r)
+      for (int h = 0; h < 2; ++h) _mm256_storeu_ps(a.y(row + r, panel) + 8 * h, y[r][h]);
   }
-  for (int r = 0; r < R; ++r)
-    for (int h = 0; h < 2; ++h) _mm256_storeu_ps(a.y(row + r, panel) + 8 * h, y[r][h]);
-}
-
-using Tile = void (*)(const Product&, int64_t, int64_t);
-/// Tiles of 1, 2, 3 rows.
-template <bool kSigned, int kSteps16>
-constexpr std::array<Tile, 3> kTiles = {tile<kSigned, kSteps16, 1>, tile<kSigned, kSteps16, 2>,
-                                        tile<kSigned, kSteps16, 3>};
-
-template <bool kSigned>
-const std::array<Tile, 3>& tiles_for(int steps_16) {
-  switch (steps_16) {
-    case 8:
-      return kTiles<kSigned, 8>;
-    case 4:
-      return kTiles<kSigned, 4>;
-    case 2:
-      return kTiles<kSigned, 2>;
-    case 1:
-      return kTiles<kSigned, 1>;
-    default:
-      return kTiles<kSigned, 0>;
-  }
-}
+};
 
 void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, const ProductSpec& spec) {
   const int64_t tap_bytes = shape.blocks() * int8::kBlockBytes;
   const Product a{weights, x, spec, shape.taps * tap_bytes, tap_bytes, int8::bias(shape)};
-  const int steps_16 = steps_in_16_bits(shape);
-  const auto& tiles = shape.activations.is_signed ? tiles_for<true>(steps_16) : tiles_for<false>(steps_16);
+  const auto& tiles = tiles_for<Tile>(shape);
   for (int64_t panel = spec.first_panel; panel < spec.first_panel + spec.panels; ++panel) {
     for_row_tiles(spec.rows, 3,
                   [&](int64_t row, int64_t rows) { tiles[static_cast<size_t>(rows - 1)](a, row, panel); });
@@ -67,7 +45,6 @@ const BlockKernel kInt8Avx2{.name = "int8-avx2",
                             .supported = supported,
                             .exact = true,
                             .form = RowForm::Bytes,
-                            .declines = [](const LayerShape&) -> const char* { return nullptr; },
                             .packed_bytes = int8::packed_bytes,
                             .pack = int8::pack,
                             .run = run};

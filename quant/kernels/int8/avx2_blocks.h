@@ -11,6 +11,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <array>
 
 #include "quant/kernels/int8/format.h"
 #include "quant/kernels/int8/tiles.h"
@@ -117,6 +118,31 @@ template <bool kSigned, int kSteps16, int R>
       }
     }
   }
+}
+
+/// The tiles of 1, 2 and 3 rows for a layer's widths. Tile<kSigned, kSteps16, R>::run is the function of R rows.
+template <template <bool, int, int> class Tile, bool kSigned, int kSteps16>
+constexpr std::array kTiles = {Tile<kSigned, kSteps16, 1>::run, Tile<kSigned, kSteps16, 2>::run,
+                               Tile<kSigned, kSteps16, 3>::run};
+template <template <bool, int, int> class Tile, bool kSigned>
+const auto& tiles_of(int steps_16) {
+  switch (steps_16) {
+    case 8:
+      return kTiles<Tile, kSigned, 8>;
+    case 4:
+      return kTiles<Tile, kSigned, 4>;
+    case 2:
+      return kTiles<Tile, kSigned, 2>;
+    case 1:
+      return kTiles<Tile, kSigned, 1>;
+    default:
+      return kTiles<Tile, kSigned, 0>;
+  }
+}
+template <template <bool, int, int> class Tile>
+const auto& tiles_for(const LayerShape& shape) {
+  const int steps_16 = steps_in_16_bits(shape);
+  return shape.activations.is_signed ? tiles_of<Tile, true>(steps_16) : tiles_of<Tile, false>(steps_16);
 }
 
 }  // namespace

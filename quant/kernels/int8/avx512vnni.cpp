@@ -122,7 +122,6 @@ const BlockKernel kInt8Avx512Vnni{.name = "int8-avx512vnni",
                                   .supported = supported,
                                   .exact = true,
                                   .form = RowForm::Bytes,
-                                  .declines = [](const LayerShape&) -> const char* { return nullptr; },
                                   .packed_bytes = int8::packed_bytes,
                                   .pack = int8::pack,
                                   .run = run};

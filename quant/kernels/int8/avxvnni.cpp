@@ -90,7 +90,6 @@ const BlockKernel kInt8AvxVnni{.name = "int8-avxvnni",
                                .supported = supported,
                                .exact = true,
                                .form = RowForm::Bytes,
-                               .declines = [](const LayerShape&) -> const char* { return nullptr; },
                                .packed_bytes = int8::packed_bytes,
                                .pack = int8::pack,
                                .run = run};

@@ -1,7 +1,5 @@
 // The block product of packed weights for AVX2: some blocks of a panel become the bytes of int8/format.h, in a buffer
 // in the first cache, for all rows of the call; then as int8/avx2.cpp. Results stay in memory between the pieces.
-#include <array>
-
 #include "quant/kernels/int8/avx2_blocks.h"
 #include "quant/kernels/packed/format.h"
 #include "tensor/cpu.h"
@@ -67,37 +65,17 @@ Expand expand_for(const LayerShape& shape) {
 
 /// Blocks `first` .. `end` - 1 of a tap, already expanded, added to R rows of one panel.
 template <bool kSigned, int kSteps16, int R>
-void tile(const Product& a, const Tap& tap, const std::byte* w, int64_t first, int64_t end, int64_t row,
-          int64_t panel) {
-  __m256 y[R][2];
-  for (int r = 0; r < R; ++r)
-    for (int h = 0; h < 2; ++h) y[r][h] = _mm256_loadu_ps(a.y(row + r, panel) + 8 * h);
-  add_blocks<kSigned, kSteps16, R>(TapRows<R>(a.x, tap.x_rows + row), w, first, end, a.bias, y);
-  for (int r = 0; r < R; ++r)
-    for (int h = 0; h < 2; ++h) _mm256_storeu_ps(a.y(row + r, panel) + 8 * h, y[r][h]);
-}
-
-using Tile = void (*)(const Product&, const Tap&, const std::byte*, int64_t, int64_t, int64_t, int64_t);
-/// Tiles of 1, 2, 3 rows.
-template <bool kSigned, int kSteps16>
-constexpr std::array<Tile, 3> kTiles = {tile<kSigned, kSteps16, 1>, tile<kSigned, kSteps16, 2>,
-                                        tile<kSigned, kSteps16, 3>};
-
-template <bool kSigned>
-const std::array<Tile, 3>& tiles_for(int steps_16) {
-  switch (steps_16) {
-    case 8:
-      return kTiles<kSigned, 8>;
-    case 4:
-      return kTiles<kSigned, 4>;
-    case 2:
-      return kTiles<kSigned, 2>;
-    case 1:
-      return kTiles<kSigned, 1>;
-    default:
-      return kTiles<kSigned, 0>;
+struct Tile {
+  static void run(const Product& a, const Tap& tap, const std::byte* w, int64_t first, int64_t end, int64_t row,
+                  int64_t panel) {
+    __m256 y[R][2];
+    for (int r = 0; r < R; ++r)
+      for (int h = 0; h < 2; ++h) y[r][h] = _mm256_loadu_ps(a.y(row + r, panel) + 8 * h);
+    add_blocks<kSigned, kSteps16, R>(TapRows<R>(a.x, tap.x_rows + row), w, first, end, a.bias, y);
+    for (int r = 0; r < R; ++r)
+      for (int h = 0; h < 2; ++h) _mm256_storeu_ps(a.y(row + r, panel) + 8 * h, y[r][h]);
   }
-}
+};
 
 void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, const ProductSpec& spec) {
   alignas(64) std::byte piece[kPieceBlocks * int8::kBlockBytes];
@@ -105,8 +83,7 @@ void run(const LayerShape& shape, const std::byte* weights, const RowsView& x, c
   const Product a{weights, x, spec, shape.taps * tap_bytes, tap_bytes, int8::bias(shape)};
   const bool is_signed = shape.activations.is_signed;
   const Expand expand_block = is_signed ? expand_for<true>(shape) : expand_for<false>(shape);
-  const int steps_16 = steps_in_16_bits(shape);
-  const auto& tiles = is_signed ? tiles_for<true>(steps_16) : tiles_for<false>(steps_16);
+  const auto& tiles = tiles_for<Tile>(shape);
   for (int64_t row = 0; row < spec.rows; ++row) std::fill_n(spec.y + row * spec.pitch, 16 * spec.panels, 0.0f);
   for (int64_t panel = spec.first_panel; panel < spec.first_panel + spec.panels; ++panel) {
     for (const Tap& tap : spec.taps) {
@@ -137,7 +114,6 @@ const BlockKernel kPackedAvx2{.name = "packed-avx2",
                               .supported = supported,
                               .exact = true,
                               .form = RowForm::Bytes,
-                              .declines = [](const LayerShape&) -> const char* { return nullptr; },
                               .packed_bytes = packed::packed_bytes,
                               .pack = packed::pack,
                               .run = run};

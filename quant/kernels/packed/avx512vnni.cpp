@@ -142,7 +142,6 @@ const BlockKernel kPackedAvx512Vnni{.name = "packed-avx512vnni",
                                     .supported = supported,
                                     .exact = true,
                                     .form = RowForm::Bytes,
-                                    .declines = [](const LayerShape&) -> const char* { return nullptr; },
                                     .packed_bytes = packed::packed_bytes,
                                     .pack = packed::pack,
                                     .run = run};
