@@ -9,7 +9,7 @@
 
 #include "data/image.h"
 #include "data/normalization.h"
-#include "quant/engine/plan.h"
+#include "quant/engine/run_plan.h"
 #include "tensor/cpu.h"
 #include "tensor/memory.h"
 #include "tensor/parallel.h"
@@ -77,8 +77,7 @@ struct Engine::State {
     float* x = plan.numbers(arena, plan.input());
     if (count < plan.images()) std::fill_n(x, plan.rows(plan.input()) * plan.value(plan.input()).pitch, 0.0f);
     for (int64_t n = 0; n < count; ++n) fill(first + n, x + n * 4, 4 * plan.images());
-    for (size_t s = 0; s < plan.steps().size(); ++s)
-      for (int64_t item = 0; item < plan.steps()[s]->items_of(plan); ++item) plan.run(s, arena, item);
+    run_alone(plan, arena, [](size_t) {});
     copy_logits(plan, arena, count, logits + first * classes);
   }
 
@@ -87,21 +86,7 @@ struct Engine::State {
   void run_single(const Fill& fill, int64_t n, float* logits) const {
     const Plan& plan = *single;
     fill(n, plan.numbers(arenas[0], plan.input()), 4);
-    const auto steps = plan.steps().size();
-    if (workers == 1) {
-      for (size_t s = 0; s < steps; ++s)
-        for (int64_t item = 0; item < plan.steps()[s]->items_of(plan); ++item) plan.run(s, arenas[0], item);
-    } else {
-#pragma omp parallel num_threads(workers)
-      {
-        const Arena arena{arenas[0].memory, arenas[static_cast<size_t>(omp_get_thread_num())].scratch};
-        for (size_t s = 0; s < steps; ++s) {
-          const int64_t items = plan.steps()[s]->items_of(plan);
-#pragma omp for schedule(dynamic, 1)
-          for (int64_t item = 0; item < items; ++item) plan.run(s, arena, item);
-        }
-      }
-    }
+    run_shared(plan, arenas, [](size_t, size_t) {});
     copy_logits(plan, arenas[0], 1, logits + n * classes);
   }
 

@@ -52,6 +52,8 @@ class Planner {
  public:
   Planner(Plan& plan, const nn::Network& net, Chooser& chooser) : plan_(plan), net_(net), chooser_(chooser) {
     value_of_.assign(net.nodes().size(), -1);
+    plan.choices_.resize(net.convolutions().size());
+    plan.convolution_steps_.resize(plan.choices_.size());
     const Shape& image = net.input_shape();
     value_of_[0] = add_value({image[0], image[1], image[3], kInputPitch, -1, {}}, 0);
     numbers_read_[0] = true;
@@ -169,6 +171,10 @@ class Planner {
   void add_convolution(int conv, int last, Epilogue epilogue) {
     const auto& op = dynamic_cast<const PackedConv2d&>(*node(conv).op);
     const int input = value_of(node(conv).inputs[0]);
+    const std::vector<int> list = net_.convolutions();
+    const auto place_in_list = static_cast<size_t>(std::find(list.begin(), list.end(), conv) - list.begin());
+    plan_.convolution_steps_[place_in_list] = plan_.steps_.size();
+    LayerChoice& choice = plan_.choices_[place_in_list];
     const DsConvOptions& q = op.quantization();
     ConvSite site{.layer = node(conv).name,
                   .conv = op.options(),
@@ -183,7 +189,7 @@ class Planner {
                   .weights = &op.layer()};
     if (!q.quantize_input || q.block != kBlock) {
       read_numbers(input);
-      plan_.choices_.push_back({site.layer, q.bits, "dense", 0, "", 0});
+      choice = {site.layer, q.bits, "dense", 0, "", 0};
       plan_.exact_ = plan_.exact_ && !q.quantize_input;
       push(with_output(last, [&](int out) {
         return make_dense_conv(plan_, input, out, site, q.quantize_input, std::move(epilogue));
@@ -192,7 +198,7 @@ class Planner {
     }
     Chosen chosen = chooser_.choose(site, plan_.images());
     const int copy = read_copy(input, chosen.kernel->form, site.shape.activations);
-    plan_.choices_.push_back(chosen.report);
+    choice = chosen.report;
     plan_.exact_ = plan_.exact_ && chosen.kernel->exact;
     push(with_output(last, [&](int out) {
       return make_block_conv(plan_, input, copy, out, site, std::move(chosen), std::move(epilogue));

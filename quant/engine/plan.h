@@ -72,7 +72,10 @@ class Plan {
   const std::vector<Value>& values() const { return values_; }
   const Value& value(int v) const { return values_[static_cast<size_t>(v)]; }
   const std::vector<std::unique_ptr<PlanStep>>& steps() const { return steps_; }
+  /// One per convolution, in the order of the bit list (steps may have another: a shortcut comes before its sum).
   const std::vector<LayerChoice>& choices() const { return choices_; }
+  /// The step that runs convolution `i` of the bit list.
+  size_t convolution_step(size_t i) const { return convolution_steps_[i]; }
   int64_t rows(int v) const { return value(v).pixels() * images_; }
   int64_t arena_bytes() const { return arena_bytes_; }
   int64_t scratch_bytes() const { return scratch_bytes_; }
@@ -107,6 +110,7 @@ class Plan {
   std::vector<Place> places_;
   std::vector<std::unique_ptr<PlanStep>> steps_;
   std::vector<LayerChoice> choices_;
+  std::vector<size_t> convolution_steps_;
   int output_ = 0;
   int64_t arena_bytes_ = 0, scratch_bytes_ = 0;
   bool exact_ = true;

@@ -7,8 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "nn/layers.h"
-#include "quant/engine/plan.h"
+#include "quant/engine/run_plan.h"
 #include "tensor/base/error.h"
 #include "tensor/memory.h"
 #include "tensor/parallel.h"
@@ -40,7 +39,7 @@ class Arenas {
     images_.resize(static_cast<size_t>(plan.rows(plan.input()) * plan.value(plan.input()).pitch));
     for (float& v : images_) v = static_cast<float>(rng.uniform(-2, 2));
   }
-  const Arena& operator[](size_t worker) const { return arenas_[worker]; }
+  const std::vector<Arena>& all() const { return arenas_; }
   /// Before every run: the input's place holds other values later on.
   void fill(const Plan& plan, size_t worker) const {
     std::copy(images_.begin(), images_.end(), plan.numbers(arenas_[worker], plan.input()));
@@ -63,17 +62,7 @@ void run_single(const Plan& plan, const Arenas& arenas, Marks& marks) {
   marks.assign(1, Clock::now());
   arenas.fill(plan, 0);
   marks.push_back(Clock::now());
-#pragma omp parallel num_threads(plan.workers())
-  {
-    const auto worker = static_cast<size_t>(omp_get_thread_num());
-    const Arena arena{arenas[0].memory, arenas[worker].scratch};
-    for (size_t s = 0; s < steps; ++s) {
-      const int64_t items = plan.steps()[s]->items_of(plan);
-#pragma omp for schedule(dynamic, 1)
-      for (int64_t item = 0; item < items; ++item) plan.run(s, arena, item);
-      of_worker[worker][s] = Clock::now();
-    }
-  }
+  run_shared(plan, arenas.all(), [&](size_t worker, size_t step) { of_worker[worker][step] = Clock::now(); });
   const Clock::time_point end = Clock::now();
   for (size_t s = 0; s < steps; ++s) {
     marks.push_back(end);
@@ -90,10 +79,9 @@ void run_groups(const Plan& plan, const Arenas& arenas, int workers, Marks& mark
     if (worker == 0) marks.assign(1, Clock::now());
     arenas.fill(plan, worker);
     if (worker == 0) marks.push_back(Clock::now());
-    for (size_t s = 0; s < plan.steps().size(); ++s) {
-      for (int64_t item = 0; item < plan.steps()[s]->items_of(plan); ++item) plan.run(s, arenas[worker], item);
+    run_alone(plan, arenas.all()[worker], [&](size_t) {
       if (worker == 0) marks.push_back(Clock::now());
-    }
+    });
   }
   marks.push_back(Clock::now());
 }
@@ -112,28 +100,6 @@ void spin(double seconds) {
   }
 }
 
-/// A convolution of the bit list: its step, and its place among the plan's choices. The plan's order is another one
-/// where a shortcut is computed before what it is added to.
-struct Convolution {
-  size_t step, choice;
-};
-
-std::vector<Convolution> convolutions_of(const Plan& plan, const nn::Network& net) {
-  std::vector<Convolution> list;
-  for (const nn::ConvInfo& layer : nn::conv_layers(net)) {
-    const auto& choices = plan.choices();
-    const auto choice =
-        std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.layer == layer.name; });
-    const auto& steps = plan.steps();
-    const auto step = std::find_if(steps.begin(), steps.end(),
-                                   [&](const auto& s) { return s->describe().starts_with(layer.name + " "); });
-    KB_CHECK(choice != choices.end() && step != steps.end());
-    list.push_back({static_cast<size_t>(step - steps.begin()), static_cast<size_t>(choice - choices.begin())});
-  }
-  KB_CHECK_EQ(list.size(), plan.choices().size());
-  return list;
-}
-
 }  // namespace
 
 struct PlanTimer::State {
@@ -142,7 +108,6 @@ struct PlanTimer::State {
   Chooser chooser;
   Plan plan;
   Arenas arenas;
-  std::vector<Convolution> convolutions;
   std::vector<double> best;  // microseconds per image; the last one: the rest
   Marks marks = {};
   Rng rng{1, Purpose::Synthetic, {2}};
@@ -153,8 +118,7 @@ struct PlanTimer::State {
         chooser(options, ""),
         plan(net, single ? 1 : Engine::kGroup, single ? workers : 1, chooser),
         arenas(plan, workers),
-        convolutions(convolutions_of(plan, net)),
-        best(convolutions.size() + 1, kNever) {}
+        best(plan.choices().size() + 1, kNever) {}
 
   void run() { single ? run_single(plan, arenas, marks) : run_groups(plan, arenas, workers, marks); }
 };
@@ -167,7 +131,7 @@ PlanTimer& PlanTimer::operator=(PlanTimer&&) noexcept = default;
 
 void PlanTimer::round(double seconds) {
   State& s = *state_;
-  const std::vector<Convolution>& convolutions = s.convolutions;
+  const size_t convolutions = s.plan.choices().size();
   const double images = s.single ? 1 : static_cast<double>(Engine::kGroup * s.workers);
   s.run();  // memory is touched, threads are there
   s.run();
@@ -178,8 +142,9 @@ void PlanTimer::round(double seconds) {
     spin(s.rng.uniform(0, std::min(once, kLongestSpin)));
     s.run();
     double rest = microseconds_between(s.marks.front(), s.marks.back());
-    for (size_t l = 0; l < convolutions.size(); ++l) {
-      times[l].push_back(microseconds_between(s.marks[convolutions[l].step + 1], s.marks[convolutions[l].step + 2]));
+    for (size_t l = 0; l < convolutions; ++l) {
+      const size_t step = s.plan.convolution_step(l);
+      times[l].push_back(microseconds_between(s.marks[step + 1], s.marks[step + 2]));
       rest -= times[l].back();
     }
     times.back().push_back(rest);
@@ -190,9 +155,7 @@ void PlanTimer::round(double seconds) {
 PlanTimes PlanTimer::times() const {
   const std::vector<double>& best = state_->best;
   KB_CHECK(best.back() < kNever);
-  PlanTimes times{{}, {best.begin(), best.end() - 1}, best.back(), state_->chooser.forced_was_used()};
-  for (const Convolution& c : state_->convolutions) times.choices.push_back(state_->plan.choices()[c.choice]);
-  return times;
+  return {state_->plan.choices(), {best.begin(), best.end() - 1}, best.back(), state_->chooser.forced_was_used()};
 }
 
 }  // namespace kronbit::quant
