@@ -1,6 +1,7 @@
 // The ordered list of variants of the row loops, best first, and the choice among them.
 #include "tensor/cpu.h"
 #include "tensor/rows/variants.h"
+#include "tensor/variants.h"
 
 namespace kronbit {
 namespace {
@@ -15,12 +16,7 @@ constexpr RowVariant kVariants[] = {
     {"baseline", "", always, &kRowsF32Baseline, &kRowsBf16Baseline, &kFloatsBaseline},
 };
 
-/// Asked at every call, which costs little beside a range of rows: the features may be limited while the program runs.
-const RowVariant& best() {
-  const RowVariant* v = kVariants;
-  while (!v->supported()) ++v;  // the last one always is
-  return *v;
-}
+const RowVariant& best() { return first_supported(row_variants()); }
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "nn/ops/conv2d_pack/kernels.h"
+#include "tensor/variants.h"
 
 namespace kronbit::nn {
 
@@ -10,12 +11,6 @@ std::span<const PackKernel> pack_kernels() {
   return list;
 }
 
-// Asked for anew at every call: the instruction sets in use may be limited at run time.
-const PackKernel& best_pack_kernel() {
-  const auto all = pack_kernels();
-  size_t k = 0;
-  while (!all[k].supported()) ++k;  // the reference always is
-  return all[k];
-}
+const PackKernel& best_pack_kernel() { return first_supported(pack_kernels()); }
 
 }  // namespace kronbit::nn

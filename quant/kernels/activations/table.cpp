@@ -2,6 +2,7 @@
 #include <array>
 
 #include "quant/kernels/activations/kernels.h"
+#include "tensor/variants.h"
 
 namespace kronbit::quant {
 
@@ -11,12 +12,6 @@ std::span<const ActivationKernels> activation_kernels() {
   return list;
 }
 
-// Asked for anew at every call: the instruction sets in use may be limited at run time.
-const ActivationKernels& best_activation_kernels() {
-  const auto all = activation_kernels();
-  size_t k = 0;
-  while (!all[k].supported()) ++k;  // the reference always is
-  return all[k];
-}
+const ActivationKernels& best_activation_kernels() { return first_supported(activation_kernels()); }
 
 }  // namespace kronbit::quant

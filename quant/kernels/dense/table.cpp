@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "quant/kernels/dense/dense.h"
+#include "tensor/variants.h"
 
 namespace kronbit::quant {
 namespace {
@@ -26,11 +27,6 @@ std::span<const DenseKernel> dense_kernels() {
   return list;
 }
 
-const DenseKernel& best_dense_kernel() {
-  const auto all = dense_kernels();
-  size_t k = 0;
-  while (!all[k].supported()) ++k;  // the baseline always is
-  return all[k];
-}
+const DenseKernel& best_dense_kernel() { return first_supported(dense_kernels()); }
 
 }  // namespace kronbit::quant

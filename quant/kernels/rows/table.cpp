@@ -2,6 +2,7 @@
 #include <array>
 
 #include "quant/kernels/rows.h"
+#include "tensor/variants.h"
 
 namespace kronbit::quant {
 
@@ -11,12 +12,6 @@ std::span<const RowPacker> row_packers() {
   return list;
 }
 
-// Asked for anew at every call: the instruction sets in use may be limited at run time.
-const RowPacker& best_row_packer() {
-  const auto all = row_packers();
-  size_t k = 0;
-  while (!all[k].supported()) ++k;  // the reference always is
-  return all[k];
-}
+const RowPacker& best_row_packer() { return first_supported(row_packers()); }
 
 }  // namespace kronbit::quant

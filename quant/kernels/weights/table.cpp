@@ -2,6 +2,7 @@
 #include <array>
 
 #include "quant/kernels/weights/kernels.h"
+#include "tensor/variants.h"
 
 namespace kronbit::quant {
 
@@ -10,12 +11,6 @@ std::span<const WeightKernels> weight_kernels() {
   return list;
 }
 
-// Asked for anew at every call: the instruction sets in use may be limited at run time.
-const WeightKernels& best_weight_kernels() {
-  const auto all = weight_kernels();
-  size_t k = 0;
-  while (!all[k].supported()) ++k;  // the reference always is
-  return all[k];
-}
+const WeightKernels& best_weight_kernels() { return first_supported(weight_kernels()); }
 
 }  // namespace kronbit::quant
