@@ -132,7 +132,7 @@ void add_eval(CLI::App& app, Frame& frame) {
       "imagenet\n"
       "  kronbit eval --net resnet20 --weights w.safetensors --data cifar10:DIR --bits \"666 5555 44444 33333 22\"\n"
       "  kronbit eval --net resnet20 --weights RUN/best/model.safetensors --data cifar10:DIR",
-      [&frame, options] { return run(frame, *options); });
+      [&frame, options] { return run(frame, *options); }, KernelChoice::Packed);
   add_network_options(command, options->network, true);
   add_data_options(command, options->data);
   add_bits_options(command, options->bits, false);

@@ -191,12 +191,12 @@ int run(const Frame& frame, const Options& options) {
 
 void add_info(CLI::App& app, Frame& frame) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      add_command(app, frame, "info", "what this machine can do, or what a packed file holds",
-                  "Examples:\n  kronbit info\n  kronbit info --json\n"
-                  "  kronbit info RUN/best/model.safetensors --threads 1 --exact\n"
-                  "With a packed network: its bits and bytes, and the kernel that runs each layer here.",
-                  [&frame, options] { return run(frame, *options); });
+  CLI::App* command = add_command(
+      app, frame, "info", "what this machine can do, or what a packed file holds",
+      "Examples:\n  kronbit info\n  kronbit info --json\n"
+      "  kronbit info RUN/best/model.safetensors --threads 1 --exact\n"
+      "With a packed network: its bits and bytes, and the kernel that runs each layer here.",
+      [&frame, options] { return run(frame, *options); }, KernelChoice::Packed);
   command->add_option("model", options->model, "packed network");
   command->add_flag("--exact", options->exact, "integer products only: the same bits on every machine");
 }

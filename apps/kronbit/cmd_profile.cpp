@@ -260,7 +260,7 @@ void add_profile(CLI::App& app, Frame& frame) {
       "  kronbit rank RUN --by latency --profile resnet20.json\n"
       "The time of any bit list is the sum of its layers and the rest; weights are random, times do not depend on "
       "them.\nBeside FILE.json: FILE.csv, and pictures FILE-1.svg and FILE-128.svg.",
-      [&frame, options] { return run(frame, *options); });
+      [&frame, options] { return run(frame, *options); }, KernelChoice::Packed);
   command->add_option("--net", options->net, "network: " + names)->required();
   command->add_option("--classes", options->classes, "classes (default: the network's usual number)");
   command->add_option("--input-size", options->input_size, "height and width of the images (default: the network's)");

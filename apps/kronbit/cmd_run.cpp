@@ -69,9 +69,10 @@ int run(const Frame& frame, const Options& options) {
 
 void add_run(CLI::App& app, Frame& frame) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = add_command(app, frame, "run", "classify image files with a packed network",
-                                  "Example:\n  kronbit run runs/s/best/model.safetensors cat.png dog.jpg",
-                                  [&frame, options] { return run(frame, *options); });
+  CLI::App* command = add_command(
+      app, frame, "run", "classify image files with a packed network",
+      "Example:\n  kronbit run runs/s/best/model.safetensors cat.png dog.jpg",
+      [&frame, options] { return run(frame, *options); }, KernelChoice::Packed);
   command->add_option("model", options->model, "packed network")->required();
   command->add_option("images", options->images, "JPEG or PNG files of any size")->required();
   command->add_flag("--exact", options->exact, "integer products only: the same bits on every machine");

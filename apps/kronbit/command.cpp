@@ -35,7 +35,7 @@ void install_signals() {
 int stop_exit_code() { return last_signal ? 128 + last_signal : 0; }
 
 CLI::App* add_command(CLI::App& app, Frame& frame, const std::string& name, const std::string& summary,
-                      const std::string& examples, std::function<int()> work) {
+                      const std::string& examples, std::function<int()> work, KernelChoice kernels) {
   CLI::App* command = app.add_subcommand(name, summary);
   command->add_flag("--json", frame.json, "print one JSON object on stdout");
   command->add_flag("--quiet", frame.quiet, "no progress on stderr");
@@ -44,7 +44,10 @@ CLI::App* add_command(CLI::App& app, Frame& frame, const std::string& name, cons
   command->add_option("--threads", frame.threads, "threads to use (default: the CPUs this process may use)");
   command->add_option("--kernel", frame.kernel, "force a compute kernel by name (kronbit info lists them)");
   command->footer(examples);
-  command->callback([&frame, work = std::move(work)] { frame.chosen = work; });
+  command->callback([&frame, kernels, work = std::move(work)] {
+    frame.chosen = work;
+    frame.kernels = kernels;
+  });
   return command;
 }
 

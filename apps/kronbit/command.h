@@ -9,18 +9,23 @@
 
 namespace kronbit::app {
 
+/// Which kernels a subcommand's --kernel may name: those that train, or those of packed networks (block_product.h) too.
+enum class KernelChoice { Training, Packed };
+
 /// Options every subcommand understands, and what parsing found out.
 struct Frame {
-  bool json = false;            ///< one JSON object on stdout, logs on stderr
-  bool quiet = false;           ///< no progress on stderr
-  std::string color = "auto";   ///< auto | always | never
-  std::string threads, kernel;  ///< "" = automatic
-  std::function<int()> chosen;  ///< set by the subcommand's callback; returns the exit code
+  bool json = false;                              ///< one JSON object on stdout, logs on stderr
+  bool quiet = false;                             ///< no progress on stderr
+  std::string color = "auto";                     ///< auto | always | never
+  std::string threads, kernel;                    ///< "" = automatic
+  KernelChoice kernels = KernelChoice::Training;  ///< of the chosen subcommand
+  std::function<int()> chosen;                    ///< set by the subcommand's callback; returns the exit code
 };
 
 /// Adds a subcommand whose callback makes `run` the chosen work; `examples` end its --help.
 CLI::App* add_command(CLI::App& app, Frame& frame, const std::string& name, const std::string& summary,
-                      const std::string& examples, std::function<int()> run);
+                      const std::string& examples, std::function<int()> run,
+                      KernelChoice kernels = KernelChoice::Training);
 
 /// Set by SIGINT and SIGTERM; long work looks at it, finishes its current write and returns. The second signal ends the
 /// program at once.

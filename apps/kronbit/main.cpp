@@ -51,15 +51,14 @@ int flushed(int code) {
   return code;
 }
 
-/// Kernels of training have to be known here; those of packed networks are left to the commands that run them.
-void force_kernel(const std::string& command, const std::string& name) {
+/// Kernels of training are forced here; those of packed networks are left to the commands that run them.
+void force_kernel(KernelChoice kernels, const std::string& name) {
   const auto training = brgemm_variants();
   const bool is_training = name == "auto" || std::any_of(training.begin(), training.end(),
                                                          [&](const BrgemmVariant& v) { return v.name == name; });
   const auto packed = quant::block_kernels();
   const bool is_packed = std::any_of(packed.begin(), packed.end(), [&](const auto* k) { return k->name == name; });
-  const bool runs_packed = command == "eval" || command == "run" || command == "info" || command == "profile";
-  if (is_training || !is_packed || !runs_packed) force_brgemm_variant(name);
+  if (is_training || !is_packed || kernels == KernelChoice::Training) force_brgemm_variant(name);
 }
 
 int run(int argc, char** argv) {
@@ -92,7 +91,7 @@ int run(int argc, char** argv) {
   }
   if (!frame.chosen) return fail(2, "a subcommand is required (see kronbit --help)");
   if (!frame.threads.empty()) set_threads(static_cast<int>(parse_int(frame.threads, 1, 1024, "--threads")));
-  if (!frame.kernel.empty()) force_kernel(app.get_subcommands().front()->get_name(), frame.kernel);
+  if (!frame.kernel.empty()) force_kernel(frame.kernels, frame.kernel);
   return flushed(frame.chosen());
 }
 
