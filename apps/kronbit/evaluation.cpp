@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cmath>
 
+#include "apps/kronbit/reference.h"
 #include "quant/packed.h"
+#include "tensor/io/crc32.h"
 #include "tensor/io/parse.h"
 #include "tensor/memory.h"
 
@@ -19,6 +21,54 @@ nn::TrainOptions training_options(const Job& job) {
   options.seed = job.seed;
   options.precision = parse_precision(job.tune.precision);
   return options;
+}
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// The network before quantization, which depends on nothing else.
+Tensor reference_of(const Job& job, nn::Network& net, const data::Splits& splits) {
+  const std::string weights = job.network.weights.empty() ? "none" : hex_of(crc32_of_file(job.network.weights));
+  const std::string key = fmt::format("network {} {}, {} classes, weights {}, data {}", job.network.net,
+                                      job.network.input_size, net.classes(), weights, splits.fingerprint);
+  return reference_logits(job.reference, key, net, splits, &stop_requested);
+}
+
+/// One number per task.
+struct PerTask {
+  Json accuracies = Json::array(), losses = Json::array(), kl = Json::array(), train_losses = Json::array(),
+       train_seconds = Json::array(), evaluation_seconds = Json::array();
+  Json test_accuracies = Json::array(), test_losses = Json::array();
+};
+
+/// Trains up to a number of epochs.
+void train_to(nn::Trainer& trainer, double epochs, PerTask& tasks) {
+  const Clock::time_point start = Clock::now();
+  double loss = 0;
+  int64_t images = 0;
+  while (trainer.step() < trainer.steps_in(epochs)) {
+    if (stop_requested) throw Error("[evaluate] stopped");
+    const nn::StepReport step = trainer.advance();
+    loss += step.loss * static_cast<double>(step.images);
+    images += step.images;
+  }
+  tasks.train_losses.push_back(images > 0 ? Json(loss / static_cast<double>(images)) : Json(nullptr));
+  tasks.train_seconds.push_back(seconds_since(start));
+}
+
+void measure(nn::Network& net, const data::Splits& splits, const Tensor& reference, DType precision, PerTask& tasks) {
+  const Answers answers = answers_of(net, splits.validation, splits.normalization, precision, &stop_requested);
+  if (!std::isfinite(answers.accuracy.loss)) throw NumericalError("[evaluate] the validation loss is not finite");
+  tasks.accuracies.push_back(answers.accuracy.top1);
+  tasks.losses.push_back(answers.accuracy.loss);
+  tasks.kl.push_back(mean_kl(reference, answers.logits));
+  tasks.evaluation_seconds.push_back(answers.accuracy.seconds);
+}
+
+nn::Accuracy test(nn::Network& net, const data::Splits& splits, DType precision) {
+  const nn::Accuracy a = nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested, precision);
+  if (!std::isfinite(a.loss)) throw NumericalError("[evaluate] the test loss is not finite");
+  return a;
 }
 
 }  // namespace
@@ -63,6 +113,8 @@ Json to_json(const Job& job) {
           {"schedule", job.schedule},
           {"seed", job.seed},
           {"test", job.test},
+          {"test_every_task", job.test_every_task},
+          {"reference", job.reference},
           {"keep", job.keep},
           {"kernel", job.kernel},
           {"threads", job.threads},
@@ -84,6 +136,8 @@ Job job_from_json(const Json& j) {
   job.schedule = get_string(j, "schedule", where);
   job.seed = static_cast<uint64_t>(get_int(j, "seed", 0, INT64_MAX, where));
   job.test = get_bool(j, "test", where);
+  job.test_every_task = get_bool(j, "test_every_task", where);
+  job.reference = get_string(j, "reference", where);
   job.keep = get_string(j, "keep", where);
   job.kernel = get_string(j, "kernel", where);
   job.threads = static_cast<int>(get_int(j, "threads", 1, 1024, where));
@@ -97,30 +151,37 @@ void check_job(const Job& job) {
 }
 
 Json run_job(const Job& job) {
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   const data::Splits splits = open_data(job.data);
   nn::Network net = load_network(job.network, splits.train.classes()).net;
+  const Tensor reference = reference_of(job, net, splits);
   quant::assign_bits(net, job.layers, assign_options(job.bits));
 
   nn::TrainOptions options = training_options(job);
   options.epochs = job.epochs.back();
   nn::Trainer trainer(net, splits.train, splits.normalization, options);
-  Json accuracies = Json::array(), losses = Json::array();
+  PerTask tasks;
   for (const double epochs : job.epochs) {
-    while (trainer.step() < trainer.steps_in(epochs)) {
-      if (stop_requested) throw Error("[evaluate] stopped");
-      trainer.advance();
-    }
-    const nn::Accuracy a =
-        nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested, options.precision);
-    if (!std::isfinite(a.loss)) throw NumericalError("[evaluate] the validation loss is not finite");
-    accuracies.push_back(a.top1);
-    losses.push_back(a.loss);
+    train_to(trainer, epochs, tasks);
+    measure(net, splits, reference, options.precision, tasks);
+    if (!job.test_every_task) continue;
+    const nn::Accuracy a = test(net, splits, options.precision);
+    tasks.test_accuracies.push_back(a.top1);
+    tasks.test_losses.push_back(a.loss);
   }
-  Json result = {{"accuracies", accuracies}, {"losses", losses}};
+  Json result = {{"accuracies", tasks.accuracies},
+                 {"losses", tasks.losses},
+                 {"kl", tasks.kl},
+                 {"train_losses", tasks.train_losses},
+                 {"train_seconds", tasks.train_seconds},
+                 {"evaluation_seconds", tasks.evaluation_seconds},
+                 {"images", splits.validation.size()}};
+  if (job.test_every_task) {
+    result["test_tasks"] = {
+        {"accuracies", tasks.test_accuracies}, {"losses", tasks.test_losses}, {"images", splits.test.size()}};
+  }
   if (job.test) {
-    const nn::Accuracy a =
-        nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested, options.precision);
+    const nn::Accuracy a = test(net, splits, options.precision);
     result["test"] = {{"top1", a.top1}, {"top5", a.top5}, {"loss", a.loss}, {"images", a.images}};
   }
   if (!job.keep.empty()) {
@@ -129,7 +190,7 @@ Json run_job(const Job& job) {
     pack.class_names = splits.test.class_names();
     quant::pack(net, pack).save(job.keep);
   }
-  result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result["seconds"] = seconds_since(start);
   result["peak_bytes"] = peak_resident_bytes();
   return result;
 }

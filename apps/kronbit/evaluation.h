@@ -31,9 +31,11 @@ struct Job {
   std::vector<double> epochs;         ///< of the tasks to pass, ascending; accuracy is measured at each
   std::string schedule = "constant";  ///< of the learning rate; only constant passes lower tasks as runs of their own
   uint64_t seed = 1;
-  bool test = false;   ///< also read the test split, at the end
-  std::string keep;    ///< packed network of the end result, if not empty
-  std::string kernel;  ///< forced compute kernel
+  bool test = false;             ///< also read the test split, at the end
+  bool test_every_task = false;  ///< read it at each task: for tables that later work is judged on
+  std::string reference;  ///< file with the logits before quantization (reference.h), made when absent; "" = no file
+  std::string keep;       ///< packed network of the end result, if not empty
+  std::string kernel;     ///< forced compute kernel
   int threads = 1;
   int64_t parent = 0;  ///< process to die with; 0 = none (another machine)
 };
@@ -42,8 +44,12 @@ Job job_from_json(const Json& json);
 /// Reads every option of the job, so that mistakes show before anything runs. Throws: InputError.
 void check_job(const Job& job);
 
-/// {"accuracies": [..], "losses": [..], "seconds": .., "peak_bytes": ..} and, with `test`, "test": {top1, top5, loss,
-/// images}. Throws: InputError, NumericalError (a loss that is not finite), Error (stopped).
+/// {"accuracies": [..], "losses": [..], "kl": [..], "train_losses": [..], "train_seconds": [..],
+/// "evaluation_seconds": [..], "images": .., "seconds": .., "peak_bytes": ..}, one number per task. kl is mean_kl() of
+/// the validation images (reference.h); a training loss is the mean since the task before, null without a step; seconds
+/// of evaluation are those of the validation images.
+/// With `test` also "test": {top1, top5, loss, images}; with `test_every_task` "test_tasks": {"accuracies": [..],
+/// "losses": [..], "images": ..}. Throws: InputError, NumericalError (a loss that is not finite), Error (stopped).
 Json run_job(const Job& job);
 
 }  // namespace kronbit::app
