@@ -202,6 +202,7 @@ Job ProcessEvaluator::job_for(const Bits& bits, int task, uint64_t seed) const {
   job.epochs.assign(epochs_.begin(), epochs_.begin() + task + 1);
   job.seed = seed;
   job.keep = packed_path(work_, bits, task).string();
+  job.reference = (work_ / "reference.safetensors").string();
   return job;
 }
 
@@ -222,7 +223,7 @@ std::optional<search::Result> ProcessEvaluator::wait(double seconds) {
   result.worker = fmt::format("{}", outcome->worker);
   if (outcome->ok) {
     result.accuracies = get_numbers(outcome->result, "accuracies", 0, 1, "evaluate");
-    result.details = {{"losses", outcome->result["losses"]}};
+    result.details = {{"losses", outcome->result["losses"]}, {"kl", outcome->result["kl"]}};
   }
   return result;
 }
