@@ -93,4 +93,17 @@ Bits LayerRules::apply(Bits bits) const {
   return bits;
 }
 
+std::vector<std::vector<size_t>> LayerRules::groups() const {
+  std::vector<std::vector<size_t>> groups = ties_;
+  std::vector<bool> tied(fixed_.size(), false);
+  for (std::vector<size_t>& group : groups) {
+    std::sort(group.begin(), group.end());
+    for (const size_t layer : group) tied[layer] = true;
+  }
+  for (size_t layer = 0; layer < fixed_.size(); ++layer)
+    if (!tied[layer]) groups.push_back({layer});
+  std::sort(groups.begin(), groups.end());
+  return groups;
+}
+
 }  // namespace kronbit::search

@@ -43,6 +43,8 @@ class LayerRules {
   ///         range is empty.
   LayerRules(const Constraints& constraints, const std::vector<std::string>& layers);
   Bits apply(Bits bits) const;
+  /// Layers that always have equal bits: the ties, and every other layer alone; by their first layers.
+  std::vector<std::vector<size_t>> groups() const;
 
  private:
   int bits_min_, bits_max_;

@@ -1,0 +1,48 @@
+// Bits from a table of errors alone: the bit list whose summed error is least within limits. Knows nothing of networks;
+// the table usually holds the change of the logits when one layer is quantized, whose sum is nearly that of all layers.
+#pragma once
+
+#include <vector>
+
+#include "search/space.h"
+
+namespace kronbit::search {
+
+/// errors[l][b-1]: what layer l alone at b bits does; >= 0, not necessarily falling with b.
+using ErrorTable = std::vector<std::vector<double>>;
+
+/// Formula:  ln max(1e-300, sum_l errors[l][b_l - 1])
+double log_error(const ErrorTable& errors, const Bits& bits);
+
+/// A bit list with what the table and the cost function say of it.
+struct Allocation {
+  Bits bits;
+  double log_error = 0.0;
+  Cost cost;
+};
+
+/// What is allocated. Costs have to be sums over layers (bytes, bit operations and times are); what is returned is
+/// checked against the limits with `cost` itself.
+struct AllocationProblem {
+  ErrorTable errors;
+  CostOf cost;
+  LayerRules rules;    ///< fixed and tied layers, allowed bits
+  Limits limits = {};  ///< none: the price is the size
+};
+
+/// The best bit list found within the limits.
+/// Formula:  b(theta) = argmin_b sum_l s_l(b_l) + theta P(b), P = sum over the limits given of cost / limit, for every
+///           theta where b changes; the last one within the limits, or the best uniform list where that has less
+///           error, then improved while anything fits: one layer to other bits by largest ds / dP, or one up and one
+///           down
+/// Exactness: optimal where the limit is the cost of a b(theta); elsewhere never worse than any uniform list within the
+///            limits. Deterministic.
+/// Throws:    InputError when not even the cheapest list is within the limits; InternalError for a table that does not
+///            fit the layers
+Allocation allocate(const AllocationProblem& problem);
+
+/// All b(theta) within the limits by rising price, from the cheapest list to the one of least error: the lower convex
+/// hull of (price, error) over all bit lists. May be empty.
+std::vector<Allocation> allocation_front(const AllocationProblem& problem);
+
+}  // namespace kronbit::search
