@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "tensor/base/error.h"
+#include "tensor/parallel.h"
 
 namespace kronbit::gp {
 
@@ -14,9 +15,18 @@ MultiTaskGp fit(const std::vector<Observation>& observations, const FitOptions& 
   FitReport summary;
   summary.objective = -std::numeric_limits<double>::infinity();
   std::vector<double> best;
+  std::vector<Maximum> maxima(static_cast<size_t>(options.starts));
+  parallel_for(options.starts, 1, [&](int64_t begin, int64_t end) {
+    FitObjective::Workspace workspace;
+    for (int64_t start = begin; start < end; ++start) {
+      maxima[static_cast<size_t>(start)] =
+          maximise([&](const std::vector<double>& p) { return objective(p, workspace); },
+                   objective.start(static_cast<int>(start), options.seed), objective.lower(), objective.upper(),
+                   options.max_evaluations);
+    }
+  });
   for (int start = 0; start < options.starts; ++start) {
-    const Maximum maximum = maximise(objective, objective.start(start, options.seed), objective.lower(),
-                                     objective.upper(), options.max_evaluations);
+    const Maximum& maximum = maxima[static_cast<size_t>(start)];
     summary.start_objectives.push_back(maximum.value);
     summary.evaluations += maximum.evaluations;
     if (maximum.value > summary.objective) {  // strictly: the first of equals

@@ -16,7 +16,7 @@ struct FitOptions {
   uint64_t seed = 0;
   int max_evaluations = 150;  ///< of the objective, per start
   bool logit_warp = false;    ///< for accuracies that collapse to chance; judge it by leave-one-out log density
-  Kernel kernel = Kernel::SquaredExponential;
+  KernelSpec kernel = {};     ///< a plain Kernel, or a sum of terms over groups of inputs
 };
 
 /// How the fit went, for the journal.
@@ -29,7 +29,8 @@ struct FitReport {
   double jitter = 0.0;
 };
 
-/// The model at the best hyper-parameters found. Same observations, options and machine: same bits.
+/// The model at the best hyper-parameters found. Same observations, options and machine: same bits, for any number of
+/// threads (the starts run in parallel).
 /// Throws: InputError on bad observations; NumericalError when every start failed, saying what to do.
 MultiTaskGp fit(const std::vector<Observation>& observations, const FitOptions& options, FitReport* report = nullptr);
 

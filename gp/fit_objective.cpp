@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numbers>
+#include <numeric>
 
 #include "tensor/base/error.h"
 #include "tensor/rng.h"
@@ -17,6 +17,8 @@ constexpr double kMinLengthscale = 0.025, kMaxLengthscale = 1000.0;
 constexpr double kMinNoise = 1e-4, kMaxNoise = 10.0;
 constexpr double kNoiseLogMean = -4.0, kNoiseLogVariance = 1.0;
 constexpr double kLengthscaleLogVariance = 3.0;
+constexpr double kMaxLogRatio = 8.0;  // of a kernel term's weight to that of the first
+constexpr double kRatioVariance = 4.0;
 constexpr double kStartCorrelation = 0.75;  // the mode of the Beta(2.5, 1.5) prior
 constexpr uint64_t kStartKey = 0x6669745f67700000;
 
@@ -37,14 +39,27 @@ Term log_beta(double rho, double complement) {
           1.5 / rho - 0.5 / complement};
 }
 
-// Packed parameters: s [m], u_ab (b < a) row by row, ℓ [d], σ² [m], all as logarithms.
+// Packed parameters: s [m], u_ab (b < a) row by row, ℓ, w_j/w_0 (j > 0), σ² [m], all as logarithms.
 struct Layout {
-  size_t tasks, inputs;
+  size_t tasks, lengthscales, terms;
+  Layout(size_t task_count, const KernelSpec& kernel)
+      : tasks(task_count), lengthscales(kernel.lengthscales()), terms(kernel.terms.size()) {}
   size_t direction(size_t a, size_t b) const { return tasks + a * (a - 1) / 2 + b; }
-  size_t lengthscale(size_t d) const { return tasks + tasks * (tasks - 1) / 2 + d; }
-  size_t noise(size_t a) const { return lengthscale(inputs) + a; }
+  size_t lengthscale(size_t b) const { return tasks + tasks * (tasks - 1) / 2 + b; }
+  size_t ratio(size_t j) const { return lengthscale(lengthscales) + j - 1; }
+  size_t noise(size_t a) const { return lengthscale(lengthscales) + terms - 1 + a; }
   size_t size() const { return noise(tasks); }
 };
+
+// Of every lengthscale: the mean of its logarithm.
+std::vector<double> lengthscale_log_means(const KernelSpec& kernel) {
+  std::vector<double> result;
+  for (const KernelTerm& term : kernel.terms) {
+    if (term.kernel == Kernel::Linear) continue;
+    result.insert(result.end(), term.blocks.size(), lengthscale_log_mean(term.blocks.size()));
+  }
+  return result;
+}
 
 // Adds to the gradient with respect to log u_ac what follows from `by_row` = ∂value/∂(unit rows).
 // Formula: ∂v_ab/∂log u_ac = v_ab (δ_bc − v_ac²), v_a = u_a/|u_a|
@@ -62,23 +77,22 @@ void add_direction_gradient(const Layout& layout, const Matrix& rows, const Matr
 }  // namespace
 
 FitObjective::FitObjective(const std::vector<Observation>& observations, const Standardisation& standardisation,
-                           Kernel kernel)
+                           KernelSpec kernel)
     : tasks_(standardisation.mean.size()),
-      inputs_(observations.empty() ? 0 : observations.front().x.size()),
-      kernel_(kernel) {
-  Hyperparameters any{Matrix::identity(tasks_), std::vector<double>(inputs_, 1.0), std::vector<double>(tasks_, 1.0),
-                      kernel};
-  check_model(observations, any);
-  std::map<std::vector<double>, size_t> seen;
-  for (const Observation& o : observations) {
-    const auto [place, is_new] = seen.try_emplace(o.x, points_.size());
-    if (is_new) points_.push_back(o.x);
-    point_.push_back(place->second);
-    task_.push_back(static_cast<size_t>(o.task));
+      kernel_(kernel.over(observations.empty() ? 0 : observations.front().x.size())),
+      task_begin_(tasks_ + 1, 0) {
+  check_model(observations, {Matrix::identity(tasks_), std::vector<double>(kernel_.lengthscales(), 1.0),
+                             std::vector<double>(tasks_, 1.0), kernel_});
+  std::vector<Observation> ordered = observations;
+  std::stable_sort(ordered.begin(), ordered.end(),
+                   [](const Observation& a, const Observation& b) { return a.task < b.task; });
+  points_ = distinct_points(ordered);
+  for (const Observation& o : ordered) {
+    for (size_t later = static_cast<size_t>(o.task) + 1; later <= tasks_; ++later) ++task_begin_[later];
     z_.push_back(standardisation.forward(o.y, o.task));
     if (!std::isfinite(z_.back())) input_error("gp", "y: wanted a value that can be standardised, got {}", o.y);
   }
-  const Layout layout{tasks_, inputs_};
+  const Layout layout(tasks_, kernel_);
   lower_.assign(layout.size(), -kMaxLogDirection);
   upper_.assign(layout.size(), kMaxLogDirection);
   for (size_t a = 0; a < tasks_; ++a) {
@@ -87,18 +101,22 @@ FitObjective::FitObjective(const std::vector<Observation>& observations, const S
     lower_[layout.noise(a)] = std::log(kMinNoise);
     upper_[layout.noise(a)] = std::log(kMaxNoise);
   }
-  for (size_t d = 0; d < inputs_; ++d) {
-    lower_[layout.lengthscale(d)] = std::log(kMinLengthscale);
-    upper_[layout.lengthscale(d)] = std::log(kMaxLengthscale);
+  for (size_t b = 0; b < layout.lengthscales; ++b) {
+    lower_[layout.lengthscale(b)] = std::log(kMinLengthscale);
+    upper_[layout.lengthscale(b)] = std::log(kMaxLengthscale);
+  }
+  for (size_t j = 1; j < layout.terms; ++j) {
+    lower_[layout.ratio(j)] = -kMaxLogRatio;
+    upper_[layout.ratio(j)] = kMaxLogRatio;
   }
 }
 
-size_t FitObjective::dimension() const { return Layout{tasks_, inputs_}.size(); }
+size_t FitObjective::dimension() const { return Layout(tasks_, kernel_).size(); }
 
 // Row a: u_a/|u_a|, lower triangular.
 Matrix FitObjective::unit_rows(const std::vector<double>& parameters) const {
   KB_CHECK_EQ(parameters.size(), dimension());
-  const Layout layout{tasks_, inputs_};
+  const Layout layout(tasks_, kernel_);
   Matrix rows = Matrix::identity(tasks_);
   for (size_t a = 1; a < tasks_; ++a) {
     double norm = 1.0;
@@ -112,9 +130,9 @@ Matrix FitObjective::unit_rows(const std::vector<double>& parameters) const {
 }
 
 Hyperparameters FitObjective::unpack(const std::vector<double>& parameters) const {
-  const Layout layout{tasks_, inputs_};
+  const Layout layout(tasks_, kernel_);
   const Matrix rows = unit_rows(parameters);
-  Hyperparameters h{Matrix(tasks_, tasks_), {}, {}, kernel_};
+  Hyperparameters h{Matrix(tasks_, tasks_), {}, {}, kernel_, {}};
   for (size_t a = 0; a < tasks_; ++a) {
     for (size_t b = 0; b < tasks_; ++b) {
       for (size_t c = 0; c <= std::min(a, b); ++c) h.task_covariance(a, b) += rows(a, c) * rows(b, c);
@@ -122,20 +140,32 @@ Hyperparameters FitObjective::unpack(const std::vector<double>& parameters) cons
     }
     h.noise.push_back(std::exp(parameters[layout.noise(a)]));
   }
-  for (size_t d = 0; d < inputs_; ++d) h.lengthscales.push_back(std::exp(parameters[layout.lengthscale(d)]));
+  for (size_t b = 0; b < layout.lengthscales; ++b) {
+    h.lengthscales.push_back(std::exp(parameters[layout.lengthscale(b)]));
+  }
+  h.weights.push_back(1.0);
+  for (size_t j = 1; j < layout.terms; ++j) h.weights.push_back(std::exp(parameters[layout.ratio(j)]));
+  const double sum = std::accumulate(h.weights.begin(), h.weights.end(), 0.0);
+  for (double& weight : h.weights) weight /= sum;
   return h;
 }
 
 ObjectiveValue FitObjective::log_prior(const std::vector<double>& parameters) const {
-  const Layout layout{tasks_, inputs_};
+  const Layout layout(tasks_, kernel_);
   ObjectiveValue result{0.0, std::vector<double>(layout.size(), 0.0)};
   const auto add = [&](size_t i, const Term& term) {
     result.value += term.value;
     result.gradient[i] += term.slope;
   };
-  for (size_t d = 0; d < inputs_; ++d) {
-    const size_t i = layout.lengthscale(d);
-    add(i, log_normal(parameters[i], lengthscale_log_mean(inputs_), kLengthscaleLogVariance));
+  const std::vector<double> log_means = lengthscale_log_means(kernel_);
+  for (size_t b = 0; b < layout.lengthscales; ++b) {
+    const size_t i = layout.lengthscale(b);
+    add(i, log_normal(parameters[i], log_means[b], kLengthscaleLogVariance));
+  }
+  for (size_t j = 1; j < layout.terms; ++j) {
+    const double v = parameters[layout.ratio(j)];
+    add(layout.ratio(j),
+        {-0.5 * std::log(2.0 * std::numbers::pi * kRatioVariance) - 0.5 * v * v / kRatioVariance, -v / kRatioVariance});
   }
   for (size_t a = 0; a < tasks_; ++a) {
     const size_t i = layout.noise(a);
@@ -163,60 +193,68 @@ ObjectiveValue FitObjective::log_prior(const std::vector<double>& parameters) co
 }
 
 ObjectiveValue FitObjective::operator()(const std::vector<double>& parameters) const {
+  Workspace workspace;
+  return (*this)(parameters, workspace);
+}
+
+ObjectiveValue FitObjective::operator()(const std::vector<double>& parameters, Workspace& workspace) const {
   const Hyperparameters h = unpack(parameters);
-  const size_t n = z_.size(), points = points_.size();
-  Matrix kernel(points, points), slope(points, points);
-  for (size_t q = 0; q < points; ++q) {
-    for (size_t p = 0; p < points; ++p) {
-      const Radial k = radial(kernel_, squared_distance(points_[p], points_[q], h.lengthscales));
-      kernel(p, q) = k.value;
-      slope(p, q) = k.slope;
+  const size_t n = z_.size();
+  const Matrix kernel = h.covariance().between(points_.x);
+  Matrix& sigma = workspace.sigma;
+  sigma.reshape(n, n);
+  for (size_t b = 0; b < tasks_; ++b) {
+    for (size_t j = task_begin_[b]; j < task_begin_[b + 1]; ++j) {
+      const double* k = kernel.column(points_.of[j]);
+      double* column = sigma.column(j);
+      for (size_t a = b; a < tasks_; ++a) {
+        const double scale = h.task_covariance(a, b);
+        for (size_t i = std::max(j, task_begin_[a]); i < task_begin_[a + 1]; ++i) column[i] = scale * k[points_.of[i]];
+      }
+      column[j] += h.noise[b];
     }
   }
-  Matrix sigma(n, n);
-  for (size_t j = 0; j < n; ++j) {
-    for (size_t i = j; i < n; ++i) {
-      sigma(i, j) = h.task_covariance(task_[i], task_[j]) * kernel(point_[i], point_[j]);
-    }
-    sigma(j, j) += h.noise[task_[j]];
-  }
-  const Cholesky cholesky(std::move(sigma));
+  const Cholesky& cholesky = workspace.cholesky;
+  workspace.cholesky.factorize(sigma);
   const std::vector<double> alpha = cholesky.solve(z_);
   ObjectiveValue result = log_prior(parameters);
   result.value -= 0.5 * dot(z_, alpha) + 0.5 * cholesky.log_determinant() +
                   0.5 * static_cast<double>(n) * std::log(2.0 * std::numbers::pi);
-  add_likelihood_gradient(parameters, h, kernel, slope, cholesky, alpha, result.gradient);
+  add_likelihood_gradient(parameters, h, kernel, workspace, alpha, result.gradient);
   return result;
 }
 
 void FitObjective::add_likelihood_gradient(const std::vector<double>& parameters, const Hyperparameters& h,
-                                           const Matrix& kernel, const Matrix& slope, const Cholesky& cholesky,
-                                           const std::vector<double>& alpha, std::vector<double>& gradient) const {
-  const Layout layout{tasks_, inputs_};
-  const size_t n = z_.size(), points = points_.size();
-  const Matrix inverse = cholesky.inverse();
-  Matrix by_task(tasks_, tasks_);    // M of the header
-  Matrix by_points(points, points);  // Σ G_ij Kf[t_i,t_j] over the observations at two points
-  for (size_t j = 0; j < n; ++j) {
-    for (size_t i = j; i < n; ++i) {
-      const double g = alpha[i] * alpha[j] - inverse(i, j);
-      const double k = kernel(point_[i], point_[j]);
-      by_task(task_[i], task_[j]) += g * k;
-      if (i != j) by_task(task_[j], task_[i]) += g * k;
-      by_points(point_[i], point_[j]) += (i == j ? 1.0 : 2.0) * g * h.task_covariance(task_[i], task_[j]);
-    }
-    const size_t noise = layout.noise(task_[j]);
-    gradient[noise] += 0.5 * (alpha[j] * alpha[j] - inverse(j, j)) * h.noise[task_[j]];
-  }
-  for (size_t q = 0; q < points; ++q) {
-    for (size_t p = 0; p < points; ++p) {
-      const double weight = 0.5 * by_points(p, q) * slope(p, q);
-      for (size_t d = 0; d < inputs_; ++d) {
-        const double step = (points_[p][d] - points_[q][d]) / h.lengthscales[d];
-        gradient[layout.lengthscale(d)] += weight * step * step;
+                                           const Matrix& kernel, Workspace& workspace, const std::vector<double>& alpha,
+                                           std::vector<double>& gradient) const {
+  const Layout layout(tasks_, kernel_);
+  Matrix& inverse = workspace.inverse;
+  workspace.cholesky.inverse_lower_triangle(inverse);
+  Matrix by_task(tasks_, tasks_);           // M of the header
+  Matrix& by_points = workspace.by_points;  // Σ_i>j + ½ Σ_i=j of G_ij Kf[t_i,t_j] at two points
+  by_points = Matrix(points_.x.size(), points_.x.size());
+  for (size_t b = 0; b < tasks_; ++b) {
+    for (size_t j = task_begin_[b]; j < task_begin_[b + 1]; ++j) {
+      const double own = alpha[j] * alpha[j] - inverse(j, j);  // G_jj: once, all others also above the diagonal
+      gradient[layout.noise(b)] += 0.5 * own * h.noise[b];
+      by_task(b, b) -= own * kernel(points_.of[j], points_.of[j]);
+      by_points(points_.of[j], points_.of[j]) -= 0.5 * own * h.task_covariance(b, b);
+      const double *k = kernel.column(points_.of[j]), *c = inverse.column(j);
+      double* by_point = by_points.column(points_.of[j]);
+      for (size_t a = b; a < tasks_; ++a) {
+        const double scale = h.task_covariance(a, b);
+        double sum = 0.0;
+        for (size_t i = std::max(j, task_begin_[a]); i < task_begin_[a + 1]; ++i) {
+          const double g = alpha[i] * alpha[j] - c[i];
+          sum += g * k[points_.of[i]];
+          by_point[points_.of[i]] += scale * g;
+        }
+        by_task(a, b) += sum;
+        by_task(b, a) += sum;
       }
     }
   }
+  add_kernel_gradient(h, by_points, gradient);
   const Matrix rows = unit_rows(parameters);
   Matrix factor = rows;  // L
   for (size_t a = 0; a < tasks_; ++a) {
@@ -232,8 +270,24 @@ void FitObjective::add_likelihood_gradient(const std::vector<double>& parameters
   add_direction_gradient(layout, rows, by_row, gradient);
 }
 
+// Formula: ½ Σ_ij = Σ_i>j + ½ Σ_i=j;  ∂k/∂log(w_j/w_0) = w_j (k_j − k)
+void FitObjective::add_kernel_gradient(const Hyperparameters& h, const Matrix& by_points,
+                                       std::vector<double>& gradient) const {
+  const Layout layout(tasks_, kernel_);
+  Matrix folded = by_points;  // both orders of two points below the diagonal
+  for (size_t q = 0; q < folded.cols(); ++q) {
+    for (size_t p = q + 1; p < folded.rows(); ++p) folded(p, q) += by_points(q, p);
+  }
+  std::vector<double> by_lengthscale, by_term;
+  const Covariance covariance = h.covariance();
+  covariance.gradient(coordinates(points_.x, covariance.inputs()), folded, by_lengthscale, by_term);
+  for (size_t b = 0; b < by_lengthscale.size(); ++b) gradient[layout.lengthscale(b)] += by_lengthscale[b];
+  const double whole = dot(h.weights, by_term);
+  for (size_t j = 1; j < by_term.size(); ++j) gradient[layout.ratio(j)] += h.weights[j] * (by_term[j] - whole);
+}
+
 std::vector<double> FitObjective::start(int start, uint64_t seed) const {
-  const Layout layout{tasks_, inputs_};
+  const Layout layout(tasks_, kernel_);
   std::vector<double> parameters(layout.size(), 0.0);
   // The Cholesky factor of Kf_ab = ρ^|a−b| is ρ^a in column 0 and ρ^(a−b) sqrt(1−ρ²) in column b > 0.
   const double rest = std::sqrt(1.0 - kStartCorrelation * kStartCorrelation);
@@ -243,8 +297,10 @@ std::vector<double> FitObjective::start(int start, uint64_t seed) const {
       parameters[layout.direction(a, b)] = b == 0 ? power - std::log(rest) : power;
     }
   }
-  const double mode = lengthscale_log_mean(inputs_) - kLengthscaleLogVariance;
-  for (size_t d = 0; d < inputs_; ++d) parameters[layout.lengthscale(d)] = mode;
+  const std::vector<double> log_means = lengthscale_log_means(kernel_);
+  for (size_t b = 0; b < layout.lengthscales; ++b) {
+    parameters[layout.lengthscale(b)] = log_means[b] - kLengthscaleLogVariance;  // the mode
+  }
   for (size_t a = 0; a < tasks_; ++a) parameters[layout.noise(a)] = kNoiseLogMean - kNoiseLogVariance;
   if (start > 0) {
     Rng rng(seed, Purpose::Search, {kStartKey, static_cast<uint64_t>(start)});

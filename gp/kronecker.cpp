@@ -18,14 +18,6 @@ Matrix scaled_task_covariance(const Hyperparameters& h) {
   return result;
 }
 
-Matrix point_covariance(const std::vector<std::vector<double>>& x, const Hyperparameters& h) {
-  Matrix result(x.size(), x.size());
-  for (size_t j = 0; j < x.size(); ++j) {
-    for (size_t i = j; i < x.size(); ++i) result(i, j) = covariance(h.kernel, x[i], x[j], h.lengthscales);
-  }
-  return result;
-}
-
 }  // namespace
 
 KroneckerGp::KroneckerGp(std::vector<std::vector<double>> x, const Matrix& y, Hyperparameters hyperparameters)
@@ -38,7 +30,7 @@ KroneckerGp::KroneckerGp(std::vector<std::vector<double>> x, const Matrix& y, Hy
   for (const std::vector<double>& point : x_) observations.push_back({point, 0, 0.0});
   check_model(observations, hyperparameters_);
   task_ = eigen_symmetric(scaled_task_covariance(hyperparameters_));
-  points_ = eigen_symmetric(point_covariance(x_, hyperparameters_));
+  points_ = eigen_symmetric(hyperparameters_.covariance().between(x_));
 
   Matrix scaled = y;  // y D^-½
   double log_determinant = 0.0;
@@ -71,15 +63,16 @@ Posterior KroneckerGp::predict(const std::vector<std::vector<double>>& x, int ta
   for (size_t a = 0; a < m; ++a) task_part(a, 0) = h.task_covariance(a, l) / std::sqrt(h.noise[a]);
   task_part = multiply(transpose(task_.vectors), task_part);
   const Matrix rotation = transpose(points_.vectors);
+  const Covariance covariance = h.covariance();
   Posterior result;
   for (const std::vector<double>& point : x) {
-    if (point.size() != h.lengthscales.size()) {
-      input_error("gp", "x: wanted {} inputs, got {}", h.lengthscales.size(), point.size());
+    if (point.size() != covariance.inputs()) {
+      input_error("gp", "x: wanted {} inputs, got {}", covariance.inputs(), point.size());
     }
     Matrix point_part(n, 1);  // Qᵀ k_*
-    for (size_t i = 0; i < n; ++i) point_part(i, 0) = covariance(h.kernel, x_[i], point, h.lengthscales);
+    for (size_t i = 0; i < n; ++i) point_part(i, 0) = covariance(x_[i], point);
     point_part = multiply(rotation, point_part);
-    double mean = 0.0, variance = h.task_covariance(l, l);
+    double mean = 0.0, variance = h.task_covariance(l, l) * covariance.variance(point);
     for (size_t a = 0; a < m; ++a) {
       for (size_t i = 0; i < n; ++i) {
         const double c = task_part(a, 0) * point_part(i, 0);

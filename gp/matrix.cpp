@@ -9,6 +9,9 @@
 extern "C" {  // LAPACK; the last arguments are the hidden lengths of Fortran strings
 void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info, size_t);
 void dpotri_(const char* uplo, const int* n, double* a, const int* lda, int* info, size_t);
+void dtrtri_(const char* uplo, const char* diag, const int* n, double* a, const int* lda, int* info, size_t, size_t);
+void dgeqrf_(const int* m, const int* n, double* a, const int* lda, double* tau, double* work, const int* lwork,
+             int* info);
 void dsyev_(const char* jobz, const char* uplo, const int* n, double* a, const int* lda, double* w, double* work,
             const int* lwork, int* info, size_t, size_t);
 }
@@ -37,7 +40,7 @@ bool all_finite(const Matrix& a) {
 }
 
 // 0 on success, else the order of the first leading minor that is not positive.
-int factorize(Matrix& a) {
+int factorize_in_place(Matrix& a) {
   use_one_thread();
   const int n = lapack_size(a.rows()), lda = leading(a.rows());
   int info = 0;
@@ -60,6 +63,12 @@ Matrix Matrix::identity(size_t n) {
   return result;
 }
 
+void Matrix::reshape(size_t rows, size_t cols) {
+  rows_ = rows;
+  cols_ = cols;
+  data_.resize(rows * cols);
+}
+
 Matrix transpose(const Matrix& a) {
   Matrix result(a.cols(), a.rows());
   for (size_t j = 0; j < a.cols(); ++j) {
@@ -78,6 +87,47 @@ Matrix multiply(const Matrix& a, const Matrix& b) {
   return result;
 }
 
+void multiply(const Block& a, const Block& b, double* c) {
+  KB_CHECK_EQ(a.cols, b.rows);
+  use_one_thread();
+  cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, lapack_size(a.rows), lapack_size(b.cols), lapack_size(a.cols),
+              1.0, a.begin, leading(a.stride), b.begin, leading(b.stride), 0.0, c, leading(a.rows));
+}
+
+void multiply_transposed(const Block& a, const Block& b, double* c) {
+  KB_CHECK_EQ(a.cols, b.cols);
+  use_one_thread();
+  cblas_dgemm(CblasColMajor, CblasNoTrans, CblasTrans, lapack_size(a.rows), lapack_size(b.rows), lapack_size(a.cols),
+              1.0, a.begin, leading(a.stride), b.begin, leading(b.stride), 0.0, c, leading(a.rows));
+}
+
+Matrix upper_factor(Matrix a) {
+  KB_CHECK(a.rows() >= a.cols());
+  use_one_thread();
+  const int m = lapack_size(a.rows()), n = lapack_size(a.cols()), lda = leading(a.rows());
+  std::vector<double> tau(a.cols()), work(1);
+  int info = 0, ask = -1;
+  dgeqrf_(&m, &n, a.data(), &lda, tau.data(), work.data(), &ask, &info);
+  KB_CHECK_EQ(info, 0);
+  work.resize(static_cast<size_t>(work[0]));
+  const int work_size = static_cast<int>(work.size());
+  dgeqrf_(&m, &n, a.data(), &lda, tau.data(), work.data(), &work_size, &info);
+  KB_CHECK_EQ(info, 0);
+  Matrix result(a.cols(), a.cols());
+  for (size_t j = 0; j < a.cols(); ++j) {
+    for (size_t i = 0; i <= j; ++i) result(i, j) = a(i, j);
+  }
+  return result;
+}
+
+Matrix multiply_upper_transposed(Matrix b, const Matrix& upper) {
+  KB_CHECK_EQ(b.cols(), upper.rows());
+  use_one_thread();
+  cblas_dtrmm(CblasColMajor, CblasRight, CblasUpper, CblasTrans, CblasNonUnit, lapack_size(b.rows()),
+              lapack_size(b.cols()), 1.0, upper.data(), leading(upper.rows()), b.data(), leading(b.rows()));
+  return b;
+}
+
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
   KB_CHECK_EQ(a.size(), b.size());
   double sum = 0.0;
@@ -85,7 +135,7 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-Cholesky::Cholesky(Matrix a) {
+void Cholesky::factorize(const Matrix& a) {
   KB_CHECK_EQ(a.rows(), a.cols());
   const size_t n = a.rows();
   if (!all_finite(a)) {
@@ -96,7 +146,7 @@ Cholesky::Cholesky(Matrix a) {
     jitter_ = attempt == 0 ? 0.0 : 1e-9 * std::pow(10.0, attempt);
     lower_ = a;
     for (size_t i = 0; i < n; ++i) lower_(i, i) += jitter_;
-    if (factorize(lower_) == 0) {
+    if (factorize_in_place(lower_) == 0) {
       for (size_t j = 1; j < n; ++j) {
         for (size_t i = 0; i < j; ++i) lower_(i, j) = 0.0;
       }
@@ -137,17 +187,40 @@ Matrix Cholesky::solve_lower(Matrix b) const {
   return b;
 }
 
-Matrix Cholesky::inverse() const {
+Matrix Cholesky::solve_lower_rows(Matrix b) const {
+  KB_CHECK_EQ(b.cols(), size());
+  use_one_thread();
+  cblas_dtrsm(CblasColMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, lapack_size(b.rows()),
+              lapack_size(size()), 1.0, lower_.data(), leading(size()), b.data(), leading(b.rows()));
+  return b;
+}
+
+Matrix Cholesky::inverse_lower() const {
   use_one_thread();
   Matrix result = lower_;
   const int n = lapack_size(size()), lda = leading(size());
   int info = 0;
-  dpotri_("L", &n, result.data(), &lda, &info, 1);
+  dtrtri_("L", "N", &n, result.data(), &lda, &info, 1, 1);
   KB_CHECK_EQ(info, 0);
+  return result;
+}
+
+Matrix Cholesky::inverse() const {
+  Matrix result;
+  inverse_lower_triangle(result);
   for (size_t j = 1; j < size(); ++j) {
     for (size_t i = 0; i < j; ++i) result(i, j) = result(j, i);
   }
   return result;
+}
+
+void Cholesky::inverse_lower_triangle(Matrix& result) const {
+  use_one_thread();
+  result = lower_;
+  const int n = lapack_size(size()), lda = leading(size());
+  int info = 0;
+  dpotri_("L", &n, result.data(), &lda, &info, 1);
+  KB_CHECK_EQ(info, 0);
 }
 
 void Cholesky::append(const std::vector<double>& column, double diagonal) {

@@ -12,7 +12,7 @@ namespace kronbit::gp {
 namespace {
 
 constexpr double kLargestOutput = 1e100;  // its square is still finite, with room
-constexpr int64_t kPredictChunk = 64;     // points solved for together: they stay in the cache
+constexpr int64_t kPredictChunk = 128;    // points solved for together: they stay in the cache
 
 size_t index(int task) { return static_cast<size_t>(task); }
 
@@ -50,9 +50,8 @@ std::vector<Observation> checked(std::vector<Observation> observations, const Hy
 }  // namespace
 
 void check_model(const std::vector<Observation>& observations, const Hyperparameters& h) {
-  const size_t m = h.noise.size(), d = h.lengthscales.size();
-  if (m == 0 || d == 0)
-    input_error("gp", "hyper-parameters: wanted at least one task and one input, got {} and {}", m, d);
+  const size_t m = h.noise.size(), inputs = h.covariance().inputs();
+  if (m == 0) input_error("gp", "hyper-parameters: wanted at least one task, got none");
   if (h.task_covariance.rows() != m || h.task_covariance.cols() != m) {
     input_error("gp", "task covariance: wanted {0} x {0}, got {1} x {2}", m, h.task_covariance.rows(),
                 h.task_covariance.cols());
@@ -60,30 +59,38 @@ void check_model(const std::vector<Observation>& observations, const Hyperparame
   for (size_t i = 0; i < m * m; ++i) {
     if (!std::isfinite(h.task_covariance.data()[i])) input_error("gp", "task covariance: wanted finite entries");
   }
-  for (double value : h.lengthscales) {
-    if (!(value > 0.0) || !std::isfinite(value)) input_error("gp", "lengthscale: wanted > 0, got {}", value);
-  }
   for (double value : h.noise) {
     if (!(value > 0.0) || !std::isfinite(value)) input_error("gp", "noise variance: wanted > 0, got {}", value);
   }
   if (observations.empty()) input_error("gp", "observations: wanted at least one, got none");
   for (const Observation& o : observations) {
     if (o.task < 0 || index(o.task) >= m) input_error("gp", "task: wanted 0..{}, got {}", m - 1, o.task);
-    check_inputs({o.x}, d);
+    check_inputs({o.x}, inputs);
   }
+}
+
+DistinctPoints distinct_points(const std::vector<Observation>& observations) {
+  DistinctPoints result;
+  std::map<std::vector<double>, size_t> seen;
+  for (const Observation& o : observations) {
+    const auto [place, is_new] = seen.try_emplace(o.x, result.x.size());
+    if (is_new) result.x.push_back(o.x);
+    result.of.push_back(place->second);
+  }
+  return result;
 }
 
 Matrix observation_covariance(const std::vector<Observation>& observations, const Hyperparameters& h) {
   const size_t n = observations.size();
+  const DistinctPoints points = distinct_points(observations);
+  const Matrix k = h.covariance().between(points.x);
   Matrix result(n, n);
   for (size_t j = 0; j < n; ++j) {
-    const Observation& b = observations[j];
-    for (size_t i = j; i < n; ++i) {
-      const Observation& a = observations[i];
-      result(i, j) = h.task_covariance(index(a.task), index(b.task)) * covariance(h.kernel, a.x, b.x, h.lengthscales);
-      result(j, i) = result(i, j);
+    const size_t task = index(observations[j].task);
+    for (size_t i = 0; i < n; ++i) {
+      result(i, j) = h.task_covariance(index(observations[i].task), task) * k(points.of[i], points.of[j]);
     }
-    result(j, j) += h.noise[index(b.task)];
+    result(j, j) += h.noise[task];
   }
   return result;
 }
@@ -93,32 +100,50 @@ MultiTaskGp::MultiTaskGp(std::vector<Observation> observations, Hyperparameters 
     : observations_(checked(std::move(observations), hyperparameters, standardisation)),
       hyperparameters_(std::move(hyperparameters)),
       standardisation_(std::move(standardisation)),
+      points_(distinct_points(observations_)),
       z_(standardised_outputs(observations_, standardisation_)),
       cholesky_(observation_covariance(observations_, hyperparameters_)),
       alpha_(cholesky_.solve(z_)) {}
 
+Matrix MultiTaskGp::spread_over_observations(int task) const {
+  Matrix result(observations_.size(), points_.x.size());
+  for (size_t i = 0; i < observations_.size(); ++i) {
+    result(i, points_.of[i]) = hyperparameters_.task_covariance(index(observations_[i].task), index(task));
+  }
+  return result;
+}
+
 Posterior MultiTaskGp::predict(const std::vector<std::vector<double>>& x, int task) const {
-  const Hyperparameters& h = hyperparameters_;
-  check_inputs(x, h.lengthscales.size());
+  const Covariance covariance = hyperparameters_.covariance();
+  check_inputs(x, covariance.inputs());
   if (task < 0 || task >= tasks()) input_error("gp", "task: wanted 0..{}, got {}", tasks() - 1, task);
-  const size_t n = observations_.size();
+  const size_t n = observations_.size(), distinct = points_.x.size();
+  const double task_variance = hyperparameters_.task_covariance(index(task), index(task));
+  const Matrix spread = spread_over_observations(task), queries = coordinates(x, covariance.inputs());
+  std::vector<double> weights(distinct, 0.0);  // mean = Σ_p weights_p k(x_p, x_*)
+  for (size_t i = 0; i < n; ++i) weights[points_.of[i]] += spread(i, points_.of[i]) * alpha_[i];
+  const bool many = x.size() > distinct;
+  const Matrix factor = many ? upper_factor(cholesky_.solve_lower(spread)) : Matrix();
   Posterior result{std::vector<double>(x.size()), std::vector<double>(x.size())};
   parallel_for(static_cast<int64_t>(x.size()), kPredictChunk, [&](int64_t begin, int64_t end) {
     const size_t first = static_cast<size_t>(begin), count = static_cast<size_t>(end - begin);
-    Matrix cross(n, count);  // cov(observation i, f_task(x_c))
-    std::vector<double> mean(count, 0.0);
-    for (size_t c = 0; c < count; ++c) {
-      for (size_t i = 0; i < n; ++i) {
-        const Observation& o = observations_[i];
-        cross(i, c) =
-            h.task_covariance(index(o.task), index(task)) * covariance(h.kernel, o.x, x[first + c], h.lengthscales);
-        mean[c] += cross(i, c) * alpha_[i];
-      }
+    std::vector<double> mean(count, 0.0), known(count, 0.0);
+    Matrix k(count, distinct);
+    for (size_t p = 0; p < distinct; ++p) {
+      double* column = k.column(p);
+      covariance.row(points_.x[p], queries, first, first + count, column);
+#pragma omp simd
+      for (size_t c = 0; c < count; ++c) mean[c] += weights[p] * column[c];
     }
-    const Matrix solved = cholesky_.solve_lower(std::move(cross));
+    const Matrix solved = many ? multiply_upper_transposed(std::move(k), factor)
+                               : cholesky_.solve_lower_rows(multiply(k, transpose(spread)));
+    for (size_t i = 0; i < solved.cols(); ++i) {
+      const double* column = solved.column(i);
+#pragma omp simd
+      for (size_t c = 0; c < count; ++c) known[c] += column[c] * column[c];
+    }
     for (size_t c = 0; c < count; ++c) {
-      double variance = h.task_covariance(index(task), index(task));
-      for (size_t i = 0; i < n; ++i) variance -= solved(i, c) * solved(i, c);
+      const double variance = task_variance * covariance.variance(x[first + c]) - known[c];
       standardisation_.backward(mean[c], std::max(variance, 0.0), task, result.mean[first + c],
                                 result.variance[first + c]);
     }
@@ -138,10 +163,8 @@ LeaveOneOut MultiTaskGp::leave_one_out() const {
 }
 
 LeaveOneOut MultiTaskGp::leave_one_x_out() const {
-  std::map<std::vector<double>, std::vector<size_t>> at;
-  for (size_t i = 0; i < z_.size(); ++i) at[observations_[i].x].push_back(i);
-  std::vector<std::vector<size_t>> blocks;
-  for (const auto& [x, block] : at) blocks.push_back(block);
+  std::vector<std::vector<size_t>> blocks(points_.x.size());
+  for (size_t i = 0; i < z_.size(); ++i) blocks[points_.of[i]].push_back(i);
   return leave_out(blocks);
 }
 

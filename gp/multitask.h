@@ -23,7 +23,10 @@ struct Hyperparameters {
   Matrix task_covariance;  ///< Kf [m, m]
   std::vector<double> lengthscales;
   std::vector<double> noise;  ///< variances, one per task, > 0
-  Kernel kernel = Kernel::SquaredExponential;
+  KernelSpec kernel = {};
+  std::vector<double> weights = {};  ///< of the kernel's terms; none: all alike
+
+  Covariance covariance() const { return Covariance(kernel, lengthscales, weights); }
 };
 
 /// From y to the model's outputs z and back: z = (warp(y) − mean_task) / scale_task; warp(y) = y, or logit(y) with y
@@ -45,6 +48,13 @@ Standardisation no_standardisation(int tasks);
 /// Throws: InputError on a bad task, a y that is not finite, or one outside [0,1] under the logit warp.
 Standardisation standardise(const std::vector<Observation>& observations, int tasks, bool logit_warp = false);
 
+/// The distinct x among observations, in order of first appearance: nested runs observe one x at several tasks.
+struct DistinctPoints {
+  std::vector<std::vector<double>> x;
+  std::vector<size_t> of;  ///< of each observation: its place in x
+};
+DistinctPoints distinct_points(const std::vector<Observation>& observations);
+
 /// Of f, without noise, in the units of y.
 struct Posterior {
   std::vector<double> mean, variance;
@@ -57,13 +67,17 @@ struct LeaveOneOut {
   std::vector<double> log_density;  ///< of y_i itself, so that warps and kernels can be compared
 };
 
-/// Formula:  Σ_ij = Kf[t_i,t_j] k(x_i,x_j) + δ_ij noise[t_i];  mean = c_*ᵀ Σ⁻¹ z;  variance = Kf[l,l] − c_*ᵀ Σ⁻¹ c_*
+/// Formula:  Σ_ij = Kf[t_i,t_j] k(x_i,x_j) + δ_ij noise[t_i];  mean = c_*ᵀ Σ⁻¹ z;
+///           variance = Kf[l,l] k(x_*,x_*) − c_*ᵀ Σ⁻¹ c_*
 /// Throws:   InputError on shapes, tasks or values that are not finite; NumericalError when Σ cannot be factorised.
 /// Source:   paper §3.2; Bonilla, Chai, Williams 2007; Rasmussen & Williams 2006 p. 19, algorithm 2.1
 class MultiTaskGp {
  public:
   MultiTaskGp(std::vector<Observation> observations, Hyperparameters hyperparameters, Standardisation standardisation);
 
+  /// O(n²) per x, or O(P²) for more x than the P distinct observed ones: c_* = E k_*, k_* the covariances with those,
+  /// so that c_*ᵀ Σ⁻¹ c_* = |R k_*|², R the upper factor of L⁻¹E.
+  /// Exactness: both ways agree to rounding; each gives the same bits for any number of threads
   Posterior predict(const std::vector<std::vector<double>>& x, int task) const;
   /// Hyper-parameters and standardisation stay fixed.
   /// Formula:  z_i − μ_−i = α_i / C_ii, variance 1 / C_ii, C = Σ⁻¹, α = Cz
@@ -83,10 +97,13 @@ class MultiTaskGp {
 
  private:
   LeaveOneOut leave_out(const std::vector<std::vector<size_t>>& blocks) const;
+  // E of predict.
+  Matrix spread_over_observations(int task) const;
 
   std::vector<Observation> observations_;
   Hyperparameters hyperparameters_;
   Standardisation standardisation_;
+  DistinctPoints points_;
   std::vector<double> z_;      // standardised outputs
   Cholesky cholesky_;          // of Σ
   std::vector<double> alpha_;  // Σ⁻¹ z
@@ -96,7 +113,7 @@ class MultiTaskGp {
 Matrix observation_covariance(const std::vector<Observation>& observations, const Hyperparameters& hyperparameters);
 
 /// Throws: InputError unless shapes agree, everything is finite, lengthscales and noise are positive and every
-/// observation has a task below the number of tasks and as many inputs as there are lengthscales.
+/// observation has a task below the number of tasks and the inputs of the kernel.
 void check_model(const std::vector<Observation>& observations, const Hyperparameters& hyperparameters);
 
 }  // namespace kronbit::gp

@@ -51,6 +51,34 @@ TEST(FitObjective, GradientsByCentralDifferences) {
   }
 }
 
+TEST(FitObjective, GradientsOfEveryKindOfKernel) {
+  Rng rng(36, Purpose::Test);
+  for (const KernelSpec& spec : testing::kernel_specs(5)) {
+    const std::vector<Observation> observations = sample(rng, random_hyperparameters(rng, 3, 5, spec), 25);
+    const FitObjective objective(observations, standardise(observations, 3), spec);
+    for (int start = 0; start < 3; ++start) {
+      const std::vector<double> at = objective.start(start, 17);
+      expect_gradient([&](const std::vector<double>& p) { return objective(p).value; }, at, objective(at).gradient,
+                      1e-6);
+      expect_gradient([&](const std::vector<double>& p) { return objective.log_prior(p).value; }, at,
+                      objective.log_prior(at).gradient, 1e-6);
+    }
+  }
+}
+
+TEST(FitObjective, MemoryUsedAgainChangesNothing) {
+  Rng rng(37, Purpose::Test);
+  const std::vector<Observation> observations = sample(rng, random_hyperparameters(rng, 3, 2), 21);
+  const FitObjective objective(observations, standardise(observations, 3), Kernel::SquaredExponential);
+  FitObjective::Workspace workspace;
+  for (int start = 0; start < 4; ++start) {
+    const std::vector<double> at = objective.start(start, 3);
+    const ObjectiveValue again = objective(at, workspace), fresh = objective(at);
+    EXPECT_EQ(again.value, fresh.value);
+    EXPECT_EQ(again.gradient, fresh.gradient);
+  }
+}
+
 TEST(FitObjective, IsTheLikelihoodOfTheModelPlusThePriors) {
   Rng rng(31, Purpose::Test);
   const std::vector<Observation> observations = sample(rng, random_hyperparameters(rng, 3, 2), 21);
@@ -64,7 +92,8 @@ TEST(FitObjective, IsTheLikelihoodOfTheModelPlusThePriors) {
 // The densities written out again, from their definitions.
 TEST(FitObjective, PriorsAreTheDensitiesOfTheDocumentation) {
   const std::vector<Observation> one{{{0.1, 0.2, 0.3}, 0, 1.0}};
-  const FitObjective objective(one, standardise(one, 3), Kernel::SquaredExponential);
+  const KernelSpec sum({each_input(Kernel::SquaredExponential, 0, 3), shared_inputs(Kernel::Matern52, 0, 3)});
+  const FitObjective objective(one, standardise(one, 3), sum);
   const std::vector<double> at = objective.start(1, 8);
   const Hyperparameters h = objective.unpack(at);
   const double pi = std::acos(-1.0);
@@ -72,7 +101,12 @@ TEST(FitObjective, PriorsAreTheDensitiesOfTheDocumentation) {
     return std::log(1.0 / (v * sd * std::sqrt(2.0 * pi)) * std::exp(-std::pow(std::log(v) - mu, 2) / (2.0 * sd * sd)));
   };
   double expected = 0.0;
-  for (double l : h.lengthscales) expected += log_normal(l, std::sqrt(2.0) + 0.5 * std::log(3.0), std::sqrt(3.0));
+  ASSERT_EQ(h.lengthscales.size(), 4u);  // each counts as one of those of its own term
+  for (size_t b = 0; b < 4; ++b) {
+    expected += log_normal(h.lengthscales[b], std::sqrt(2.0) + 0.5 * std::log(b < 3 ? 3.0 : 1.0), std::sqrt(3.0));
+  }
+  const double ratio = std::log(h.weights[1] / h.weights[0]);
+  expected += std::log(std::exp(-ratio * ratio / 8.0) / (2.0 * std::sqrt(2.0 * pi)));
   for (double v : h.noise) expected += log_normal(v, -4.0, 1.0);
   const Matrix& kf = h.task_covariance;
   for (size_t a = 0; a < 3; ++a) {
@@ -148,6 +182,24 @@ TEST(Fit, RecoversTheModelItsDataCameFrom) {
   for (double z : loo.z) squares += z * z / static_cast<double>(loo.z.size());
   EXPECT_GT(squares, 0.7);
   EXPECT_LT(squares, 1.4);
+}
+
+// y depends on the first input alone: a sum of terms has to find that.
+TEST(Fit, GivesTheWeightToTheTermThatExplains) {
+  Rng rng(38, Purpose::Test);
+  std::vector<Observation> observations;
+  for (int i = 0; i < 60; ++i) {
+    const std::vector<double> x = random_point(rng, 4);
+    observations.push_back({x, 0, std::sin(4.0 * x[0]) + 0.02 * rng.normal()});
+  }
+  const KernelSpec sum({each_input(Kernel::SquaredExponential, 0, 1), shared_inputs(Kernel::Matern52, 1, 3)});
+  const MultiTaskGp gp = fit(observations, {.tasks = 1, .starts = 2, .kernel = sum});
+  const std::vector<double>& weights = gp.hyperparameters().weights;
+  ASSERT_EQ(weights.size(), 2u);
+  EXPECT_NEAR(weights[0] + weights[1], 1.0, 1e-12);
+  EXPECT_GT(weights[0], 0.9);
+  const Posterior p = gp.predict({{0.3, 0.1, 0.2, 0.3}, {0.3, 0.9, 0.8, 0.7}}, 0);
+  for (double mean : p.mean) EXPECT_NEAR(mean, std::sin(1.2), 0.05);
 }
 
 TEST(Fit, EndsAtAPointWhereTheGradientVanishes) {

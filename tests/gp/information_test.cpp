@@ -28,7 +28,7 @@ double log_determinant(const std::vector<Variable>& variables, const Hyperparame
   for (size_t i = 0; i < variables.size(); ++i) {
     for (size_t j = 0; j < variables.size(); ++j) {
       const Variable &a = variables[i], &b = variables[j];
-      sigma(i, j) = h.task_covariance(a.task, b.task) * covariance(h.kernel, a.x, b.x, h.lengthscales);
+      sigma(i, j) = h.task_covariance(a.task, b.task) * h.covariance()(a.x, b.x);
       if (i == j && a.noisy) sigma(i, j) += h.noise[a.task];
     }
   }

@@ -103,42 +103,5 @@ TEST(Eigen, RebuildsTheMatrix) {
   EXPECT_LT(distance(multiply(scaled, transpose(e.vectors)), a), 1e-12);
 }
 
-TEST(Covariance, ValuesByHand) {
-  const std::vector<double> a{0.1, 0.9}, b{0.4, 0.5}, lengthscales{0.3, 0.2};
-  const double r2 = 1.0 + 4.0, r = std::sqrt(r2);
-  EXPECT_NEAR(covariance(Kernel::SquaredExponential, a, b, lengthscales), std::exp(-2.5), 1e-14);
-  EXPECT_NEAR(covariance(Kernel::Matern52, a, b, lengthscales),
-              (1.0 + std::sqrt(5.0) * r + 5.0 * r2 / 3.0) * std::exp(-std::sqrt(5.0) * r), 1e-14);
-  for (Kernel kernel : {Kernel::SquaredExponential, Kernel::Matern52}) {
-    EXPECT_EQ(covariance(kernel, a, a, lengthscales), 1.0);
-  }
-}
-
-TEST(Covariance, PointsVeryFarApartAreIndependent) {
-  for (Kernel kernel : {Kernel::SquaredExponential, Kernel::Matern52}) {
-    for (double far : {1e3, 1e200, -1e308}) EXPECT_EQ(covariance(kernel, {1e308}, {far}, {0.1}), 0.0);
-  }
-}
-
-TEST(Covariance, GradientsByCentralDifferences) {
-  Rng rng(5, Purpose::Test);
-  for (Kernel kernel : {Kernel::SquaredExponential, Kernel::Matern52}) {
-    for (int trial = 0; trial < 20; ++trial) {
-      const std::vector<double> a = testing::random_point(rng, 3), b = testing::random_point(rng, 3);
-      std::vector<double> lengthscales{rng.uniform(0.1, 1.0), rng.uniform(0.1, 1.0), rng.uniform(0.1, 1.0)};
-      const std::vector<double> gradient = covariance_gradient(kernel, a, b, lengthscales);
-      for (size_t d = 0; d < 3; ++d) {
-        const double step = 1e-5, kept = lengthscales[d];
-        lengthscales[d] = kept * std::exp(step);
-        const double up = covariance(kernel, a, b, lengthscales);
-        lengthscales[d] = kept * std::exp(-step);
-        const double down = covariance(kernel, a, b, lengthscales);
-        lengthscales[d] = kept;
-        EXPECT_NEAR(gradient[d], (up - down) / (2.0 * step), 1e-8);
-      }
-    }
-  }
-}
-
 }  // namespace
 }  // namespace kronbit::gp
