@@ -67,8 +67,8 @@ int main(int argc, char** argv) {
   const std::vector<search::Candidate> candidates = search::make_candidates(space);
 
   // Two tasks, the second four times as expensive; the explorer asks for the run that tells most per unit of cost.
-  search::Explorer explorer(candidates, /*tries=*/{}, {.costs = {1, 4}, .goal = {}});
-  while (explorer.observations().size() < 10) {
+  search::Explorer explorer(candidates, /*tries=*/{}, {.costs = {1, 4}, .strategy = {}});
+  while (explorer.history().told.size() < 8) {
     explorer.begin_round(explorer.plan_round());
     while (const search::PlannedRun* run = explorer.first_waiting()) {
       explorer.tell(measure(net, candidates[run->candidate].bits, run->task, splits));
@@ -76,9 +76,9 @@ int main(int argc, char** argv) {
   }
 
   // The Gaussian process knows nothing of networks: it saw points, tasks and accuracies.
-  const gp::MultiTaskGp model = explorer.fit();
+  const search::Model model = explorer.fit();
   const std::vector<search::Ranked> ranked =
-      search::rank(model, candidates, search::measured_at_last_task(explorer), explorer.options().goal, {});
+      search::rank(model, candidates, search::measured_at_last_task(explorer), explorer.goal(), {});
   const Bits best = candidates[ranked[0].candidate].bits;
   fmt::print("best of {} candidates: {}, expected {:.1f} % +- {:.1f}\n", ranked.size(), format_bits(best),
              100 * ranked[0].accuracy, 100 * ranked[0].sd);

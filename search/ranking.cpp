@@ -28,12 +28,10 @@ std::vector<size_t> pareto_front(const std::vector<double>& bytes, const std::ve
   return front;
 }
 
-std::vector<Ranked> rank(const gp::MultiTaskGp& model, const std::vector<Candidate>& candidates,
+std::vector<Ranked> rank(const Model& model, const std::vector<Candidate>& candidates,
                          const std::vector<std::optional<double>>& measured, const Goal& goal, const Limits& limits) {
   KB_CHECK_EQ(measured.size(), candidates.size());
-  std::vector<std::vector<double>> points;
-  for (const Candidate& candidate : candidates) points.push_back(candidate.w);
-  const gp::Posterior posterior = model.predict(points, model.tasks() - 1);
+  const gp::Posterior posterior = model.predict(candidates, model.tasks() - 1);
   std::vector<Ranked> ranked;
   std::vector<double> bytes, accuracies;
   for (size_t c = 0; c < candidates.size(); ++c) {

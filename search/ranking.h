@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "gp/multitask.h"
 #include "search/explorer.h"
+#include "search/model.h"
 
 namespace kronbit::search {
 
@@ -24,7 +24,7 @@ struct Ranked {
 /// The candidates within `limits`, best score first (ties: fewer bytes, then lower index). A measured value is ranked
 /// by the expectation too, which has seen it: the largest of many noisy values is too good to be true. measured: per
 /// candidate. Source: paper §3.3
-std::vector<Ranked> rank(const gp::MultiTaskGp& model, const std::vector<Candidate>& candidates,
+std::vector<Ranked> rank(const Model& model, const std::vector<Candidate>& candidates,
                          const std::vector<std::optional<double>>& measured, const Goal& goal, const Limits& limits);
 /// Accuracies at the last task, where it was run.
 std::vector<std::optional<double>> measured_at_last_task(const Explorer& explorer);

@@ -79,7 +79,7 @@ void SearchRun::record(const Json& line) {
 Request SearchRun::request(const PlannedRun& run, int attempt) const {
   const Candidate& candidate = explorer().candidates()[run.candidate];
   // A chain of generators makes the seed a function of every bit of the list.
-  uint64_t seed = Rng(explorer().options().seed, Purpose::Search, {2, static_cast<uint64_t>(attempt)}).next();
+  uint64_t seed = Rng(explorer().seed(), Purpose::Search, {2, static_cast<uint64_t>(attempt)}).next();
   for (const int b : candidate.bits) seed = Rng(seed, Purpose::Search, {static_cast<uint64_t>(b)}).next();
   return {run.index, attempt, candidate.bits, candidate.w, run.task, seed >> 1};
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct Candidate {
   Bits bits;
   std::vector<double> w;  ///< its place for the model: weights that draw it, or Curve::fit() of its bits
   Cost cost;
+  double log_error = std::numeric_limits<double>::quiet_NaN();  ///< ln sum_l s_l(b_l); NaN: no sensitivities known
 };
 
 /// What the candidates are made of.

@@ -73,21 +73,23 @@ RunState::RunState(Explorer explorer, std::vector<double> epochs, Budget budget)
 
 Json RunState::search_settings() const {
   const ExplorerOptions& options = explorer_.options();
+  const StrategyOptions& s = options.strategy;
   std::string lists;
   for (const Candidate& candidate : explorer_.candidates()) lists += format_bits(candidate.bits) + "\n";
   Json tries = Json::array();
   for (const size_t index : explorer_.tries()) tries.push_back(format_bits(explorer_.candidates()[index].bits));
-  return {
-      {"epochs", epochs_},
-      {"costs", options.costs},
-      {"round", options.round},
-      {"target_runs", options.target_runs},
-      {"goal", {{"by", name_of(options.goal.by)}, {"k", options.goal.k}, {"min_accuracy", options.goal.min_accuracy}}},
-      {"seed", options.seed},
-      {"fit_starts", options.fit_starts},
-      {"tries", tries},
-      {"candidates", explorer_.candidates().size()},
-      {"candidates_crc", hex_of(crc32(lists))}};
+  return {{"epochs", epochs_},
+          {"costs", options.costs},
+          {"strategy", s.name},
+          {"round", s.round},
+          {"target_runs", s.target_runs},
+          {"goal", {{"by", name_of(s.goal.by)}, {"k", s.goal.k}, {"min_accuracy", s.goal.min_accuracy}}},
+          {"seed", s.seed},
+          {"model", name_of(s.model.inputs)},
+          {"fit_starts", s.model.starts},
+          {"tries", tries},
+          {"candidates", explorer_.candidates().size()},
+          {"candidates_crc", hex_of(crc32(lists))}};
 }
 
 Json RunState::settings_line(const Json& application_settings) const {
@@ -100,15 +102,16 @@ Json RunState::settings_line(const Json& application_settings) const {
 
 Json RunState::budget_line(const Budget& budget) const { return {{"event", "budget"}, {"budget", json_of(budget)}}; }
 
-Json RunState::run_json(const PlannedRun& run) const {
-  const Candidate& candidate = explorer_.candidates()[run.candidate];
+Json RunState::run_json(const PlannedRun& run, const Candidate& candidate) const {
   return {{"plan", run.index}, {"bits", candidate.bits}, {"w", candidate.w}, {"task", run.task}};
 }
 
 Json RunState::plan_line(const Plan& plan) const {
   Json runs = Json::array();
   for (const PlannedRun& run : plan.runs) {
-    Json json = run_json(run);
+    const size_t listed = explorer_.candidates().size();
+    Json json = run_json(
+        run, run.candidate < listed ? explorer_.candidates()[run.candidate] : plan.added[run.candidate - listed]);
     json["reason"] = name_of(run.reason);
     json["information"] = run.information;
     json["cost"] = explorer_.options().costs[static_cast<size_t>(run.task)];
@@ -116,15 +119,11 @@ Json RunState::plan_line(const Plan& plan) const {
   }
   Json line = {{"event", "plan"}, {"round", plan.round}, {"runs", runs}};
   if (plan.fitted)
-    line["fit"] = {{"observations", explorer_.observations().size()},
-                   {"logit_warp", plan.logit_warp},
-                   {"objective", plan.fit.objective},
-                   {"evaluations", plan.fit.evaluations},
-                   {"nlopt", plan.fit.nlopt_result},
-                   {"jitter", plan.fit.jitter},
-                   {"lengthscales", plan.hyperparameters.lengthscales},
-                   {"noise", plan.hyperparameters.noise},
-                   {"task_covariance", rows_of(plan.hyperparameters.task_covariance)}};
+    line["fit"] = {
+        {"logit_warp", plan.logit_warp},       {"objective", plan.fit.objective},
+        {"evaluations", plan.fit.evaluations}, {"nlopt", plan.fit.nlopt_result},
+        {"jitter", plan.fit.jitter},           {"lengthscales", plan.hyperparameters.lengthscales},
+        {"noise", plan.hyperparameters.noise}, {"task_covariance", rows_of(plan.hyperparameters.task_covariance)}};
   return line;
 }
 
@@ -132,7 +131,7 @@ Json RunState::evaluation_line(const Result& result) const {
   KB_CHECK(!unusable(result));
   const PlannedRun& run = *explorer_.first_waiting();
   Json line = {{"event", "evaluation"}};
-  line.update(run_json(run));
+  line.update(run_json(run, explorer_.candidates()[run.candidate]));
   line["epochs"] = epochs_[static_cast<size_t>(run.task)];
   line["accuracy"] = result.accuracies.back();
   line["accuracies"] = result.accuracies;
@@ -148,7 +147,8 @@ Json RunState::failed_line(const Result& result) const {
   const std::optional<std::string> reason = unusable(result);
   KB_CHECK(reason.has_value());
   Json line = {{"event", "failed"}};
-  line.update(run_json(*explorer_.first_waiting()));
+  const PlannedRun& run = *explorer_.first_waiting();
+  line.update(run_json(run, explorer_.candidates()[run.candidate]));
   line["attempt"] = failed_attempts_ + 1;
   line["reason"] = *reason;
   line["seconds"] = result.seconds;
@@ -174,8 +174,12 @@ Plan RunState::plan_of(const Json& line, std::string_view where) const {
     run.index = get_int(json, "plan", 0, INT64_MAX, where);
     const Bits bits = bits_of(json, where);
     run.candidate = find_candidate(explorer_.candidates(), bits);
-    if (run.candidate == explorer_.candidates().size())
-      input_error(where, "bits: wanted a candidate of this search, got {}", format_bits(bits));
+    if (run.candidate == explorer_.candidates().size()) {
+      if (!explorer_.options().make_candidate)
+        input_error(where, "bits: wanted a candidate of this search, got {}", format_bits(bits));
+      run.candidate += plan.added.size();
+      plan.added.push_back(explorer_.options().make_candidate(bits));
+    }
     run.task = static_cast<int>(get_int(json, "task", 0, explorer_.tasks() - 1, where));
     run.reason = parse_reason(get_string(json, "reason", where), where);
     run.information = get_number(json, "information", -1e9, 1e9, where);
@@ -261,7 +265,7 @@ void RunState::update_best(size_t candidate) {
   const Candidate& configuration = explorer_.candidates()[candidate];
   const std::vector<double>& known = explorer_.known(candidate);
   const Best now = {candidate, static_cast<int>(known.size()) - 1, known.back(),
-                    score(explorer_.options().goal, known.back(), configuration.bits, configuration.cost)};
+                    score(explorer_.goal(), known.back(), configuration.bits, configuration.cost)};
   if (!best_ || now.task > best_->task || (now.task == best_->task && now.score > best_->score)) best_ = now;
 }
 

@@ -70,7 +70,7 @@ class RunState {
 
  private:
   Json search_settings() const;
-  Json run_json(const PlannedRun& run) const;
+  Json run_json(const PlannedRun& run, const Candidate& candidate) const;
   Plan plan_of(const Json& line, std::string_view where) const;
   void apply_evaluation(const Json& line, std::string_view where);
   void apply_failure(const Json& line, std::string_view where);

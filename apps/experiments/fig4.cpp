@@ -81,7 +81,7 @@ std::vector<Run> runs_of(const app::RunView& view) {
 
 void sample(Figure& figure) {
   const app::RunView& view = figure.search->run();
-  const gp::MultiTaskGp& model = figure.search->model();
+  const gp::MultiTaskGp& model = figure.search->model().gp();
   std::vector<std::vector<double>> points;
   for (int i = 0; i < kSamples; ++i) {
     const double w = static_cast<double>(i) / (kSamples - 1);
@@ -224,7 +224,7 @@ std::string markdown(const Figure& figure, const Experiment& experiment) {
       "a design before there is a model, and {} in {} later ones is a target, run where the goal may be reached best, "
       "instead of for its information. cost: in evaluations without training. nats: what the run was expected to tell "
       "about the last task.\n\n{}\n{}",
-      figure.runs.size(), figure.observations, search["candidates"].get<int64_t>(), options.target_runs, options.round,
+      figure.runs.size(), figure.observations, search["candidates"].get<int64_t>(), options.strategy.target_runs, options.strategy.round,
       runs_text(figure), best_text(figure));
   return text;
 }

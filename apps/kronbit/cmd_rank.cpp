@@ -125,9 +125,9 @@ int run_rank(const Frame& frame, const Options& options) {
   if (!options.wish.profile.empty()) use_profile(run, options.wish.profile);
   check_latency(wish, run.settings.latency);
   const search::Goal goal = goal_of(wish, run.settings.fp32_validation);
-  if (run.state.explorer().observations().empty())
+  if (!run.state.explorer().anything_known())
     input_error(options.run, "wanted a search with results, got none yet");
-  const gp::MultiTaskGp model = run.state.explorer().fit();
+  const search::Model model = run.state.explorer().fit();
   std::vector<search::Ranked> ranked = search::rank(
       model, run.space.candidates, search::measured_at_last_task(run.state.explorer()), goal, limits_of(wish));
   check_limits(run, ranked);

@@ -107,7 +107,7 @@ class FinalTrainings {
     job.layers = task.row->bits;
     job.epochs = {epochs()};
     job.schedule = options_.schedule;
-    job.seed = Rng(space_.explorer.seed, Purpose::Search, {3, static_cast<uint64_t>(task.seed)}).next() >> 1;
+    job.seed = Rng(space_.explorer.strategy.seed, Purpose::Search, {3, static_cast<uint64_t>(task.seed)}).next() >> 1;
     job.test = true;
     job.keep = final_path(work(), task.row->bits, task.seed).string();
     return job;
@@ -192,16 +192,14 @@ const FinalRow* Finals::champion(const SearchSpace& space) const {
 
 std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunState& state,
                                     const FinalOptions& options) {
-  const gp::MultiTaskGp model = state.explorer().fit();
+  const search::Model model = state.explorer().fit();
   const std::vector<search::Ranked> ranked =
       search::rank(model, space.candidates, search::measured_at_last_task(state.explorer()), space.goal, space.limits);
   std::vector<FinalRow> rows;
   const auto add = [&](const std::string& kind, const Bits& bits) {
-    // One place for one bit list: that of the candidate, where it is one.
-    const size_t found = search::find_candidate(space.candidates, bits);
-    const std::vector<double> w = found < space.candidates.size() ? space.candidates[found].w : space.curve.fit(bits);
-    const auto p = model.predict({w}, state.explorer().tasks() - 1);
-    const search::Cost cost = space.cost_of(bits);
+    const search::Candidate configuration = space.configuration(bits);
+    const auto p = model.predict({configuration}, state.explorer().tasks() - 1);
+    const search::Cost& cost = configuration.cost;
     rows.push_back(
         {kind, bits, std::clamp(p.mean[0], 0.0, 1.0), std::sqrt(p.variance[0]), {}, {}, cost.bytes, cost.bops});
   };

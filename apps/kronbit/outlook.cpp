@@ -5,12 +5,12 @@
 
 namespace kronbit::app {
 
-Expected expect(const RunView& run, const gp::MultiTaskGp& model, const search::Goal& goal, const Bits& bits) {
+Expected expect(const RunView& run, const search::Model& model, const search::Goal& goal, const Bits& bits) {
   const std::vector<search::Candidate>& candidates = run.space.candidates;
   const size_t found = search::find_candidate(candidates, bits);
-  Expected e{.bits = bits, .w = {}, .cost = run.space.cost_of(bits)};
-  e.w = found < candidates.size() ? candidates[found].w : run.space.curve.fit(bits);
-  const gp::Posterior posterior = model.predict({e.w}, model.tasks() - 1);
+  const search::Candidate configuration = run.space.configuration(bits);
+  Expected e{.bits = bits, .w = configuration.w, .cost = configuration.cost};
+  const gp::Posterior posterior = model.predict({configuration}, model.tasks() - 1);
   e.accuracy = std::clamp(posterior.mean[0], 0.0, 1.0);
   e.sd = std::sqrt(std::max(0.0, posterior.variance[0]));
   e.effective = search::effective_accuracy(e.accuracy, bits, goal.k);
@@ -18,7 +18,7 @@ Expected expect(const RunView& run, const gp::MultiTaskGp& model, const search::
   return e;
 }
 
-Rivals rivals(const RunView& run, const gp::MultiTaskGp& model, const search::Goal& goal, size_t candidate) {
+Rivals rivals(const RunView& run, const search::Model& model, const search::Goal& goal, size_t candidate) {
   const search::Candidate& c = run.space.candidates[candidate];
   const auto layers = static_cast<int64_t>(run.space.layers.size());
   return {expect(run, model, goal, search::nearest_uniform(layers, c.cost.bytes, run.space.cost_of)),

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "apps/kronbit/search_settings.h"
-#include "gp/multitask.h"
 #include "search/ranking.h"
 
 namespace kronbit::app {
@@ -14,19 +13,19 @@ namespace kronbit::app {
 /// A configuration, whether a candidate or not, and its accuracy at the last task as the model expects it.
 struct Expected {
   Bits bits;
-  std::vector<double> w;  ///< its place for the model
+  std::vector<double> w;  ///< weights that draw it, or come nearest to it
   search::Cost cost;
   double accuracy = 0, sd = 0;
   double effective = 0;
   std::optional<double> measured = {};
 };
-Expected expect(const RunView& run, const gp::MultiTaskGp& model, const search::Goal& goal, const Bits& bits);
+Expected expect(const RunView& run, const search::Model& model, const search::Goal& goal, const Bits& bits);
 
 /// What a configuration has to beat.
 struct Rivals {
   Expected uniform, reversed;  ///< of the size nearest to it
 };
-Rivals rivals(const RunView& run, const gp::MultiTaskGp& model, const search::Goal& goal, size_t candidate);
+Rivals rivals(const RunView& run, const search::Model& model, const search::Goal& goal, size_t candidate);
 
 /// One side of a comparison: a configuration and its accuracy, expected or measured.
 struct Contender {

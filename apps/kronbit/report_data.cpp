@@ -41,8 +41,8 @@ void read_lines(SearchReport& report) {
 }
 
 void judge_model(SearchReport& report) {
-  const gp::LeaveOneOut left_out = report.model->leave_one_x_out();
-  const std::vector<gp::Observation>& observations = report.model->observations();
+  const gp::LeaveOneOut left_out = report.model->gp().leave_one_x_out();
+  const std::vector<gp::Observation>& observations = report.model->gp().observations();
   report.trust.resize(static_cast<size_t>(report.tasks()));
   for (size_t i = 0; i < observations.size(); ++i) {
     const gp::Observation& o = observations[i];
@@ -71,7 +71,7 @@ void judge_model(SearchReport& report) {
 void fit_model(SearchReport& report) {
   const search::Explorer& explorer = report.run.state.explorer();
   const SearchSpace& space = report.run.space;
-  if (explorer.observations().empty()) {
+  if (!explorer.anything_known()) {
     report.model_problem = "no evaluation has finished yet";
     return;
   }

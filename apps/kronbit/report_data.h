@@ -41,7 +41,7 @@ struct SearchReport {
   std::vector<Json> failures = {};
 
   std::string model_problem = {};  ///< why there is no model
-  std::optional<gp::MultiTaskGp> model = {};
+  std::optional<search::Model> model = {};
   std::vector<search::Ranked> ranked = {};
   std::optional<Expected> best = {};   ///< the first of the ranking
   std::optional<Rivals> rivals = {};   ///< of the first

@@ -165,9 +165,7 @@ std::string plot_bits(Plotter& plotter, const SearchReport& report) {
   const Bits bits = report.chosen();
   if (bits.empty()) return "";
   const auto n = static_cast<double>(bits.size());
-  const size_t found = search::find_candidate(report.run.space.candidates, bits);
-  const std::vector<double> w = found < report.run.space.candidates.size() ? report.run.space.candidates[found].w
-                                                                           : report.run.space.curve.fit(bits);
+  const std::vector<double> w = report.run.space.configuration(bits).w;
   DataBlock bars("bars"), curve("curve");
   for (size_t i = 0; i < bits.size(); ++i) bars.row({static_cast<double>(i + 1), static_cast<double>(bits[i])});
   for (int i = 0; i <= 200; ++i) {
@@ -201,25 +199,29 @@ std::string plot_slice(Plotter& plotter, const SearchReport& report, int task) {
   for (const nn::ConvInfo& layer : report.run.space.layers) names.push_back(layer.name);
   const search::LayerRules rules(constraints, names);
 
-  std::vector<std::vector<double>> points;
+  std::vector<search::Candidate> points;
   for (int i = 0; i <= 120; ++i) {
-    points.push_back(report.best->w);
-    points.back()[0] = i / 120.0;
+    std::vector<double> w = report.best->w;
+    w[0] = i / 120.0;
+    const Bits bits = rules.apply(report.run.space.curve.bits(w, static_cast<int64_t>(names.size())));
+    points.push_back(report.run.space.configuration(bits));
+    points.back().w = w;
   }
   const gp::Posterior posterior = report.model->predict(points, task);
   DataBlock model("model"), size("size"), near("near"), far("far");
   for (size_t i = 0; i < points.size(); ++i) {
     const double mean = 100 * posterior.mean[i], sd = 100 * std::sqrt(std::max(0.0, posterior.variance[i]));
-    model.row({points[i][0], mean, mean - 2 * sd, mean + 2 * sd});
-    const Bits bits = rules.apply(report.run.space.curve.bits(points[i], static_cast<int64_t>(names.size())));
-    size.row({points[i][0], report.run.space.cost_of(bits).bytes / unit.bytes});
+    model.row({points[i].w[0], mean, mean - 2 * sd, mean + 2 * sd});
+    size.row({points[i].w[0], points[i].cost.bytes / unit.bytes});
   }
   constexpr double kNear = 0.15;
-  for (const gp::Observation& o : report.model->observations()) {
-    if (o.task != task) continue;
+  const search::History& history = report.run.state.explorer().history();
+  for (size_t c = 0; c < history.candidates.size(); ++c) {
+    if (history.depth(c) <= task) continue;
+    const std::vector<double>& w = history.candidates[c].w;
     double distance = 0;
-    for (size_t d = 1; d < o.x.size(); ++d) distance = std::max(distance, std::abs(o.x[d] - report.best->w[d]));
-    (distance <= kNear ? near : far).row({o.x[0], 100 * o.y});
+    for (size_t d = 1; d < w.size(); ++d) distance = std::max(distance, std::abs(w[d] - report.best->w[d]));
+    (distance <= kNear ? near : far).row({w[0], 100 * history.known[c][static_cast<size_t>(task)]});
   }
   Script s;
   s.line("set xlabel 'first weight of the curve'\nset ylabel 'accuracy (%)'\nset y2label 'size ({})'", unit.name);

@@ -145,9 +145,9 @@ std::string search_section(const SearchReport& report, Plotter& plotter) {
 std::string trust_section(const SearchReport& report, Plotter& plotter) {
   if (!report.model) return "";
   Table table{.head = {"task", "observations", "R&sup2;", "within &plusmn; 2 sd"}, .rows = {}};
-  const gp::Hyperparameters& h = report.model->hyperparameters();
+  const gp::Hyperparameters& h = report.model->gp().hyperparameters();
   // Under the logit warp the noise is not one number of points.
-  const gp::Standardisation& units = report.model->standardisation();
+  const gp::Standardisation& units = report.model->gp().standardisation();
   if (!units.logit_warp) table.head.push_back("noise sd (points)");
   for (size_t t = 0; t < report.trust.size(); ++t) {
     const Trust& trust = report.trust[t];

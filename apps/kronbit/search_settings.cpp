@@ -212,9 +212,15 @@ SearchSpace make_space(const SearchSettings& s) {
     if (std::find(space.tries.begin(), space.tries.end(), found) == space.tries.end()) space.tries.push_back(found);
   }
   space.explorer.costs = space.costs;
-  space.explorer.goal = space.goal;
-  space.explorer.seed = static_cast<uint64_t>(parse_int(s.seed, 0, INT64_MAX, "--seed"));
+  space.explorer.strategy.goal = space.goal;
+  space.explorer.strategy.seed = static_cast<uint64_t>(parse_int(s.seed, 0, INT64_MAX, "--seed"));
   return space;
+}
+
+search::Candidate SearchSpace::configuration(const Bits& bits) const {
+  const size_t found = search::find_candidate(candidates, bits);
+  if (found < candidates.size()) return candidates[found];
+  return {bits, curve.fit(bits), cost_of(bits)};
 }
 
 Job job_of(const SearchSettings& s, const Frame& frame, int workers) {
@@ -240,6 +246,7 @@ RunView open_run(const std::filesystem::path& folder) {
   SearchSpace space = make_space(settings);
   search::RunState state =
       search::read_state(content, search::Explorer(space.candidates, space.tries, space.explorer), space.epochs);
+  space.candidates = state.explorer().candidates();  // those added on the way too
   return {folder, std::move(settings), std::move(space), content.lines, std::move(state)};
 }
 

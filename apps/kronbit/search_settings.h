@@ -61,6 +61,9 @@ struct SearchSpace {
   std::vector<search::Candidate> candidates = {};
   std::vector<size_t> tries = {};
   search::ExplorerOptions explorer = {};
+
+  /// The candidate of these bits; one made for them where there is none.
+  search::Candidate configuration(const Bits& bits) const;
 };
 /// Throws: InputError for anything that does not fit together.
 SearchSpace make_space(const SearchSettings& settings);

@@ -16,7 +16,7 @@ namespace {
 ExplorerOptions options_for(std::vector<double> costs) {
   ExplorerOptions options;
   options.costs = std::move(costs);
-  options.seed = 5;
+  options.strategy.seed = 5;
   return options;
 }
 
@@ -54,21 +54,22 @@ TEST(Explorer, DesignIsTriesFirstThenSpread) {
     EXPECT_EQ(plan.runs[r].task, r == 0 || r % 3 == 1 ? 2 : 0) << r;
   }
   ExplorerOptions other = options_for({1, 4, 9});
-  other.seed = 6;
+  other.strategy.seed = 6;
   EXPECT_NE(Explorer(candidates, {}, other).plan_round().runs[0].candidate, plan.runs[1].candidate);
 }
 
 TEST(Explorer, PicksTheBruteForceArgmax) {
   ExplorerOptions options = options_for({1, 4, 9});
-  options.round = 3;
-  options.target_runs = 1;
+  options.strategy.round = 3;
+  options.strategy.target_runs = 1;
   Explorer explorer(fake_candidates(5), {}, options);
   drive(explorer, 12);
   ASSERT_TRUE(explorer.round_finished());
   const Plan plan = explorer.plan_round();
   ASSERT_EQ(plan.runs.size(), 3u);
 
-  const gp::MultiTaskGp model = explorer.fit();
+  const Model fitted = explorer.fit();
+  const gp::MultiTaskGp& model = fitted.gp();
   std::vector<std::vector<double>> points;
   for (const Candidate& candidate : explorer.candidates()) points.push_back(candidate.w);
   gp::InformationGain gain(model, points);
@@ -109,7 +110,7 @@ TEST(Explorer, PicksTheBruteForceArgmax) {
 TEST(Explorer, NeverRepeatsARunAndStopsWhenAllIsKnown) {
   for (const int target_runs : {0, 4}) {
     ExplorerOptions options = options_for({1, 2});
-    options.target_runs = target_runs;
+    options.strategy.target_runs = target_runs;
     Explorer explorer(fake_candidates(4, Curve::line()), {}, options);
     const std::vector<PlannedRun> runs = drive(explorer, 1000);
     EXPECT_LT(runs.size(), 1000u);
@@ -143,7 +144,7 @@ TEST(Explorer, EqualAccuraciesEverywhere) {
     while (!explorer.round_finished())
       explorer.tell(std::vector<double>(static_cast<size_t>(explorer.first_waiting()->task) + 1, 0.1));
   }
-  EXPECT_GT(explorer.observations().size(), 10u);
+  EXPECT_GT(explorer.fit().gp().observations().size(), 10u);
 }
 
 TEST(Explorer, DroppedCandidatesAreNeverPlannedAgain) {
@@ -168,12 +169,12 @@ TEST(Explorer, AllFailingStillEnds) {
 TEST(Explorer, PromotionKeepsTheFirstValues) {
   const std::vector<Candidate> all = fake_candidates();
   Explorer explorer({all[3], all[200]}, {}, options_for({1, 2}));
-  explorer.begin_round({0, {{0, 0, 0, Reason::Design, 0.0}}, false, {}, false, {}});
+  explorer.begin_round({0, {{0, 0, 0, Reason::Design, 0.0}}, {}, false, {}, false, {}});
   explorer.tell({0.25});
-  explorer.begin_round({1, {{1, 0, 1, Reason::Information, 0.0}}, false, {}, false, {}});
+  explorer.begin_round({1, {{1, 0, 1, Reason::Information, 0.0}}, {}, false, {}, false, {}});
   explorer.tell({0.5, 0.75});
   EXPECT_EQ(explorer.known(0), (std::vector<double>{0.25, 0.75}));
-  EXPECT_EQ(explorer.observations().size(), 2u);
+  EXPECT_EQ(explorer.fit().gp().observations().size(), 2u);
 }
 
 TEST(Explorer, OptionsAreChecked) {
@@ -239,7 +240,7 @@ TEST(Ranking, FindsTheBestOfAKnownFunction) {
 TEST(Ranking, LimitsAndFloors) {
   Explorer explorer(fake_candidates(), {}, options_for({1, 4, 9}));
   drive(explorer, 14);
-  const gp::MultiTaskGp model = explorer.fit();
+  const Model model = explorer.fit();
   const auto measured = measured_at_last_task(explorer);
   Goal goal;
   goal.by = By::Size;

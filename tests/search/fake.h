@@ -102,8 +102,8 @@ inline SearchSpec fake_spec(const std::filesystem::path& folder, bool resume, co
   spec.candidates = candidates;
   spec.tries = {find_candidate(spec.candidates, Bits(8, 4))};
   spec.explorer.costs = {1, 5, 17};
-  spec.explorer.seed = 3;
-  spec.explorer.fit_starts = 1;
+  spec.explorer.strategy.seed = 3;
+  spec.explorer.strategy.model.starts = 1;
   return spec;
 }
 

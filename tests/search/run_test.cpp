@@ -209,7 +209,7 @@ TEST(Run, OtherSettingsAreListed) {
   EXPECT_THAT(error, HasSubstr("data.crc: \"00000000\" in the run, \"11111111\" now"));
   EXPECT_THAT(error, HasSubstr("extra: nothing in the run, true now"));
   SearchSpec seed = fake_spec(folder, true, "7evals");
-  seed.explorer.seed = 4;
+  seed.explorer.strategy.seed = 4;
   seed.candidates.pop_back();
   const std::string other = message([&] { SearchRun{std::move(seed)}; });
   EXPECT_THAT(other, HasSubstr("seed: 3 in the run, 4 now"));

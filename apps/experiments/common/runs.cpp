@@ -122,7 +122,7 @@ Json to_json(const Training& t) {
 
 Search::Search(const std::filesystem::path& folder, std::string command)
     : run_(std::make_unique<app::RunView>(app::open_run(folder))),
-      model_(std::make_unique<gp::MultiTaskGp>(run_->state.explorer().fit())),
+      model_(std::make_unique<search::Model>(run_->state.explorer().fit())),
       command_(std::move(command)) {}
 
 app::Expected Search::expect(const Bits& bits) const { return app::expect(*run_, *model_, run_->space.goal, bits); }

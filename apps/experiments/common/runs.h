@@ -46,7 +46,7 @@ class Search {
  public:
   Search(const std::filesystem::path& folder, std::string command);
   const app::RunView& run() const { return *run_; }
-  const gp::MultiTaskGp& model() const { return *model_; }
+  const search::Model& model() const { return *model_; }
   /// What the model expects of a bit list at the last task (validation images).
   app::Expected expect(const Bits& bits) const;
   /// The candidate of the highest expected accuracy with at most `bytes` packed bytes; nothing when none is as small.
@@ -55,7 +55,7 @@ class Search {
 
  private:
   std::unique_ptr<app::RunView> run_;
-  std::unique_ptr<gp::MultiTaskGp> model_;
+  std::unique_ptr<search::Model> model_;
   std::string command_;
 };
 /// curve: as after --curve. more: further arguments.

@@ -1,0 +1,37 @@
+#include "search/history.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "tensor/base/error.h"
+#include "tensor/io/text.h"
+
+namespace kronbit::search {
+namespace {
+
+constexpr std::array<std::pair<Reason, std::string_view>, 5> kReasons = {{{Reason::Try, "try"},
+                                                                          {Reason::Design, "design"},
+                                                                          {Reason::Information, "information"},
+                                                                          {Reason::Target, "target"},
+                                                                          {Reason::Strategy, "strategy"}}};
+
+}  // namespace
+
+std::string_view name_of(Reason reason) { return kReasons[static_cast<size_t>(reason)].second; }
+
+Reason parse_reason(std::string_view text, std::string_view where) {
+  for (const auto& [reason, name] : kReasons)
+    if (name == text) return reason;
+  input_error(where, "reason: wanted try, design, information, target or strategy, got {}", quote(text));
+}
+
+bool History::is_try(size_t candidate) const { return std::find(tries.begin(), tries.end(), candidate) != tries.end(); }
+
+bool History::anything_left() const {
+  for (size_t c = 0; c < candidates.size(); ++c)
+    if (may_run(c, last())) return true;
+  return false;
+}
+
+}  // namespace kronbit::search

@@ -1,0 +1,62 @@
+#include "search/strategy.h"
+
+#include <limits>
+
+#include "search/strategies/information.h"
+#include "tensor/base/error.h"
+#include "tensor/io/text.h"
+#include "tensor/rng.h"
+
+namespace kronbit::search {
+namespace {
+
+double squared_distance(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0.0;
+  for (size_t j = 0; j < a.size(); ++j) sum += (a[j] - b[j]) * (a[j] - b[j]);
+  return sum;
+}
+
+}  // namespace
+
+const std::vector<StrategyInfo>& strategies() {
+  static const std::vector<StrategyInfo> all = {
+      {"information", "information about the last task per unit of cost, one run in four where the goal may be reached",
+       make_information},
+  };
+  return all;
+}
+
+std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options) {
+  if (options.round < 1 || options.round > 1000) input_error("search", "round: wanted 1..1000, got {}", options.round);
+  std::string names;
+  for (const StrategyInfo& info : strategies()) {
+    if (info.name == options.name) return info.make(options);
+    names += (names.empty() ? "" : ", ") + std::string(info.name);
+  }
+  input_error("strategy", "wanted one of {}, got {}", names, quote(options.name));
+}
+
+std::vector<PlannedRun> space_filling_design(const History& history, uint64_t seed) {
+  std::vector<PlannedRun> runs;
+  std::vector<bool> used(history.candidates.size(), false);
+  std::vector<double> shift;
+  Rng rng(seed, Purpose::Search);
+  for (size_t j = 0; j < history.candidates[0].w.size(); ++j) shift.push_back(rng.uniform());
+  const size_t points = 2 * (shift.size() + 1);
+  for (size_t p = 0; p < points; ++p) {
+    const std::vector<double> point = space_filling_point(p, shift);
+    const int task = p % 3 == 0 ? history.last() : 0;
+    size_t nearest = history.candidates.size();
+    double smallest = std::numeric_limits<double>::infinity();
+    for (size_t c = 0; c < history.candidates.size(); ++c) {
+      const double distance = squared_distance(history.candidates[c].w, point);
+      if (!used[c] && history.may_run(c, task) && distance < smallest) smallest = distance, nearest = c;
+    }
+    if (nearest == history.candidates.size()) break;
+    used[nearest] = true;
+    runs.push_back({0, nearest, task, Reason::Design, 0.0});
+  }
+  return runs;
+}
+
+}  // namespace kronbit::search

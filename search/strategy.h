@@ -1,0 +1,50 @@
+// What to run next. A strategy is a pure function of the history: same history, options and machine, same plan; not of
+// time, or of how many workers there are. So every strategy can be interrupted, resumed and replayed from a table.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "search/goal.h"
+#include "search/history.h"
+#include "search/model.h"
+
+namespace kronbit::search {
+
+struct StrategyOptions {
+  std::string name = "information";  ///< one of strategies()
+  int round = 4;        ///< runs planned together; a model is refitted after each round. Not a number of workers
+  int target_runs = 1;  ///< of each round of "information": where the goal may be reached best; 0 = the paper's
+  Goal goal;            ///< what is wanted at the last task
+  ModelOptions model;
+  uint64_t seed = 0;
+};
+
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+  /// The next round: runs with their candidate, task and reason (index and round are filled in by the explorer). Every
+  /// run must satisfy history.may_run(), with no candidate twice. Empty when nothing is left to run.
+  /// Throws: NumericalError when a model cannot be fitted.
+  virtual Plan plan(const History& history) const = 0;
+};
+
+/// Throws: InputError for a name that is not among strategies(), or options out of range.
+std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options);
+
+struct StrategyInfo {
+  std::string_view name;
+  std::string_view what;  ///< one line
+  std::unique_ptr<Strategy> (*make)(const StrategyOptions& options);
+};
+/// In the order they are listed to users.
+const std::vector<StrategyInfo>& strategies();
+
+/// Candidates nearest to the first points of a space-filling sequence shifted by the seed, in their curve weights: the
+/// initial design of strategies that fit a model. 2 (d + 1) points, d the number of weights: every third, from the
+/// first on, at the last task, the others at task 0.
+std::vector<PlannedRun> space_filling_design(const History& history, uint64_t seed);
+
+}  // namespace kronbit::search
