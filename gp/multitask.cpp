@@ -113,7 +113,7 @@ Matrix MultiTaskGp::spread_over_observations(int task) const {
   return result;
 }
 
-Posterior MultiTaskGp::predict(const std::vector<std::vector<double>>& x, int task) const {
+Posterior MultiTaskGp::predict_standardised(const std::vector<std::vector<double>>& x, int task) const {
   const Covariance covariance = hyperparameters_.covariance();
   check_inputs(x, covariance.inputs());
   if (task < 0 || task >= tasks()) input_error("gp", "task: wanted 0..{}, got {}", tasks() - 1, task);
@@ -143,12 +143,51 @@ Posterior MultiTaskGp::predict(const std::vector<std::vector<double>>& x, int ta
       for (size_t c = 0; c < count; ++c) known[c] += column[c] * column[c];
     }
     for (size_t c = 0; c < count; ++c) {
-      const double variance = task_variance * covariance.variance(x[first + c]) - known[c];
-      standardisation_.backward(mean[c], std::max(variance, 0.0), task, result.mean[first + c],
-                                result.variance[first + c]);
+      result.mean[first + c] = mean[c];
+      result.variance[first + c] = std::max(task_variance * covariance.variance(x[first + c]) - known[c], 0.0);
     }
   });
   return result;
+}
+
+Posterior MultiTaskGp::predict(const std::vector<std::vector<double>>& x, int task) const {
+  Posterior result = predict_standardised(x, task);
+  parallel_for(static_cast<int64_t>(x.size()), kPredictChunk, [&](int64_t begin, int64_t end) {
+    for (size_t c = static_cast<size_t>(begin); c < static_cast<size_t>(end); ++c) {
+      standardisation_.backward(result.mean[c], result.variance[c], task, result.mean[c], result.variance[c]);
+    }
+  });
+  return result;
+}
+
+LeaveOneOut MultiTaskGp::predict_observations(const std::vector<Observation>& held_out) const {
+  check_model(held_out, hyperparameters_);
+  const std::vector<double> z = standardised_outputs(held_out, standardisation_);
+  const std::vector<double> zeros(held_out.size(), 0.0);
+  LeaveOneOut result{zeros, zeros, zeros, zeros};
+  for (int task = 0; task < tasks(); ++task) {
+    std::vector<size_t> places;
+    std::vector<std::vector<double>> x;
+    for (size_t i = 0; i < held_out.size(); ++i) {
+      if (held_out[i].task != task) continue;
+      places.push_back(i);
+      x.push_back(held_out[i].x);
+    }
+    const Posterior p = predict_standardised(x, task);
+    for (size_t c = 0; c < places.size(); ++c) {
+      const size_t at = places[c];
+      enter(held_out[at], z[at] - p.mean[c], p.variance[c] + hyperparameters_.noise[index(task)], at, result);
+    }
+  }
+  return result;
+}
+
+void MultiTaskGp::enter(const Observation& o, double residual, double variance, size_t at, LeaveOneOut& result) const {
+  const double z = standardisation_.forward(o.y, o.task);
+  standardisation_.backward(z - residual, variance, o.task, result.mean[at], result.variance[at]);
+  result.z[at] = residual / std::sqrt(variance);
+  result.log_density[at] = -0.5 * std::log(2.0 * std::numbers::pi * variance) - 0.5 * result.z[at] * result.z[at] +
+                           standardisation_.log_slope(o.y, o.task);
 }
 
 double MultiTaskGp::log_marginal_likelihood() const {
@@ -184,13 +223,7 @@ LeaveOneOut MultiTaskGp::leave_out(const std::vector<std::vector<size_t>>& block
     const std::vector<double> residual = factor.solve(alpha);
     const Matrix covariance = factor.inverse();
     for (size_t i = 0; i < block.size(); ++i) {
-      const size_t at = block[i];
-      const Observation& o = observations_[at];
-      const double variance = covariance(i, i);
-      standardisation_.backward(z_[at] - residual[i], variance, o.task, result.mean[at], result.variance[at]);
-      result.z[at] = residual[i] / std::sqrt(variance);
-      result.log_density[at] = -0.5 * std::log(2.0 * std::numbers::pi * variance) - 0.5 * result.z[at] * result.z[at] +
-                               standardisation_.log_slope(o.y, o.task);
+      enter(observations_[block[i]], residual[i], covariance(i, i), block[i], result);
     }
   }
   return result;

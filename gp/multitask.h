@@ -60,7 +60,7 @@ struct Posterior {
   std::vector<double> mean, variance;
 };
 
-/// What the others say about each observation, in the units of y.
+/// What a model that has not seen an observation says about it, for each, in the units of y.
 struct LeaveOneOut {
   std::vector<double> mean, variance;  ///< of the noisy y_i
   std::vector<double> z;            ///< (z_i − predicted) / predicted sd in standardised units: N(0,1) if calibrated
@@ -79,6 +79,8 @@ class MultiTaskGp {
   /// so that c_*ᵀ Σ⁻¹ c_* = |R k_*|², R the upper factor of L⁻¹E.
   /// Exactness: both ways agree to rounding; each gives the same bits for any number of threads
   Posterior predict(const std::vector<std::vector<double>>& x, int task) const;
+  /// Of observations that are not the model's own.
+  LeaveOneOut predict_observations(const std::vector<Observation>& held_out) const;
   /// Hyper-parameters and standardisation stay fixed.
   /// Formula:  z_i − μ_−i = α_i / C_ii, variance 1 / C_ii, C = Σ⁻¹, α = Cz
   /// Source:   Rasmussen & Williams 2006 p. 117, eq. 5.12
@@ -97,6 +99,10 @@ class MultiTaskGp {
 
  private:
   LeaveOneOut leave_out(const std::vector<std::vector<size_t>>& blocks) const;
+  // Of f in standardised units.
+  Posterior predict_standardised(const std::vector<std::vector<double>>& x, int task) const;
+  // Moments of the noisy z_i, and its residual: one entry of a LeaveOneOut.
+  void enter(const Observation& o, double residual, double variance, size_t at, LeaveOneOut& result) const;
   // E of predict.
   Matrix spread_over_observations(int task) const;
 
