@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "tensor/base/error.h"
 #include "tensor/bits.h"
 #include "tensor/io/json.h"
 
@@ -19,8 +21,25 @@ struct Request {
   Bits bits;
   std::vector<double> w;  ///< for information only
   int task = 0;           ///< train through the tasks 0..task, measure the accuracy at each
-  uint64_t seed = 0;      ///< of everything random in it; below 2^63; a function of the run's seed, bits and attempt
+  uint64_t seed =
+      0;  ///< of everything random in it; below 2^63; a function of the run's seed, bits and trainings that broke down
 };
+
+/// Whose fault a failure is.
+enum class Fault {
+  Worker,    ///< the process died, hung or never started: the next attempt is the same request, with the same seed
+  Training,  ///< it broke down by itself (a loss that is not finite), as it would again: the next draws another seed
+  Refused,   ///< this machine cannot do what is asked; another one may
+};
+inline const char* name_of(Fault fault) {
+  return fault == Fault::Worker ? "worker" : fault == Fault::Training ? "training" : "refused";
+}
+/// Throws: InputError naming `where`.
+inline Fault parse_fault(std::string_view name, std::string_view where) {
+  for (const Fault fault : {Fault::Worker, Fault::Training, Fault::Refused})
+    if (name == name_of(fault)) return fault;
+  input_error(where, "fault: wanted worker, training or refused, got {}", name);
+}
 
 /// How it ended.
 struct Result {
@@ -28,6 +47,7 @@ struct Result {
   int attempt = 1;
   bool ok = false;
   std::string reason;              ///< why not ok: one line
+  Fault fault = Fault::Worker;     ///< when not ok
   std::vector<double> accuracies;  ///< of the tasks 0..task, in [0,1]
   double seconds = 0.0;            ///< of the evaluation
   std::string worker;              ///< who ran it

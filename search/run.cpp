@@ -76,10 +76,10 @@ void SearchRun::record(const Json& line) {
   append(line, {});
 }
 
-Request SearchRun::request(const PlannedRun& run, int attempt) const {
+Request SearchRun::request(const PlannedRun& run, int attempt, int failed_trainings) const {
   const Candidate& candidate = explorer().candidates()[run.candidate];
   // A chain of generators makes the seed a function of every bit of the list.
-  uint64_t seed = Rng(explorer().seed(), Purpose::Search, {2, static_cast<uint64_t>(attempt)}).next();
+  uint64_t seed = Rng(explorer().seed(), Purpose::Search, {2, 1 + static_cast<uint64_t>(failed_trainings)}).next();
   for (const int b : candidate.bits) seed = Rng(seed, Purpose::Search, {static_cast<uint64_t>(b)}).next();
   return {run.index, attempt, candidate.bits, candidate.w, run.task, seed >> 1};
 }
@@ -94,7 +94,7 @@ void SearchRun::submit_waiting(Evaluator& evaluator, std::map<int64_t, int>& run
     if (!allowed || static_cast<int>(running.size()) >= evaluator.slots()) return;
     if (!running.contains(run.index) && !finished.contains(run.index)) {
       const int attempt = before == 0 ? state_.failed_attempts() + 1 : 1;
-      evaluator.submit(request(run, attempt));
+      evaluator.submit(request(run, attempt, before == 0 ? state_.failed_trainings() : 0));
       running[run.index] = attempt;
     }
     ++before;
@@ -103,6 +103,8 @@ void SearchRun::submit_waiting(Evaluator& evaluator, std::map<int64_t, int>& run
 
 void SearchRun::commit(const Result& result, const Callbacks& callbacks) {
   const std::optional<std::string> failure = state_.unusable(result);
+  if (failure && result.fault == Fault::Refused && state_.failed_attempts() + 1 >= kAttempts)
+    throw Error(fmt::format("[search] attempt {} of an evaluation was refused: {}", kAttempts, *failure));
   append(failure ? state_.failed_line(result) : state_.evaluation_line(result), callbacks);
   failures_in_a_row_ = failure ? failures_in_a_row_ + 1 : 0;
   if (failures_in_a_row_ >= kMaxFailuresInARow)

@@ -56,7 +56,8 @@ class SearchRun {
 
   /// Plans, submits and journals until the budget is spent, nothing is left to run or stop() says so. Results are
   /// journalled in plan order, so the journal is the same for any number of workers but for seconds and worker.
-  /// A failed evaluation is tried again, three times in all; then its candidate is dropped.
+  /// A failed evaluation is tried again, three times in all; then its candidate is dropped. Refused for the third time
+  /// it ends the search instead, before that is journalled: no machine that is asked can do it.
   /// Throws: Error when the journal cannot be written, or after kMaxFailuresInARow failures without a success between;
   ///         NumericalError when the model cannot be fitted. Everything journalled stays.
   Ended explore(Evaluator& evaluator, const Callbacks& callbacks = {});
@@ -78,7 +79,7 @@ class SearchRun {
                       const std::map<int64_t, Result>& finished) const;
   void commit(const Result& result, const Callbacks& callbacks);
   void append(const Json& line, const Callbacks& callbacks);
-  Request request(const PlannedRun& run, int attempt) const;
+  Request request(const PlannedRun& run, int attempt, int failed_trainings) const;
 
   std::filesystem::path folder_;
   RunState state_;

@@ -150,6 +150,7 @@ Json RunState::failed_line(const Result& result) const {
   const PlannedRun& run = *explorer_.first_waiting();
   line.update(run_json(run, explorer_.candidates()[run.candidate]));
   line["attempt"] = failed_attempts_ + 1;
+  line["fault"] = name_of(result.ok ? Fault::Training : result.fault);
   line["reason"] = *reason;
   line["seconds"] = result.seconds;
   line["worker"] = result.worker;
@@ -212,7 +213,7 @@ void RunState::apply_evaluation(const Json& line, std::string_view where) {
   const size_t candidate = run.candidate;
   explorer_.tell(accuracies);
   update_best(candidate);
-  failed_attempts_ = 0;
+  failed_attempts_ = failed_trainings_ = 0;
   ++evaluations_;
   seconds_ += seconds;
 }
@@ -221,9 +222,12 @@ void RunState::apply_failure(const Json& line, std::string_view where) {
   expected_run(line, where);
   seconds_ += get_number(line, "seconds", 0.0, kMaxSeconds, where);
   ++failed_;
+  // Journals that do not say drew a seed for every attempt.
+  if (!has(line, "fault") || parse_fault(get_string(line, "fault", where), where) == Fault::Training)
+    ++failed_trainings_;
   if (++failed_attempts_ < kAttempts) return;
   explorer_.drop();
-  failed_attempts_ = 0;
+  failed_attempts_ = failed_trainings_ = 0;
 }
 
 void RunState::apply(const Json& line, std::string_view where) {

@@ -64,6 +64,8 @@ class RunState {
   double seconds() const { return seconds_; }
   /// Attempts of the first waiting run that failed.
   int failed_attempts() const { return failed_attempts_; }
+  /// Those of them whose training broke down, so that the next one draws another seed.
+  int failed_trainings() const { return failed_trainings_; }
   bool budget_spent() const;
   double budget_fraction() const;
   const std::optional<Best>& best() const { return best_; }
@@ -80,7 +82,7 @@ class RunState {
   Explorer explorer_;
   std::vector<double> epochs_;
   Budget budget_;
-  int failed_attempts_ = 0;
+  int failed_attempts_ = 0, failed_trainings_ = 0;
   int64_t evaluations_ = 0, failed_ = 0;
   double seconds_ = 0.0;
   std::optional<Best> best_;

@@ -7,6 +7,7 @@
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/report.h"
 #include "apps/kronbit/search_settings.h"
+#include "apps/kronbit/words.h"
 #include "nn/state_dict.h"
 #include "nn/train.h"
 #include "search/journal.h"
@@ -21,8 +22,8 @@ namespace {
 
 struct Options {
   SearchSettings settings;
-  std::string budget = "40evals", workers = "1", launch, out, final_top = "3", final_epochs, final_schedule = "cosine",
-              final_seeds = "1";
+  std::string budget = "40evals", workers = "1", launch, deadline = "auto", out, final_top = "3", final_epochs,
+              final_schedule = "cosine", final_seeds = "1";
   bool resume = false, dry_run = false;
 };
 
@@ -77,10 +78,20 @@ void examine(SearchSettings& s, const std::filesystem::path& out, bool dry_run) 
 PoolOptions pool_options(const Options& options) {
   PoolOptions pool;
   pool.workers = static_cast<int>(parse_int(options.workers, 1, 1024, "--workers"));
-  for (const std::string& word : split(options.launch, ' ')) {
-    if (!word.empty()) pool.launch.push_back(word);
-  }
+  pool.launch = split_words(options.launch, "--launch");
+  pool.deadlines = Deadlines::parse(options.deadline);
   return pool;
+}
+
+/// What evaluations are calculated with: as the run began, where it is resumed and --kernel does not name another.
+/// Nothing for a journal that does not say.
+std::optional<Numerics> numerics_of(const Frame& frame, const Options& options, const std::string& precision) {
+  const search::JournalContent known = search::read_journal(options.out);
+  if (known.lines.empty()) return numerics_here(precision);
+  const Json& settings = get_object(known.lines[0], "settings", "journal");
+  if (!has(settings, "numerics")) return std::nullopt;
+  if (!frame.kernel.empty()) return numerics_here(precision);  // if it is another, it will be refused
+  return numerics_from_json(get_object(settings, "numerics", "journal"), "journal");
 }
 
 FinalOptions final_options(const Options& options) {
@@ -139,10 +150,13 @@ class Session {
         space_(make_space(settings_)),
         pool_(pool_options(options)),
         final_(final_options(options)),
+        numerics_(numerics_of(frame, options, settings_.tune.precision)),
         run_(spec(options)),
         work_(run_.folder() / "work") {
     make_folder(work_);
     remove_stale_temporaries(work_);
+    pool_.numerics = numerics_;
+    for (const Json& line : run_.lines()) learn(line);
   }
 
   int run() {
@@ -166,8 +180,16 @@ class Session {
 
  private:
   search::SearchSpec spec(const Options& options) const {
-    return {options.out,   options.resume,    to_json(settings_), search::Budget::parse(options.budget),
-            space_.epochs, space_.candidates, space_.tries,       space_.explorer};
+    Json settings = to_json(settings_);
+    if (numerics_) settings["numerics"] = to_json(*numerics_);
+    return {options.out,   options.resume,    std::move(settings), search::Budget::parse(options.budget),
+            space_.epochs, space_.candidates, space_.tries,        space_.explorer};
+  }
+
+  /// What later evaluations may be expected to take.
+  void learn(const Json& line) {
+    if (line["event"] == "evaluation")
+      pool_.deadlines.learn(line["epochs"].get<double>(), line["seconds"].get<double>());
   }
 
   search::Ended explore() {
@@ -181,6 +203,7 @@ class Session {
   }
 
   void show(Progress& progress, const Json& line, const search::Progress& p) {
+    learn(line);
     if (line["event"] == "failed") progress.log(fmt::format("failed: {}", line.value("reason", "")));
     if (line["event"] == "evaluation") {
       progress.log(fmt::format("{:>4}  {:<32} {:>6} epochs  {:.2f} %  {:.0f} s", p.evaluations,
@@ -260,6 +283,7 @@ class Session {
   SearchSpace space_;
   PoolOptions pool_;
   FinalOptions final_;
+  std::optional<Numerics> numerics_;
   search::SearchRun run_;
   std::filesystem::path work_;
   std::filesystem::path best_packed_;  // what best/ was last made from
@@ -308,7 +332,9 @@ void add_search(CLI::App& app, Frame& frame) {
   command->add_flag("--dry-run", options->dry_run, "show space, costs and first round; write nothing");
   command->add_option("--workers", options->workers, "evaluations at the same time");
   command->add_option("--launch", options->launch,
-                      "run command put before each evaluation: \"srun --exclusive -N1 -n1\"");
+                      "run command put before each evaluation: \"srun --exclusive -N1 -n1\"; {worker} is its number");
+  command->add_option("--deadline", options->deadline,
+                      "of one evaluation: auto (10 times what is expected), 0 (none) or a time such as 10min");
   command->add_option("--final-top", options->final_top, "configurations to fine-tune and test at the end");
   command->add_option("--final-epochs", options->final_epochs, "of that fine-tuning (default: the last task's)");
   command->add_option("--final-schedule", options->final_schedule, "learning rate of that fine-tuning");

@@ -65,7 +65,7 @@ class FinalTrainings {
         if (!in_journal(tasks_[started])) pool_.submit(job(tasks_[started]), static_cast<int64_t>(started));
       }
       if (pool_.running() > 0) {
-        if (auto outcome = pool_.wait(0.2)) tasks_[static_cast<size_t>(outcome->tag)].outcome = std::move(outcome);
+        if (auto outcome = pool_.wait(0.2)) take(std::move(*outcome), progress);
       }
       while (journalled < started && record(tasks_[journalled])) ++journalled;
     }
@@ -96,7 +96,28 @@ class FinalTrainings {
     const FinalRow* row;
     int seed;
     std::optional<JobPool::Outcome> outcome;
+    int failures = 0;
   };
+
+  /// A failure is journalled and tried again, three times in all, unless the training itself broke down.
+  void take(JobPool::Outcome outcome, Progress& progress) {
+    Task& task = tasks_[static_cast<size_t>(outcome.tag)];
+    if (outcome.ok || outcome.fault == search::Fault::Training || ++task.failures >= search::kAttempts) {
+      task.outcome = std::move(outcome);
+      return;
+    }
+    progress.log(fmt::format("failed: {}", outcome.reason));
+    run_.record({{"event", "final_failed"},
+                 {"kind", task.row->kind},
+                 {"bits", task.row->bits},
+                 {"seed", task.seed},
+                 {"attempt", task.failures},
+                 {"fault", search::name_of(outcome.fault)},
+                 {"reason", outcome.reason},
+                 {"seconds", outcome.seconds},
+                 {"worker", outcome.worker}});
+    pool_.submit(job(task), outcome.tag);
+  }
 
   std::filesystem::path work() const { return run_.folder() / "work"; }
   double epochs() const { return options_.epochs > 0 ? options_.epochs : space_.epochs.back(); }
@@ -117,7 +138,7 @@ class FinalTrainings {
   bool record(const Task& task) {
     if (in_journal(task)) return true;
     if (!task.outcome) return false;
-    const auto& [row, seed, outcome] = task;
+    const auto& [row, seed, outcome, failures] = task;
     if (!outcome->ok) {
       throw Error(fmt::format("[search] the final training of {} failed: {}", format_bits(row->bits), outcome->reason));
     }

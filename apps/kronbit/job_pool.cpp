@@ -1,190 +1,190 @@
 #include "apps/kronbit/job_pool.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 
-#include "tensor/io/file.h"
+#include "apps/kronbit/attendance.h"
+#include "apps/kronbit/child.h"
 #include "tensor/io/text.h"
-
-extern char** environ;
 
 namespace kronbit::app {
 namespace {
 
-constexpr size_t kMostOutput = size_t{1} << 20;  // of one child; a result is a few hundred bytes
+constexpr double kLook = 0.1;   // seconds between looks at what no pipe tells: an end, a deadline
+constexpr double kGrace = 5.0;  // seconds that a launcher gets to end its job before it is killed itself
 
-struct Pipe {
-  Descriptor read, write;
-  Pipe() {
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) != 0) throw Error(fmt::format("[evaluate] cannot make a pipe: {}", std::strerror(errno)));
-    read = Descriptor(fds[0]);
-    write = Descriptor(fds[1]);
-  }
-};
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// The whole text, before the child reads: a job is far smaller than a pipe holds (64 KiB). A child that is gone already
-// shows in its exit status.
-void write_all(int fd, const std::string& text) {
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;
-    done += static_cast<size_t>(n);
-  }
-}
-
+/// The last line that says something: launchers frame their complaints.
 std::string last_line(const std::string& text) {
   std::string found;
   for (const Line& line : split_lines(text)) {
-    if (!line.text.empty()) found = line.text;
+    if (std::any_of(line.text.begin(), line.text.end(), [](unsigned char c) { return std::isalpha(c) != 0; }))
+      found = line.text;
   }
   return found;
 }
 
+/// Why a process gave no result.
+std::string reason_of(int status, const std::string& errors) {
+  if (WIFSIGNALED(status))
+    return fmt::format("the evaluation was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  const std::string line = last_line(errors);
+  if (!line.empty()) return printable(line);
+  return WEXITSTATUS(status) != 0 ? fmt::format("the evaluation ended with exit code {}", WEXITSTATUS(status))
+                                  : "the evaluation ended without a result";
+}
+
 }  // namespace
 
-struct JobPool::Child {
+struct JobPool::Running {
+  Running(const std::vector<std::string>& command, bool here)
+      : child(here ? "/proc/self/exe" : command.front(), command) {}
+  Child child;
   int64_t tag = 0;
   int worker = 0;
-  pid_t pid = -1;
-  Descriptor out, err;
-  bool out_open = true, err_open = true;
-  std::string output, errors;
-  std::chrono::steady_clock::time_point start;
+  std::string host;
+  std::optional<double> began, killed;  // when
+  double epochs = 0;
+  std::optional<Deadlines::Limit> limit;  // counted from `began`
 };
 
-JobPool::JobPool(PoolOptions options) : options_(std::move(options)) {}
+JobPool::JobPool(PoolOptions options)
+    : options_(std::move(options)), last_failure_(static_cast<size_t>(options_.workers), 0) {
+  if (!here()) program_ = program_identity();
+}
+
 JobPool::~JobPool() { kill_all(); }
+
+int JobPool::choose_worker() const {
+  int best = -1;
+  for (int w = 0; w < workers(); ++w) {
+    if (std::any_of(children_.begin(), children_.end(), [&](const auto& c) { return c->worker == w; })) continue;
+    if (best < 0 || last_failure_[static_cast<size_t>(w)] < last_failure_[static_cast<size_t>(best)]) best = w;
+  }
+  return best;
+}
+
+std::vector<std::string> JobPool::command(int worker) const {
+  // Here the child runs this very program, even if its file was replaced meanwhile; elsewhere only a path is known.
+  if (here()) return {"kronbit", "evaluate"};
+  constexpr std::string_view kWorker = "{worker}", kDeleted = " (deleted)";
+  std::vector<std::string> words = options_.launch;
+  for (std::string& word : words) {
+    for (size_t at = word.find(kWorker); at != std::string::npos; at = word.find(kWorker, at))
+      word.replace(at, kWorker.size(), std::to_string(worker));
+  }
+  std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  if (program.ends_with(kDeleted)) program.resize(program.size() - kDeleted.size());
+  words.insert(words.end(), {program, "evaluate"});
+  return words;
+}
 
 void JobPool::submit(Job job, int64_t tag) {
   KB_CHECK(running() < workers());
-  auto child = std::make_unique<Child>();
-  child->tag = tag;
-  child->start = std::chrono::steady_clock::now();
-  while (std::any_of(children_.begin(), children_.end(), [&](const auto& c) { return c->worker == child->worker; })) {
-    ++child->worker;
+  const int worker = choose_worker();
+  job.parent = here() ? getpid() : 0;
+  Json line = to_json(job);
+  const std::string folder = here() ? "" : std::filesystem::current_path().string();
+  line["attended"] = to_json(Attendance{program_, options_.numerics, folder});
+  auto run = std::make_unique<Running>(command(worker), here());
+  run->tag = tag;
+  run->worker = worker;
+  run->epochs = job.epochs.back();
+  if (here()) run->began = now();  // elsewhere it may have to wait in a queue
+  run->child.write(dump_line(line) + "\n");
+  children_.push_back(std::move(run));
+}
+
+/// Notes that a job has begun, and sees to its deadline.
+void JobPool::look_at(Running& job) const {
+  if (!job.began || job.host.empty()) {
+    if (const std::optional<Json> begins = find_marked(kBegins, job.child.output())) {
+      job.host = begins->value("host", "unnamed");
+      if (!job.began) job.began = now();
+    }
   }
-  const bool here = options_.launch.empty();
-  job.parent = here ? getpid() : 0;
-  const std::string text = dump_line(to_json(job)) + "\n";
+  if (job.killed) {
+    if (now() - *job.killed > kGrace) job.child.signal(SIGKILL);
+    return;
+  }
+  if (!job.began) return;
+  job.limit = options_.deadlines.of(job.epochs);
+  if (job.limit && now() - *job.began > job.limit->seconds) kill(job);
+}
 
-  // Here the child runs this very program, even if its file was replaced meanwhile; elsewhere only a path is known.
-  std::vector<std::string> words = options_.launch;
-  words.push_back(here ? "kronbit" : std::filesystem::read_symlink("/proc/self/exe").string());
-  words.push_back("evaluate");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-
-  Pipe in, out, err;
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, in.read.get(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
-  // A group of its own: Ctrl-C in the terminal reaches the explorer only, which then decides.
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  const int code =
-      posix_spawnp(&child->pid, here ? "/proc/self/exe" : argv[0], &actions, &attributes, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (code != 0) throw Error(fmt::format("[evaluate] cannot start {}: {}", words[0], std::strerror(code)));
-  child->out = std::move(out.read);
-  child->err = std::move(err.read);
-  children_.push_back(std::move(child));
-  in.read.close();
-  write_all(in.write.get(), text);
+void JobPool::kill(Running& job) const {
+  job.killed = now();
+  job.child.close_input();
+  job.child.signal(here() ? SIGKILL : SIGTERM);
 }
 
 std::optional<JobPool::Outcome> JobPool::wait(double seconds) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  const double until = now() + seconds;
   while (!children_.empty()) {
-    std::vector<pollfd> polled;
-    std::vector<std::pair<Child*, bool>> owners;  // and whether it is stdout
-    for (const auto& c : children_) {
-      if (c->out_open) {
-        polled.push_back({c->out.get(), POLLIN, 0});
-        owners.emplace_back(c.get(), true);
-      }
-      if (c->err_open) {
-        polled.push_back({c->err.get(), POLLIN, 0});
-        owners.emplace_back(c.get(), false);
-      }
-    }
-    const double left = std::chrono::duration<double>(deadline - std::chrono::steady_clock::now()).count();
-    if (left <= 0) return std::nullopt;
-    if (::poll(polled.data(), polled.size(), static_cast<int>(std::min(left, 60.0) * 1000) + 1) < 0 && errno != EINTR) {
-      throw Error(fmt::format("[evaluate] poll: {}", std::strerror(errno)));
-    }
-    for (size_t i = 0; i < polled.size(); ++i) {
-      if (polled[i].revents == 0) continue;
-      auto [child, is_out] = owners[i];
-      char buffer[4096];
-      const ssize_t n = ::read(polled[i].fd, buffer, sizeof buffer);
-      if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-      if (n <= 0) {
-        (is_out ? child->out_open : child->err_open) = false;
-      } else {
-        std::string& text = is_out ? child->output : child->errors;
-        if (text.size() < kMostOutput) text.append(buffer, static_cast<size_t>(n));
-      }
-    }
     for (size_t i = 0; i < children_.size(); ++i) {
-      if (children_[i]->out_open || children_[i]->err_open) continue;
-      const std::unique_ptr<Child> child = std::move(children_[i]);
+      Running& job = *children_[i];
+      const bool ended = job.child.ended();
+      look_at(job);
+      if (!ended) continue;
+      const std::unique_ptr<Running> last = std::move(children_[i]);
       children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(i));
-      return finish(*child);
+      return finish(*last);
     }
+    const double left = until - now();
+    if (left <= 0) return std::nullopt;
+    std::vector<pollfd> polled;
+    for (const auto& job : children_) job->child.add_polled(polled);
+    const bool closed = polled.size() < 2 * children_.size();  // about to end
+    const double pause = std::min(left, closed ? 0.001 : kLook);
+    if (::poll(polled.data(), polled.size(), static_cast<int>(pause * 1000) + 1) < 0 && errno != EINTR)
+      throw Error(fmt::format("[evaluate] poll: {}", std::strerror(errno)));
   }
   return std::nullopt;
 }
 
-JobPool::Outcome JobPool::finish(Child& child) {
-  int status = 0;
-  while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR) {
-  }
+JobPool::Outcome JobPool::finish(Running& job) {
   Outcome outcome;
-  outcome.tag = child.tag;
-  outcome.worker = child.worker;
-  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - child.start).count();
-  if (WIFSIGNALED(status)) {
-    outcome.reason =
-        fmt::format("the evaluation was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
-  } else if (WEXITSTATUS(status) != 0) {
-    const std::string line = last_line(child.errors);
-    outcome.reason =
-        line.empty() ? fmt::format("the evaluation ended with exit code {}", WEXITSTATUS(status)) : printable(line);
+  outcome.tag = job.tag;
+  outcome.worker = job.host.empty() || here() ? fmt::format("{}", job.worker)
+                                              : fmt::format("{} {}", job.worker, printable(job.host));
+  if (job.began) outcome.seconds = now() - *job.began;
+  // A whole result counts, however the launcher ends.
+  const std::optional<Json> said = find_marked(kResult, job.child.output());
+  if (said && has(*said, "result")) {
+    outcome.ok = true;
+    outcome.result = (*said)["result"];
+    options_.deadlines.learn(job.epochs, outcome.seconds);
+    return outcome;
+  }
+  last_failure_[static_cast<size_t>(job.worker)] = ++failures_;
+  if (job.killed) {
+    outcome.reason = job.limit->reason();
+  } else if (said && has(*said, "fault") && has(*said, "reason")) {
+    outcome.fault = search::parse_fault(get_string(*said, "fault", "evaluate"), "evaluate");
+    outcome.reason = printable(get_string(*said, "reason", "evaluate"));
   } else {
-    try {
-      outcome.result = parse_json(last_line(child.output), "evaluate");
-      outcome.ok = true;
-    } catch (const InputError& e) {
-      outcome.reason = fmt::format("the evaluation printed no result: {}", e.what());
-    }
+    outcome.reason = reason_of(job.child.status(), job.child.errors());
   }
   return outcome;
 }
 
 void JobPool::kill_all() {
-  for (const auto& child : children_) ::kill(child->pid, options_.launch.empty() ? SIGKILL : SIGTERM);
-  for (const auto& child : children_) {
-    while (waitpid(child->pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
+  for (const auto& job : children_) {
+    if (!job->killed) kill(*job);
   }
-  children_.clear();
+  const double until = now() + kGrace;
+  while (now() < until &&
+         std::any_of(children_.begin(), children_.end(), [](auto& job) { return !job->child.ended(); }))
+    ::poll(nullptr, 0, 10);
+  children_.clear();  // kills what has not ended
 }
 
 std::filesystem::path packed_path(const std::filesystem::path& work, const Bits& bits, int task) {
@@ -218,9 +218,10 @@ std::optional<search::Result> ProcessEvaluator::wait(double seconds) {
   search::Result result;
   std::tie(result.index, result.attempt) = submitted_[static_cast<size_t>(outcome->tag)];
   result.ok = outcome->ok;
+  result.fault = outcome->fault;
   result.reason = outcome->reason;
   result.seconds = outcome->seconds;
-  result.worker = fmt::format("{}", outcome->worker);
+  result.worker = outcome->worker;
   if (outcome->ok) {
     result.accuracies = get_numbers(outcome->result, "accuracies", 0, 1, "evaluate");
     result.details = {{"losses", outcome->result["losses"]}, {"kl", outcome->result["kl"]}};

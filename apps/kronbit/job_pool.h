@@ -2,22 +2,25 @@
 // on another machine. The job goes in on stdin, the result comes out on stdout, and a crash is a result like any other.
 #pragma once
 
-#include <sys/types.h>
-
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/kronbit/deadlines.h"
 #include "apps/kronbit/evaluation.h"
+#include "apps/kronbit/numerics.h"
 #include "search/evaluator.h"
 
 namespace kronbit::app {
 
 struct PoolOptions {
   int workers = 1;
-  std::vector<std::string> launch;  ///< words put before the program; empty = here
+  /// Words put before the program, {worker} in them being the worker's number; empty = here.
+  std::vector<std::string> launch = {};
+  Deadlines deadlines = {};
+  std::optional<Numerics> numerics = {};  ///< that every job has to be calculated with; none = what is fastest there
 };
 
 class JobPool {
@@ -31,24 +34,34 @@ class JobPool {
   struct Outcome {
     int64_t tag = 0;
     bool ok = false;
-    Json result;         ///< of run_job(), when ok
-    std::string reason;  ///< one line, when not
-    double seconds = 0;  ///< from start to end
-    int worker = 0;
+    Json result;                                  ///< of run_job(), when ok
+    search::Fault fault = search::Fault::Worker;  ///< when not
+    std::string reason;                           ///< one line, when not
+    double seconds = 0;  ///< from its start to its end; waiting in a launcher's queue does not count
+    std::string worker;  ///< "0", and on which machine: "0 node7"
   };
   int workers() const { return options_.workers; }
   int running() const { return static_cast<int>(children_.size()); }
-  /// Starts a job. Requires: running() < workers(). Throws: Error when no process can be made.
+  /// Starts a job, on the worker whose last failure is the longest ago. Requires: running() < workers().
+  /// Throws: Error when no process can be made.
   void submit(Job job, int64_t tag);
-  /// The next outcome, or nothing after `seconds`.
+  /// The next outcome, or nothing after `seconds`. Kills what is past its deadline.
   std::optional<Outcome> wait(double seconds);
   void kill_all();
 
  private:
-  struct Child;
-  Outcome finish(Child& child);
+  struct Running;
+  bool here() const { return options_.launch.empty(); }
+  int choose_worker() const;
+  std::vector<std::string> command(int worker) const;
+  void look_at(Running& job) const;
+  void kill(Running& job) const;
+  Outcome finish(Running& job);
   PoolOptions options_;
-  std::vector<std::unique_ptr<Child>> children_;
+  std::string program_;                // its identity, where another machine's may differ
+  std::vector<int64_t> last_failure_;  // of each worker, as a number that grows; 0 = none
+  int64_t failures_ = 0;
+  std::vector<std::unique_ptr<Running>> children_;
 };
 
 /// The evaluator of a search: requests become jobs.

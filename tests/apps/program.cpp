@@ -249,7 +249,7 @@ std::string essence(const fs::path& run) {
   std::string text;
   for (const Json& line : search::read_journal(run).lines) {
     Json kept = line;
-    for (const char* key : {"n", "crc", "seconds", "worker"}) kept.erase(key);
+    for (const char* key : {"n", "crc", "seconds", "worker", "attempt"}) kept.erase(key);
     const auto event = line["event"].get<std::string>();
     if (event == "plan" || event == "evaluation" || event == "fp32" || event == "final") text += kept.dump() + "\n";
   }

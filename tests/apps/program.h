@@ -54,6 +54,7 @@ class Program {
   /// Waits until `path` has `lines` lines or more, or the program has ended. False when it has ended.
   bool wait_for_lines(const fs::path& path, int lines);
   double seconds() const;  ///< since the start
+  pid_t pid() const { return pid_; }
 
  private:
   pid_t pid_ = -1;
@@ -83,7 +84,8 @@ Words tiny_data();
 /// The arguments of a short search into `out`, and what it writes when nothing disturbs it (run once).
 Words search_arguments(const fs::path& out, const Words& more = {});
 const fs::path& unbroken_search();
-/// The journal's plans, evaluations and finals without what may differ: times, workers, numbers of lines.
+/// The journal's plans, evaluations and finals without what may differ: times, workers, failures and how many attempts
+/// they cost, numbers of lines.
 std::string essence(const fs::path& run);
 /// Names of files anywhere below `folder` that an interrupted write left.
 Words temporaries(const fs::path& folder);

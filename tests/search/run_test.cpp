@@ -317,6 +317,65 @@ TEST(Run, UselessResultsAreFailures) {
   EXPECT_THAT(text_of(folder), HasSubstr("accuracy: wanted 0..1, got nan"));
 }
 
+/// Its failures say whose fault they are.
+class FaultyEvaluator : public FakeEvaluator {
+ public:
+  std::optional<Result> wait(double seconds) override {
+    std::optional<Result> result = FakeEvaluator::wait(seconds);
+    if (result && !result->ok) result->fault = parse_fault(result->reason, "test");
+    return result;
+  }
+};
+
+TEST(Run, AnotherSeedIsDrawnOnlyWhereTheTrainingBrokeDown) {
+  const auto folder = fresh_folder("seeds"), cut = fresh_folder("seeds_cut");
+  const auto failure = [](const Request& request) {
+    return request.index != 1 || request.attempt > 2 ? "" : request.attempt == 1 ? "worker" : "training";
+  };
+  std::vector<uint64_t> seeds;
+  FaultyEvaluator evaluator;
+  evaluator.failure = failure;
+  SearchRun run(fake_spec(folder, false, "7evals"));
+  EXPECT_EQ(run.explore(evaluator), Ended::BudgetSpent);
+  for (const Request& request : evaluator.log)
+    if (request.index == 1) seeds.push_back(request.seed);
+  ASSERT_EQ(seeds.size(), 3u);
+  EXPECT_EQ(seeds[0], seeds[1]);
+  EXPECT_NE(seeds[1], seeds[2]);
+  // The journal says so too: killed after both failures, the next attempt is the same.
+  const std::string text = text_of(folder);
+  const size_t second = text.find("\"fault\":\"training\"");
+  ASSERT_NE(second, std::string::npos);
+  write_journal(cut, text.substr(0, text.find('\n', second) + 1));
+  FaultyEvaluator later;
+  later.failure = failure;
+  SearchRun resumed(fake_spec(cut, true, "7evals"));
+  resumed.explore(later);
+  EXPECT_EQ(later.log.front().seed, seeds[2]);
+  EXPECT_EQ(essence(cut), essence(folder));
+}
+
+TEST(Run, RefusedThreeTimesItEndsBeforeTheCandidateIsDropped) {
+  const auto folder = fresh_folder("refused");
+  {
+    FaultyEvaluator evaluator;
+    evaluator.failure = [](const Request& request) { return request.index == 2 ? "refused" : ""; };
+    SearchRun run(fake_spec(folder, false, "8evals"));
+    try {
+      run.explore(evaluator);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("attempt 3 of an evaluation was refused: refused"));
+    }
+    EXPECT_EQ(run.progress().failed, 2);
+  }
+  SearchRun run(fake_spec(folder, true, "8evals"));
+  FakeEvaluator elsewhere;
+  EXPECT_EQ(run.explore(elsewhere), Ended::BudgetSpent);
+  EXPECT_EQ(elsewhere.log.front().index, 2);
+  EXPECT_EQ(elsewhere.log.front().attempt, 3);
+}
+
 TEST(Run, GivesUpWhenEverythingFails) {
   const auto folder = fresh_folder("hopeless");
   SearchRun run(fake_spec(folder, false, "8evals"));

@@ -1,0 +1,14 @@
+// A command written as one text, such as --launch "srun -N1 --comment='a b'", split as a shell splits it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kronbit::app {
+
+/// Words at blanks; '...' keeps everything, "..." everything but \" and \\, a backslash outside the next character.
+/// Nothing is expanded: no variables, no wildcards. Throws: InputError naming `where` for a quote that is not closed.
+std::vector<std::string> split_words(std::string_view text, std::string_view where);
+
+}  // namespace kronbit::app
