@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -28,16 +27,6 @@ namespace kronbit::experiments {
 namespace {
 
 constexpr int64_t kMostAnswer = int64_t{1} << 22;
-
-/// build/experiments/table1 -> build/kronbit.
-std::filesystem::path kronbit_program() {
-  const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  for (const std::filesystem::path& folder : {here.parent_path(), here}) {
-    if (std::filesystem::is_regular_file(folder / "kronbit")) return folder / "kronbit";
-  }
-  input_error("kronbit", "wanted the program at {}, got nothing: make builds it",
-              (here.parent_path() / "kronbit").string());
-}
 
 std::string shell_word(const std::string& word) {
   const bool plain = !word.empty() && word.find_first_not_of(
@@ -251,6 +240,8 @@ std::optional<StepResult> Experiment::step(const std::string& place, const std::
   return result;
 }
 
+std::string program_version() { return std::string("kronbit ") + KRONBIT_VERSION; }
+
 std::string machine_line() { return fmt::format("{}, {} threads", cpu().model, threads()); }
 
 std::string markdown_table(const std::vector<std::vector<std::string>>& rows) {
@@ -266,10 +257,44 @@ std::string markdown_table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
-int run_experiment(int argc, char** argv, const std::string& name, const std::string& summary, const Work& work) {
+std::filesystem::path kronbit_program() {
+  const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  for (const std::filesystem::path& folder : {here.parent_path(), here}) {
+    if (std::filesystem::is_regular_file(folder / "kronbit")) return folder / "kronbit";
+  }
+  input_error("kronbit", "wanted the program at {}, got nothing: make builds it",
+              (here.parent_path() / "kronbit").string());
+}
+
+int guarded(const std::string& name, const std::function<int()>& work) {
   try {
     open_standard_streams();
     app::install_signals();
+    const int code = work();
+    if (std::fflush(stdout) != 0) return fail(name, 1, "[stdout] cannot write the result");
+    return code;
+  } catch (const InputError& e) {
+    return fail(name, 2, e.what());
+  } catch (const std::bad_alloc&) {
+    return fail(name, 1, "[memory] not enough memory");
+  } catch (const std::exception& e) {
+    return app::stop_requested ? app::stop_exit_code() : fail(name, 1, e.what());
+  }
+}
+
+int parse_options(CLI::App& app, int argc, char** argv, const std::function<int()>& work) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return fail(app.get_name(), 2, fmt::format("{} (see {} --help)", e.what(), app.get_name()));
+  }
+  return work();
+}
+
+int run_experiment(int argc, char** argv, const std::string& name, const std::string& summary, const Work& work) {
+  return guarded(name, [&] {
     CLI::App app{summary, name};
     app.footer(
         "Every step is a kronbit command, printed before it runs; what has run is kept in OUT/runs, so the same "
@@ -278,26 +303,13 @@ int run_experiment(int argc, char** argv, const std::string& name, const std::st
     Settings settings;
     std::string nets;
     add_options(app, settings, nets);
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::Success& e) {
-      return app.exit(e);
-    } catch (const CLI::ParseError& e) {
-      return fail(name, 2, fmt::format("{} (see {} --help)", e.what(), name));
-    }
-    check(settings, nets);
-    if (!settings.threads.empty()) set_threads(static_cast<int>(parse_int(settings.threads, 1, 1024, "--threads")));
-    Experiment experiment(name, std::move(settings));
-    const int code = work_and_write(experiment, work);
-    if (std::fflush(stdout) != 0) return fail(name, 1, "[stdout] cannot write the result");
-    return code;
-  } catch (const InputError& e) {
-    return fail(name, 2, e.what());
-  } catch (const std::bad_alloc&) {
-    return fail(name, 1, "[memory] not enough memory");
-  } catch (const std::exception& e) {
-    return fail(name, 1, e.what());
-  }
+    return parse_options(app, argc, argv, [&] {
+      check(settings, nets);
+      if (!settings.threads.empty()) set_threads(static_cast<int>(parse_int(settings.threads, 1, 1024, "--threads")));
+      Experiment experiment(name, std::move(settings));
+      return work_and_write(experiment, work);
+    });
+  });
 }
 
 }  // namespace kronbit::experiments

@@ -5,6 +5,7 @@
 //   time OUT/table1.{json,csv,md,svg}
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -74,8 +75,18 @@ class Experiment {
 /// after an interruption, so that what is there is written.
 using Work = std::function<Results(Experiment&)>;
 
+/// main() around any work: signals, and one line and an exit code for what goes wrong.
+int guarded(const std::string& name, const std::function<int()>& work);
+/// Parses, then works. Returns: 0 after --help, 2 after a mistake, which is printed.
+int parse_options(CLI::App& app, int argc, char** argv, const std::function<int()>& work);
+/// build/experiments/table1 -> build/kronbit. Throws: InputError when it is not there.
+std::filesystem::path kronbit_program();
+
 /// main() of an experiment. Returns: 0 done, 1 failed, 2 wrong input, 130 or 143 stopped by a signal.
 int run_experiment(int argc, char** argv, const std::string& name, const std::string& summary, const Work& work);
+
+/// "kronbit 0.1.0".
+std::string program_version();
 
 /// "AMD EPYC, 2 threads".
 std::string machine_line();
