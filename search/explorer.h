@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -16,8 +15,6 @@ namespace kronbit::search {
 struct ExplorerOptions {
   std::vector<double> costs;  ///< lambda of each task, ascending with the tasks; any unit
   StrategyOptions strategy;
-  /// A configuration that is not among the candidates, for strategies that leave the list; empty: none may.
-  std::function<Candidate(const Bits&)> make_candidate;
 };
 
 /// Plans in rounds. The first is the tries at the last task, then whatever the strategy begins with.

@@ -176,10 +176,10 @@ Plan RunState::plan_of(const Json& line, std::string_view where) const {
     const Bits bits = bits_of(json, where);
     run.candidate = find_candidate(explorer_.candidates(), bits);
     if (run.candidate == explorer_.candidates().size()) {
-      if (!explorer_.options().make_candidate)
+      if (!explorer_.options().strategy.make_candidate)
         input_error(where, "bits: wanted a candidate of this search, got {}", format_bits(bits));
       run.candidate += plan.added.size();
-      plan.added.push_back(explorer_.options().make_candidate(bits));
+      plan.added.push_back(explorer_.options().strategy.make_candidate(bits));
     }
     run.task = static_cast<int>(get_int(json, "task", 0, explorer_.tasks() - 1, where));
     run.reason = parse_reason(get_string(json, "reason", where), where);

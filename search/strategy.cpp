@@ -36,21 +36,23 @@ std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options) {
   input_error("strategy", "wanted one of {}, got {}", names, quote(options.name));
 }
 
-std::vector<PlannedRun> space_filling_design(const History& history, uint64_t seed) {
+std::vector<PlannedRun> space_filling_design(const History& history, const StrategyOptions& options,
+                                             bool all_last) {
   std::vector<PlannedRun> runs;
   std::vector<bool> used(history.candidates.size(), false);
   std::vector<double> shift;
-  Rng rng(seed, Purpose::Search);
+  Rng rng(options.seed, Purpose::Search);
   for (size_t j = 0; j < history.candidates[0].w.size(); ++j) shift.push_back(rng.uniform());
   const size_t points = 2 * (shift.size() + 1);
   for (size_t p = 0; p < points; ++p) {
     const std::vector<double> point = space_filling_point(p, shift);
-    const int task = p % 3 == 0 ? history.last() : 0;
+    const int task = all_last || p % 3 == 0 ? history.last() : 0;
     size_t nearest = history.candidates.size();
     double smallest = std::numeric_limits<double>::infinity();
     for (size_t c = 0; c < history.candidates.size(); ++c) {
+      if (used[c] || !history.may_run(c, task) || !options.goal.limits.allow(history.candidates[c].cost)) continue;
       const double distance = squared_distance(history.candidates[c].w, point);
-      if (!used[c] && history.may_run(c, task) && distance < smallest) smallest = distance, nearest = c;
+      if (distance < smallest) smallest = distance, nearest = c;
     }
     if (nearest == history.candidates.size()) break;
     used[nearest] = true;

@@ -2,7 +2,9 @@
 // time, or of how many workers there are. So every strategy can be interrupted, resumed and replayed from a table.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,10 @@ struct StrategyOptions {
   Goal goal;            ///< what is wanted at the last task
   ModelOptions model;
   uint64_t seed = 0;
+  /// A configuration that is not among the candidates, for strategies that leave the list. Empty: none may; whoever
+  /// wants one gets the nearest of the list that was not run.
+  std::function<Candidate(const Bits&)> make_candidate;
+  std::optional<LayerRules> rules;  ///< what a configuration outside the list keeps to; none: any bits
 };
 
 class Strategy {
@@ -44,7 +50,9 @@ const std::vector<StrategyInfo>& strategies();
 
 /// Candidates nearest to the first points of a space-filling sequence shifted by the seed, in their curve weights: the
 /// initial design of strategies that fit a model. 2 (d + 1) points, d the number of weights: every third, from the
-/// first on, at the last task, the others at task 0.
-std::vector<PlannedRun> space_filling_design(const History& history, uint64_t seed);
+/// first on, at the last task, the others at task 0; with `all_last` all at the last task. Candidates outside the
+/// limits of the goal are left out.
+std::vector<PlannedRun> space_filling_design(const History& history, const StrategyOptions& options,
+                                             bool all_last = false);
 
 }  // namespace kronbit::search

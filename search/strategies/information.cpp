@@ -19,7 +19,7 @@ class Information final : public Strategy {
   Plan plan(const History& history) const override {
     Plan plan;
     if (history.rounds == 0) {
-      plan.runs = space_filling_design(history, options_.seed);
+      plan.runs = space_filling_design(history, options_);
     } else if (!history.anything_left()) {
       return plan;
     } else if (!anything_known(history)) {  // every run so far has failed: the next candidates in order
