@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "search/space.h"
 #include "tensor/base/error.h"
@@ -51,12 +52,26 @@ void Constraints::add_fix(std::string_view text) {
   }
 }
 
+void Constraints::set_choices(std::string_view text) {
+  choices.clear();
+  for (const std::string& piece : pieces("choices", text)) {
+    if (piece.size() != 1 || piece[0] < '0' + kMinBits || piece[0] > '0' + kMaxBits)
+      input_error("choices", "wanted numbers of bits 1..8 separated by commas, such as 2,4,8, got \"{}\"", piece);
+    choices.push_back(piece[0] - '0');
+  }
+}
+
 void Constraints::add_tie(std::string_view text) { ties.push_back(pieces("tie", text)); }
 
 LayerRules::LayerRules(const Constraints& constraints, const std::vector<std::string>& layers)
-    : bits_min_(constraints.bits_min), bits_max_(constraints.bits_max), fixed_(layers.size(), 0) {
-  if (bits_min_ < kMinBits || bits_max_ > kMaxBits || bits_min_ > bits_max_)
-    input_error("bits", "range: wanted 1 <= --bits-min <= --bits-max <= 8, got {}..{}", bits_min_, bits_max_);
+    : fixed_(layers.size(), 0) {
+  const int least = constraints.bits_min, most = constraints.bits_max;
+  if (least < kMinBits || most > kMaxBits || least > most)
+    input_error("bits", "range: wanted 1 <= --bits-min <= --bits-max <= 8, got {}..{}", least, most);
+  const std::vector<int>& choices = constraints.choices;
+  for (int b = least; b <= most; ++b)
+    if (choices.empty() || std::find(choices.begin(), choices.end(), b) != choices.end()) allowed_.push_back(b);
+  if (allowed_.empty()) input_error("choices", "wanted bits within {}..{}, got none of them", least, most);
   KB_CHECK(!layers.empty());
   std::vector<bool> tied(layers.size(), false);
   for (const std::vector<std::string>& patterns : constraints.ties) {
@@ -81,15 +96,18 @@ LayerRules::LayerRules(const Constraints& constraints, const std::vector<std::st
 
 Bits LayerRules::apply(Bits bits) const {
   KB_CHECK_EQ(bits.size(), fixed_.size());
-  for (int& b : bits) b = std::clamp(b, bits_min_, bits_max_);
   for (const std::vector<size_t>& group : ties_) {
     int sum = 0;
     for (const size_t layer : group) sum += bits[layer];
     const int count = static_cast<int>(group.size());
     for (const size_t layer : group) bits[layer] = (2 * sum + count) / (2 * count);
   }
-  for (size_t layer = 0; layer < bits.size(); ++layer)
-    if (fixed_[layer] != 0) bits[layer] = fixed_[layer];
+  for (size_t layer = 0; layer < bits.size(); ++layer) {
+    int nearest = allowed_[0];
+    for (const int b : allowed_)
+      if (std::abs(b - bits[layer]) <= std::abs(nearest - bits[layer])) nearest = b;
+    bits[layer] = fixed_[layer] != 0 ? fixed_[layer] : nearest;
+  }
   return bits;
 }
 

@@ -21,33 +21,40 @@ struct Limits {
   bool allow(const Cost& cost) const;
 };
 
-/// Rules on single layers, applied to the bits that a curve has drawn, in this order: bits_min and bits_max clamp every
-/// layer; the layers of a tie share the mean of their bits, rounded half up; fixed layers get their bits, whatever the
-/// range is. Layers are named by shell patterns (* ? [abc]); * matches dots too.
+/// Rules on single layers, applied to the bits that a curve has drawn, in this order: the layers of a tie share the
+/// mean of their bits, rounded half up; every layer gets the nearest bits that are allowed (ties: the more); fixed
+/// layers get their bits, whatever is allowed. Layers are named by shell patterns (* ? [abc]); * matches dots too.
 struct Constraints {
   std::vector<std::pair<std::string, int>> fix;  ///< (pattern, bits)
   std::vector<std::vector<std::string>> ties;    ///< each a group of patterns
   int bits_min = kMinBits;
   int bits_max = kMaxBits;
+  std::vector<int> choices;  ///< the only bits allowed within the range; empty = all of them
 
   /// "conv1=8,layer3*=2". Throws: InputError.
   void add_fix(std::string_view text);
   /// "layer1.*.conv2,layer1.*.downsample*": one group. Throws: InputError.
   void add_tie(std::string_view text);
+  /// "2,4,8". Throws: InputError.
+  void set_choices(std::string_view text);
 };
 
 /// Constraints with the names of one network filled in.
 class LayerRules {
  public:
   /// Throws: InputError when a pattern matches no layer, a layer is in two ties, fixed twice, or fixed and tied, or the
-  ///         range is empty.
+  ///         nothing is allowed.
   LayerRules(const Constraints& constraints, const std::vector<std::string>& layers);
   Bits apply(Bits bits) const;
   /// Layers that always have equal bits: the ties, and every other layer alone; by their first layers.
   std::vector<std::vector<size_t>> groups() const;
+  /// Whether a search may change the bits of a layer.
+  bool is_fixed(size_t layer) const { return fixed_[layer] != 0; }
+  /// What layers that are not fixed may have, rising.
+  const std::vector<int>& allowed() const { return allowed_; }
 
  private:
-  int bits_min_, bits_max_;
+  std::vector<int> allowed_;
   std::vector<std::vector<size_t>> ties_;
   std::vector<int> fixed_;  // 0 = free
 };

@@ -184,6 +184,9 @@ std::vector<Candidate> make_candidates(const SpaceOptions& options) {
                 limits_text(options.limits), format_bits(smallest.bits), smallest.cost.bytes,
                 smallest.cost.average_bits,
                 least_milliseconds > 0 ? fmt::format("; the fastest takes {:.4g} ms", least_milliseconds) : "");
+  for (const Bits& bits : options.also)
+    if (options.limits.allow(options.cost(bits)) && find_candidate(candidates, bits) == candidates.size())
+      candidates.push_back({bits, options.curve.fit(bits), options.cost(bits)});
   for (const Bits& bits : options.more) {
     check_bits("search", bits, layers);
     if (find_candidate(candidates, bits) == candidates.size())

@@ -53,12 +53,13 @@ struct SpaceOptions {
   Constraints constraints;
   Limits limits;
   CostOf cost;
+  std::vector<Bits> also;  ///< beside those of the curve: kept where limits allow them
   std::vector<Bits> more;  ///< --try: kept whatever constraints and limits say
 };
 
-/// The candidates sorted by bits, then those of `more` that are not among them, in their order. Bit lists that become
-/// equal under the constraints are one candidate, placed at the mean of their weights.
-/// Throws: InputError when nothing satisfies the limits, saying what the smallest candidate needs.
+/// The candidates sorted by bits, then those of `also` and of `more` that are not among them, in their order. Bit lists
+/// that become equal under the constraints are one candidate, placed at the mean of their weights. Throws: InputError
+/// when nothing satisfies the limits, saying what the smallest candidate needs.
 std::vector<Candidate> make_candidates(const SpaceOptions& options);
 
 /// The index of `bits` among the candidates, or candidates.size().

@@ -10,6 +10,7 @@
 #include "apps/kronbit/words.h"
 #include "nn/state_dict.h"
 #include "nn/train.h"
+#include "quant/sensitivity.h"
 #include "search/journal.h"
 #include "tensor/io/crc32.h"
 #include "tensor/io/file.h"
@@ -41,8 +42,22 @@ void examine_profile(SearchSettings& s, const nn::Network& net, const search::Jo
   }
 }
 
+/// What quantizing each layer alone does: the model sees configurations through it, and allocations start from it.
+void examine_sensitivity(SearchSettings& s, const Frame& frame, const nn::Network& net, const data::Splits& splits) {
+  const int64_t images = parse_int(s.probe, 0, 1'000'000, "--probe");
+  if (images == 0) return;
+  Progress progress(frame, "sensitivity", "passes");
+  quant::SensitivityOptions options;
+  options.assign = assign_options(s.quantizer);
+  options.precision = parse_precision(s.tune.precision);
+  options.progress = [&](int64_t done, int64_t total) { progress.update(done, total); };
+  options.stop = &stop_requested;
+  s.errors =
+      quant::measure_sensitivity(net, quant::probe_images(splits.train, images), splits.normalization, options).mse;
+}
+
 /// Fills in what only the files can tell: fingerprints, numbers of images, the accuracy before quantization.
-void examine(SearchSettings& s, const std::filesystem::path& out, bool dry_run) {
+void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path& out, bool dry_run) {
   const std::string weights_normalization = nn::weights_info(SafetensorsFile::open(s.network.weights)).normalization;
   s.weights_crc = "crc32:" + hex_of(crc32_of_file(s.network.weights));
   s.network.weights = std::filesystem::absolute(s.network.weights).lexically_normal().string();
@@ -65,9 +80,11 @@ void examine(SearchSettings& s, const std::filesystem::path& out, bool dry_run) 
     const Json& settings = get_object(known.lines[0], "settings", "journal");
     if (has(settings, "fp32_validation")) {
       s.fp32_validation = get_number(settings, "fp32_validation", 0, 1, "journal");
+      if (has(settings, "errors")) s.errors = errors_from_json(settings, "journal");
       return;
     }
   }
+  examine_sensitivity(s, frame, net, splits);
   if (dry_run) return;
   make_folder(out);
   s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested,
@@ -179,6 +196,9 @@ class Session {
   }
 
  private:
+  /// Those added on the way too.
+  const std::vector<search::Candidate>& candidates() const { return run_.explorer().candidates(); }
+
   search::SearchSpec spec(const Options& options) const {
     Json settings = to_json(settings_);
     if (numerics_) settings["numerics"] = to_json(*numerics_);
@@ -215,10 +235,9 @@ class Session {
       if (!p.best || packed != packed_of(*p.best)) std::filesystem::remove(packed, ignored);
     }
     const search::Budget& budget = run_.state().budget();
-    const std::string note =
-        p.best ? fmt::format("best {} {:.2f} %", format_bits(space_.candidates[p.best->candidate].bits),
-                             100 * p.best->accuracy)
-               : "";
+    const std::string note = p.best ? fmt::format("best {} {:.2f} %", format_bits(candidates()[p.best->candidate].bits),
+                                                  100 * p.best->accuracy)
+                                    : "";
     if (budget.evaluations > 0) {
       progress.update(p.evaluations, budget.evaluations, note);
     } else {
@@ -227,7 +246,7 @@ class Session {
   }
 
   std::filesystem::path packed_of(const search::Best& best) const {
-    return packed_path(work_, space_.candidates[best.candidate].bits, best.task);
+    return packed_path(work_, candidates()[best.candidate].bits, best.task);
   }
 
   void refresh_best(const search::Best& best) {
@@ -304,7 +323,7 @@ int run(const Frame& frame, const Options& options) {
     }
   }
   settings.tune.precision = resolve_precision(settings.tune.precision, options.out);
-  examine(settings, options.out, options.dry_run);
+  examine(settings, frame, options.out, options.dry_run);
   if (options.dry_run) return print_plan(frame, settings, make_space(settings), budget);
   Session session(frame, options, std::move(settings));
   return session.run();

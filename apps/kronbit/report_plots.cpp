@@ -190,20 +190,12 @@ std::string plot_slice(Plotter& plotter, const SearchReport& report, int task) {
   if (!report.model || !report.best) return "";
   const SearchSettings& settings = report.run.settings;
   const ByteUnit unit = byte_unit(report.uniform.back().cost.bytes);
-  search::Constraints constraints;
-  for (const std::string& text : settings.fix) constraints.add_fix(text);
-  for (const std::string& text : settings.tie) constraints.add_tie(text);
-  constraints.bits_min = static_cast<int>(parse_int(settings.bits_min, kMinBits, kMaxBits, "--bits-min"));
-  constraints.bits_max = static_cast<int>(parse_int(settings.bits_max, kMinBits, kMaxBits, "--bits-max"));
-  std::vector<std::string> names;
-  for (const nn::ConvInfo& layer : report.run.space.layers) names.push_back(layer.name);
-  const search::LayerRules rules(constraints, names);
-
+  const search::LayerRules rules = rules_of(settings.rules, report.run.space.layers);
   std::vector<search::Candidate> points;
   for (int i = 0; i <= 120; ++i) {
     std::vector<double> w = report.best->w;
     w[0] = i / 120.0;
-    const Bits bits = rules.apply(report.run.space.curve.bits(w, static_cast<int64_t>(names.size())));
+    const Bits bits = rules.apply(report.run.space.curve.bits(w, std::ssize(report.run.space.layers)));
     points.push_back(report.run.space.configuration(bits));
     points.back().w = w;
   }

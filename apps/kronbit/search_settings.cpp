@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "nn/models/models.h"
-#include "quant/size.h"
 #include "search/journal.h"
 #include "search/run.h"
 #include "tensor/io/parse.h"
@@ -45,8 +44,12 @@ std::vector<std::pair<const char*, std::string*>> text_fields(SearchSettings& s)
           {"curve", &s.curve},
           {"cost", &s.cost},
           {"seed", &s.seed},
-          {"bits_min", &s.bits_min},
-          {"bits_max", &s.bits_max}};
+          {"probe", &s.probe},
+          {"strategy", &s.strategy},
+          {"model", &s.model},
+          {"bits_min", &s.rules.bits_min},
+          {"bits_max", &s.rules.bits_max},
+          {"choices", &s.rules.choices}};
 }
 
 std::vector<double> parse_tasks(const std::string& text) {
@@ -56,6 +59,18 @@ std::vector<double> parse_tasks(const std::string& text) {
     if (epochs[i] <= epochs[i - 1]) input_error("--tasks", "wanted epochs that increase, got {}", text);
   }
   return epochs;
+}
+
+std::string strategy_names() {
+  std::string names;
+  for (const search::StrategyInfo& info : search::strategies())
+    names += (names.empty() ? "" : ", ") + std::string(info.name);
+  return names;
+}
+
+search::Inputs inputs_of(const SearchSettings& s) {
+  if (s.model != "auto") return search::parse_inputs(s.model);
+  return s.errors.empty() ? search::Inputs::Curve : search::Inputs::CurveAndError;
 }
 
 /// lambda of each task: forward passes (a training image counts three: forward, backward to data and to weights).
@@ -118,12 +133,13 @@ void add_search_settings(CLI::App* command, SearchSettings& s) {
   add_data_options(command, s.data);
   command->add_option("--tasks", s.tasks, "epochs of fine-tuning at which accuracy is measured, ascending");
   command->add_option("--curve", s.curve, "bezier:DEGREE, chebyshev:WEIGHTS or line");
+  command->add_option("--strategy", s.strategy, "what chooses the next evaluation: " + strategy_names());
+  command->add_option("--model", s.model,
+                      "what the model sees: curve, error, curve+error, or auto (with sensitivities if any)");
+  command->add_option("--probe", s.probe, "training images that the sensitivity of each layer is measured on; 0 = not");
   command->add_option("--cost", s.cost, "of the tasks: work (forward passes) or numbers, one per task");
   command->add_option("--seed", s.seed, "of the search and of every evaluation");
-  command->add_option("--fix", s.fix, "bits of layers by name, applied after the curve: 'conv1=8,layer3*=2'");
-  command->add_option("--tie", s.tie, "layers that share their bits: 'layer1.*.conv2,layer1.*.shortcut*'");
-  command->add_option("--bits-min", s.bits_min, "least bits of a layer");
-  command->add_option("--bits-max", s.bits_max, "most bits of a layer");
+  add_rule_options(command, s.rules);
   command->add_option("--try", s.tries, "bits to evaluate first, at the highest task (repeatable; @bits.json too)");
   command->add_flag("--no-baselines", s.no_baselines, "do not evaluate the uniform 2, 3 and 4 bit networks first");
   command->add_option("--mode", s.quantizer.mode, "weight quantizer: signed-extreme or paper-floor");
@@ -136,8 +152,8 @@ Json to_json(const SearchSettings& settings) {
   SearchSettings s = settings;
   Json json = Json::object();
   for (const auto& [key, value] : text_fields(s)) json[key] = *value;
-  json["fix"] = s.fix;
-  json["tie"] = s.tie;
+  json["fix"] = s.rules.fix;
+  json["tie"] = s.rules.tie;
   json["try"] = s.tries;
   json["no_baselines"] = s.no_baselines;
   json["train_images"] = s.train_images;
@@ -146,15 +162,27 @@ Json to_json(const SearchSettings& settings) {
   json["classes"] = s.classes;
   json["fp32_validation"] = s.fp32_validation;
   if (!s.wish.max_latency.empty()) json["max_latency"] = s.wish.max_latency;
+  if (!s.errors.empty()) json["errors"] = s.errors;
   if (s.latency.known()) json["latency"] = to_json(s.latency);
   return json;
+}
+
+search::ErrorTable errors_from_json(const Json& json, std::string_view where) {
+  search::ErrorTable errors;
+  for (const Json& row : get_array(json, "errors", where)) {
+    const Json named = {{"errors", row}};
+    errors.push_back(get_numbers(named, "errors", 0, 1e300, where));
+    if (errors.back().size() != kMaxBits)
+      input_error(where, "errors: wanted 8 numbers of a layer, got {}", errors.back().size());
+  }
+  return errors;
 }
 
 SearchSettings settings_from_json(const Json& json, std::string_view where) {
   SearchSettings s;
   for (const auto& [key, value] : text_fields(s)) *value = get_string(json, key, where);
-  s.fix = get_strings(json, "fix", where);
-  s.tie = get_strings(json, "tie", where);
+  s.rules.fix = get_strings(json, "fix", where);
+  s.rules.tie = get_strings(json, "tie", where);
   s.tries = get_strings(json, "try", where);
   s.no_baselines = get_bool(json, "no_baselines", where);
   s.train_images = get_int(json, "train_images", 0, INT64_MAX, where);
@@ -163,6 +191,7 @@ SearchSettings settings_from_json(const Json& json, std::string_view where) {
   s.classes = static_cast<int>(get_int(json, "classes", 1, 65536, where));
   s.fp32_validation = get_number(json, "fp32_validation", 0, 1, where);
   if (has(json, "max_latency")) s.wish.max_latency = get_string(json, "max_latency", where);
+  if (has(json, "errors")) s.errors = errors_from_json(json, where);
   if (has(json, "latency")) s.latency = latency_from_json(get_object(json, "latency", where), where);
   return s;
 }
@@ -181,24 +210,15 @@ SearchSpace make_space(const SearchSettings& s) {
   space.goal = goal_of(s.wish, s.fp32_validation);
   space.goal.limits = space.limits;
 
-  const int64_t block = parse_int(s.quantizer.block, 1, 65536, "--block");
-  space.cost_of = [layers = space.layers, block, latency = s.latency](const Bits& bits) {
-    const quant::SizeReport size = quant::size_of(layers, bits, quant::SizeRule::Packed, block);
-    double weight_bits = 0;
-    for (size_t l = 0; l < layers.size(); ++l) weight_bits += static_cast<double>(layers[l].weights()) * bits[l];
-    return search::Cost{.bytes = static_cast<double>(size.bytes),
-                        .bops = static_cast<double>(size.bops),
-                        .average_bits = weight_bits / static_cast<double>(size.weights),
-                        .milliseconds = latency.known() ? latency.milliseconds(bits) : 0};
-  };
+  space.cost_of = packed_cost(space.layers, parse_int(s.quantizer.block, 1, 65536, "--block"), s.latency);
+  space.errors = s.errors;
+  if (!s.errors.empty() && s.errors.size() != space.layers.size())
+    input_error("sensitivities", "wanted those of {} layers, got {}", space.layers.size(), s.errors.size());
 
   search::SpaceOptions options;
   options.curve = space.curve;
-  for (const nn::ConvInfo& layer : space.layers) options.layers.push_back(layer.name);
-  for (const std::string& text : s.fix) options.constraints.add_fix(text);
-  for (const std::string& text : s.tie) options.constraints.add_tie(text);
-  options.constraints.bits_min = static_cast<int>(parse_int(s.bits_min, kMinBits, kMaxBits, "--bits-min"));
-  options.constraints.bits_max = static_cast<int>(parse_int(s.bits_max, kMinBits, kMaxBits, "--bits-max"));
+  options.layers = layer_names(space.layers);
+  options.constraints = constraints_of(s.rules);
   options.limits = space.limits;
   options.cost = space.cost_of;
   const auto n = static_cast<int64_t>(space.layers.size());
@@ -206,12 +226,22 @@ SearchSpace make_space(const SearchSettings& s) {
     for (const char* uniform : {"4", "3", "2"}) options.more.push_back(parse_bits(uniform, n));
   }
   for (const std::string& text : s.tries) options.more.push_back(read_bits(text, space.net));
+  if (!space.errors.empty()) {
+    for (const search::Allocation& a : search::allocation_front({.errors = space.errors,
+                                       .cost = space.cost_of,
+                                       .rules = rules_of(s.rules, space.layers),
+                                       .limits = space.limits}))
+      options.also.push_back(a.bits);
+  }
   space.candidates = search::make_candidates(options);
+  for (search::Candidate& c : space.candidates) c = space.configuration(c.bits);
   for (const Bits& bits : options.more) {
     const size_t found = search::find_candidate(space.candidates, bits);
     if (std::find(space.tries.begin(), space.tries.end(), found) == space.tries.end()) space.tries.push_back(found);
   }
   space.explorer.costs = space.costs;
+  space.explorer.strategy.name = s.strategy;
+  space.explorer.strategy.model.inputs = inputs_of(s);
   space.explorer.strategy.goal = space.goal;
   space.explorer.strategy.seed = static_cast<uint64_t>(parse_int(s.seed, 0, INT64_MAX, "--seed"));
   return space;
@@ -219,8 +249,9 @@ SearchSpace make_space(const SearchSettings& s) {
 
 search::Candidate SearchSpace::configuration(const Bits& bits) const {
   const size_t found = search::find_candidate(candidates, bits);
-  if (found < candidates.size()) return candidates[found];
-  return {bits, curve.fit(bits), cost_of(bits)};
+  search::Candidate made{bits, found < candidates.size() ? candidates[found].w : curve.fit(bits), cost_of(bits)};
+  if (!errors.empty()) made.log_error = search::log_error(errors, bits);
+  return made;
 }
 
 Job job_of(const SearchSettings& s, const Frame& frame, int workers) {

@@ -8,7 +8,9 @@
 #include "apps/kronbit/common.h"
 #include "apps/kronbit/evaluation.h"
 #include "apps/kronbit/latency_model.h"
+#include "apps/kronbit/rule_options.h"
 #include "nn/layers.h"
+#include "search/allocation.h"
 #include "search/explorer.h"
 #include "search/goal.h"
 #include "search/space.h"
@@ -35,18 +37,23 @@ struct SearchSettings {
   BitsOptions quantizer;  ///< mode and block
   TuneOptions tune;
   WishOptions wish;
-  std::string tasks = "0,0.25,1,4", curve = "bezier:1", cost = "work", seed = "1", bits_min = "1", bits_max = "8";
-  std::vector<std::string> fix, tie, tries;
+  RuleOptions rules;
+  std::string tasks = "0,0.25,1,4", curve = "bezier:1", cost = "work", seed = "1", probe = "200",
+              strategy = search::StrategyOptions{}.name, model = "auto";
+  std::vector<std::string> tries;
   bool no_baselines = false;
   // Found when the search started.
   std::string weights_crc, fingerprint, normalization;
   int64_t train_images = 0, validation_images = 0, test_images = 0;
   int classes = 0;
   double fp32_validation = 0;
-  LatencyModel latency = {};  ///< what --profile said: the numbers, so that the file is not needed any more
+  search::ErrorTable errors = {};  ///< what quantizing each layer alone does to the logits; empty with --probe 0
+  LatencyModel latency = {};       ///< what --profile said: the numbers, so that the file is not needed any more
 };
 void add_search_settings(CLI::App* command, SearchSettings& settings);
 Json to_json(const SearchSettings& settings);
+/// The table under "errors". Throws: InputError.
+search::ErrorTable errors_from_json(const Json& json, std::string_view where);
 SearchSettings settings_from_json(const Json& json, std::string_view where);
 
 /// The search space and how it is explored, as the settings define them.
@@ -56,6 +63,7 @@ struct SearchSpace {
   search::Curve curve;
   std::vector<double> epochs = {}, costs = {};  ///< of each task; costs in forward passes unless the user gave others
   search::CostOf cost_of = {};
+  search::ErrorTable errors = {};  ///< empty: not measured
   search::Limits limits = {};
   search::Goal goal = {};
   std::vector<search::Candidate> candidates = {};
