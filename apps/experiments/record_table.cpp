@@ -31,7 +31,7 @@ namespace {
 
 constexpr int64_t kProbeImages = 200;  // of the sensitivities
 constexpr double kLargest = 1e300;     // what a training that diverges may report
-constexpr int kAttempts = 2;           // of a training, before its failure is recorded
+constexpr int kAttempts = 2;           // of a training that its process failed, before this is recorded
 
 struct Options {
   app::NetworkOptions network;
@@ -248,7 +248,7 @@ class Recorder {
       : job_(job),
         plan_(plan),
         table_(table),
-        pool_({static_cast<int>(options.number(options.workers, "--workers")), {}}) {
+        pool_({.workers = static_cast<int>(options.number(options.workers, "--workers"))}) {
     for (const double e : job.epochs) epochs_.push_back(number_text(e));
     for (const TableJob& planned : table_jobs(plan, options.number(options.seeds, "--seeds"))) {
       if (!table.done(bits_text(plan[planned.entry].bits), fmt::format("{}", planned.seed), epochs_))
@@ -268,7 +268,7 @@ class Recorder {
       if (!outcome || app::stop_requested) continue;
       Attempt& attempt = left_[static_cast<size_t>(outcome->tag)];
       const TableEntry& entry = plan_[attempt.job.entry];
-      if (!outcome->ok && attempt.number < kAttempts) {
+      if (!outcome->ok && outcome->fault != search::Fault::Training && attempt.number < kAttempts) {
         ++attempt.number;
         submit(static_cast<size_t>(outcome->tag));
         continue;
