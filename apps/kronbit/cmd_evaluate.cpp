@@ -50,7 +50,9 @@ int run_attended(const Job& job, const Attendance& attendance) {
     say(search::Fault::Training, e.what());
     throw;
   } catch (const Error& e) {
-    say(search::Fault::Worker, e.what());
+    const int code = stop_exit_code();
+    say(search::Fault::Worker,
+        code == 0 ? e.what() : fmt::format("the evaluation was stopped by signal {}", code - 128));
     throw;
   }
 }
