@@ -45,6 +45,7 @@ void add_rank(CLI::App& app, Frame& frame);
 void add_export(CLI::App& app, Frame& frame);
 void add_run(CLI::App& app, Frame& frame);
 void add_profile(CLI::App& app, Frame& frame);
+void add_sensitivity(CLI::App& app, Frame& frame);
 void add_verify(CLI::App& app, Frame& frame);
 void add_status(CLI::App& app, Frame& frame);
 void add_report(CLI::App& app, Frame& frame);

@@ -77,6 +77,7 @@ int run(int argc, char** argv) {
   add_export(app, frame);
   add_run(app, frame);
   add_profile(app, frame);
+  add_sensitivity(app, frame);
   add_verify(app, frame);
   add_status(app, frame);
   add_report(app, frame);
