@@ -13,21 +13,30 @@
 namespace kronbit::search {
 namespace {
 
-constexpr std::array<std::pair<Inputs, std::string_view>, 3> kNames = {
-    {{Inputs::Curve, "curve"}, {Inputs::Error, "error"}, {Inputs::CurveAndError, "curve+error"}}};
+constexpr std::array<std::pair<Inputs, std::string_view>, 5> kNames = {{{Inputs::Curve, "curve"},
+                                                                        {Inputs::Error, "error"},
+                                                                        {Inputs::Bits, "bits"},
+                                                                        {Inputs::CurveAndError, "curve+error"},
+                                                                        {Inputs::BitsAndError, "bits+error"}}};
+
+bool sees_curve(Inputs inputs) { return inputs == Inputs::Curve || inputs == Inputs::CurveAndError; }
+bool sees_bits(Inputs inputs) { return inputs == Inputs::Bits || inputs == Inputs::BitsAndError; }
+bool sees_error(Inputs inputs) { return inputs != Inputs::Curve && inputs != Inputs::Bits; }
 
 }  // namespace
 
 Inputs parse_inputs(std::string_view text) {
   for (const auto& [inputs, name] : kNames)
     if (name == text) return inputs;
-  input_error("model", "inputs: wanted curve, error or curve+error, got {}", quote(text));
+  input_error("model", "inputs: wanted curve, error, bits, curve+error or bits+error, got {}", quote(text));
 }
 
 std::string_view name_of(Inputs inputs) { return kNames[static_cast<size_t>(inputs)].second; }
 
 Places::Places(Inputs inputs, const std::vector<Candidate>& candidates) : inputs_(inputs) {
-  if (inputs == Inputs::Curve) return;
+  if (sees_curve(inputs)) others_ = candidates.at(0).w.size();
+  if (sees_bits(inputs)) others_ = candidates.at(0).bits.size();
+  if (!sees_error(inputs)) return;
   low_ = std::numeric_limits<double>::infinity();
   high_ = -low_;
   for (const Candidate& candidate : candidates) {
@@ -41,9 +50,19 @@ Places::Places(Inputs inputs, const std::vector<Candidate>& candidates) : inputs
 
 std::vector<double> Places::operator()(const Candidate& candidate) const {
   std::vector<double> place;
-  if (inputs_ != Inputs::Error) place = candidate.w;
-  if (inputs_ != Inputs::Curve) place.push_back((high_ - candidate.log_error) / (high_ - low_));
+  if (sees_curve(inputs_)) place = candidate.w;
+  if (sees_bits(inputs_))
+    for (const int b : candidate.bits) place.push_back(static_cast<double>(b - kMinBits) / (kMaxBits - kMinBits));
+  if (sees_error(inputs_)) place.push_back((high_ - candidate.log_error) / (high_ - low_));
   return place;
+}
+
+gp::KernelSpec Places::covariance(gp::Kernel kernel) const {
+  std::vector<gp::KernelTerm> terms;
+  if (sees_error(inputs_)) terms.push_back(gp::each_input(gp::Kernel::SquaredExponential, others_, 1));
+  if (sees_curve(inputs_)) terms.push_back(gp::each_input(kernel, 0, others_));
+  if (sees_bits(inputs_)) terms.push_back(gp::shared_inputs(kernel, 0, others_));
+  return terms;
 }
 
 std::vector<std::vector<double>> Places::operator()(const std::vector<Candidate>& candidates) const {
@@ -76,15 +95,44 @@ Model fit_model(const History& history, const ModelOptions& options, uint64_t se
   gp::FitOptions fit;
   fit.tasks = history.tasks();
   fit.starts = options.starts;
-  fit.kernel = options.kernel;
+  fit.kernel = places.covariance(options.kernel);
   fit.seed = Rng(seed, Purpose::Search, {1, observations.size()}).next();
   gp::FitReport plain_report, warped_report;
+  if (options.warp != Warp::Auto) {
+    fit.logit_warp = options.warp == Warp::Logit;
+    return {places, gp::fit(observations, fit, report)};
+  }
   gp::MultiTaskGp plain = gp::fit(observations, fit, &plain_report);
   fit.logit_warp = true;
   gp::MultiTaskGp warped = gp::fit(observations, fit, &warped_report);
   const bool warp = log_density(warped) > log_density(plain);
   if (report != nullptr) *report = warp ? warped_report : plain_report;
   return {places, warp ? std::move(warped) : std::move(plain)};
+}
+
+std::vector<Evidence> evidence_for(const Model& model, const History& history, const Candidate& candidate,
+                                   size_t count) {
+  const gp::Hyperparameters& h = model.gp().hyperparameters();
+  const gp::Covariance covariance = h.covariance();
+  const size_t last = static_cast<size_t>(history.last());
+  const std::vector<double> here = model.places()(candidate);
+  std::vector<Evidence> evidence;
+  for (size_t c = 0; c < history.candidates.size(); ++c) {
+    const std::vector<double> there = model.places()(history.candidates[c]);
+    Evidence best;
+    for (int task = 0; task < history.depth(c); ++task) {
+      const size_t t = static_cast<size_t>(task);
+      const double correlation = h.task_covariance(last, t) * covariance(here, there) /
+                                 std::sqrt(h.task_covariance(last, last) * covariance.variance(here) *
+                                           (h.task_covariance(t, t) * covariance.variance(there) + h.noise[t]));
+      if (task == 0 || correlation > best.correlation) best = {c, task, history.known[c][t], correlation};
+    }
+    if (history.depth(c) > 0) evidence.push_back(best);
+  }
+  std::stable_sort(evidence.begin(), evidence.end(),
+                   [](const Evidence& a, const Evidence& b) { return a.correlation > b.correlation; });
+  evidence.resize(std::min(evidence.size(), count));
+  return evidence;
 }
 
 }  // namespace kronbit::search

@@ -11,20 +11,26 @@
 
 namespace kronbit::search {
 
-/// What the Gaussian process sees of a configuration.
-enum class Inputs {
-  Curve,         ///< the weights that draw it
-  Error,         ///< u = -ln sum_l s_l(b_l), scaled to [0,1] over the candidates
-  CurveAndError  ///< both: u last
-};
-/// "curve", "error", "curve+error". Throws: InputError.
+/// What the Gaussian process sees of a configuration, and the covariance over it.
+///   curve:        the weights that draw it, a lengthscale each
+///   error:        u = -ln sum_l s_l(b_l), scaled to [0,1] over the candidates
+///   bits:         (b_l - 1) / 7 of all layers, which share one lengthscale
+///   curve+error, bits+error: a weighted sum of the two covariances
+/// Only curve needs no sensitivities; only error, bits and their sum tell configurations apart that one curve draws
+/// alike.
+enum class Inputs { Curve, Error, Bits, CurveAndError, BitsAndError };
+/// "curve", "error", "bits", "curve+error", "bits+error". Throws: InputError.
 Inputs parse_inputs(std::string_view text);
 std::string_view name_of(Inputs inputs);
 
+/// What the model is fitted to.
+enum class Warp { Auto, None, Logit };
+
 struct ModelOptions {
   Inputs inputs = Inputs::Curve;
-  gp::Kernel kernel = gp::Kernel::SquaredExponential;
-  int starts = 2;  ///< of the fit
+  gp::Kernel kernel = gp::Kernel::SquaredExponential;  ///< of curve and bits; error has a squared exponential
+  Warp warp = Warp::Auto;                              ///< Auto: the one that predicts left-out configurations better
+  int starts = 2;                                      ///< of the fit
 };
 
 /// From configurations to the inputs of the Gaussian process.
@@ -33,10 +39,13 @@ class Places {
   /// Throws: InputError when `inputs` wants sensitivities and the candidates have none.
   Places(Inputs inputs, const std::vector<Candidate>& candidates);
   std::vector<double> operator()(const Candidate& candidate) const;
+  /// Over the inputs; `kernel` as in ModelOptions.
+  gp::KernelSpec covariance(gp::Kernel kernel) const;
   std::vector<std::vector<double>> operator()(const std::vector<Candidate>& candidates) const;
 
  private:
   Inputs inputs_;
+  size_t others_ = 0;              // inputs before u
   double low_ = 0.0, high_ = 1.0;  // of the log errors
 };
 
@@ -60,9 +69,20 @@ class Model {
 /// All accuracies told so far, where the model sees them: by run, then by task.
 std::vector<gp::Observation> observations_of(const History& history, const Places& places);
 
-/// The model fitted to everything told so far: on the accuracies or on their logits, whichever predicts left-out
-/// configurations better (sum of leave-one-x-out log densities).
+/// The model fitted to everything told so far. Warp::Auto: on the accuracies or on their logits, whichever has the
+/// larger sum of leave-one-x-out log densities.
 /// Requires: something told. Throws: NumericalError when it cannot be fitted.
 Model fit_model(const History& history, const ModelOptions& options, uint64_t seed, gp::FitReport* report = nullptr);
+
+/// A measurement and how much it says about another configuration at the last task.
+struct Evidence {
+  size_t candidate = 0;
+  int task = 0;
+  double accuracy = 0.0;
+  double correlation = 0.0;  ///< of its noisy value with the accuracy asked about, before anything is observed
+};
+/// The most telling measurements about `candidate`, one per configuration, by falling correlation (ties: the first).
+std::vector<Evidence> evidence_for(const Model& model, const History& history, const Candidate& candidate,
+                                   size_t count);
 
 }  // namespace kronbit::search

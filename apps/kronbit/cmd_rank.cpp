@@ -9,10 +9,12 @@
 namespace kronbit::app {
 namespace {
 
+constexpr size_t kMostEvidence = 6;
+
 struct Options {
   std::string run, top = "10", out;
   WishOptions wish{"", "", "", "", "", "", "", "", ""};  ///< only what the command line says; the rest is the run's
-  bool csv = false;
+  bool csv = false, why = false;
 };
 
 WishOptions merged(WishOptions run, const WishOptions& given) {
@@ -113,6 +115,35 @@ void print_table(const RunView& run, const std::vector<Expected>& rows, const st
   fmt::print("\n{} {}\n", format_bits(rows[0].bits), expected_verdict(rows[0], others.uniform));
 }
 
+/// Why the first of the ranking is first: what was measured near it, and what its rivals cost.
+void print_why(const RunView& run, const search::Model& model, const Expected& best, const Rivals& others) {
+  const search::History& history = run.state.explorer().history();
+  fmt::print("\nWhy {}: {:.2f} % +- {:.2f} expected after {:g} epochs, from these measurements first:\n",
+             format_bits(best.bits), 100 * best.accuracy, 100 * best.sd, run.space.epochs.back());
+  for (const search::Evidence& e : evidence_for(model, history, run.space.configuration(best.bits), kMostEvidence))
+    fmt::print("  {:<{}}  {:>6.2f} % after {:g} epochs, correlation {:.2f}{}\n",
+               format_bits(history.candidates[e.candidate].bits), 32, 100 * e.accuracy,
+               run.space.epochs[static_cast<size_t>(e.task)], e.correlation,
+               history.candidates[e.candidate].bits == best.bits ? " (itself)" : "");
+  for (const auto& [name, other] : {std::pair{"uniform", others.uniform}, {"reversed", others.reversed}})
+    fmt::print("{} {}: {:+.2f} points (+- {:.2f}), {:+.1f} % bytes, {:+.1f} % bit operations against it\n", name,
+               format_bits(other.bits), 100 * (other.accuracy - best.accuracy), 100 * std::hypot(other.sd, best.sd),
+               100 * (other.cost.bytes / best.cost.bytes - 1), 100 * (other.cost.bops / best.cost.bops - 1));
+  if (!best.measured)
+    fmt::print("It was not measured at the last task: kronbit finetune --bits '{}' would.\n", format_bits(best.bits));
+}
+
+Json why_json(const RunView& run, const search::Model& model, const Expected& best) {
+  const search::History& history = run.state.explorer().history();
+  Json list = Json::array();
+  for (const search::Evidence& e : evidence_for(model, history, run.space.configuration(best.bits), kMostEvidence))
+    list.push_back({{"bits", history.candidates[e.candidate].bits},
+                    {"epochs", run.space.epochs[static_cast<size_t>(e.task)]},
+                    {"accuracy", e.accuracy},
+                    {"correlation", e.correlation}});
+  return list;
+}
+
 /// A bits.json of the first of the ranking, for --bits @FILE.
 void write_winner(const RunView& run, const Bits& bits, const std::string& path) {
   quant::write_bits_file(path, run.space.net, {bits, assign_options(run.settings.quantizer)});
@@ -125,8 +156,7 @@ int run_rank(const Frame& frame, const Options& options) {
   if (!options.wish.profile.empty()) use_profile(run, options.wish.profile);
   check_latency(wish, run.settings.latency);
   const search::Goal goal = goal_of(wish, run.settings.fp32_validation);
-  if (!run.state.explorer().anything_known())
-    input_error(options.run, "wanted a search with results, got none yet");
+  if (!run.state.explorer().anything_known()) input_error(options.run, "wanted a search with results, got none yet");
   const search::Model model = run.state.explorer().fit();
   std::vector<search::Ranked> ranked = search::rank(
       model, run.space.candidates, search::measured_at_last_task(run.state.explorer()), goal, limits_of(wish));
@@ -149,17 +179,20 @@ int run_rank(const Frame& frame, const Options& options) {
       list.push_back(json_of(rows[i]));
       list.back()["front"] = bool(front[i]);
     }
-    print_json({{"by", wish.by},
-                {"candidates", list},
-                {"uniform", json_of(others.uniform)},
-                {"reversed", json_of(others.reversed)},
-                {"ranked", candidates},
-                {"evaluations", run.state.evaluations()},
-                {"verdict", expected_verdict(rows[0], others.uniform)}});
+    Json answer = {{"by", wish.by},
+                   {"candidates", list},
+                   {"uniform", json_of(others.uniform)},
+                   {"reversed", json_of(others.reversed)},
+                   {"ranked", candidates},
+                   {"evaluations", run.state.evaluations()},
+                   {"verdict", expected_verdict(rows[0], others.uniform)}};
+    if (options.why) answer["why"] = why_json(run, model, rows[0]);
+    print_json(answer);
   } else if (options.csv) {
     print_csv(rows);
   } else {
     print_table(run, rows, front, others);
+    if (options.why) print_why(run, model, rows[0], others);
   }
   return 0;
 }
@@ -172,6 +205,7 @@ void add_rank(CLI::App& app, Frame& frame) {
       add_command(app, frame, "rank", "order the configurations of a search by what is wanted",
                   "Examples:\n  kronbit rank RUN\n  kronbit rank RUN --by accuracy --max-size 100KB --top 5\n"
                   "  kronbit rank RUN --by size --max-drop 0.5% --out best.json\n"
+                  "  kronbit rank RUN --top 1 --why\n"
                   "  kronbit rank RUN --by latency --profile resnet20.json --max-drop 1%\n"
                   "Wishes not given here are those of the run. Accuracy is what the model expects at the last "
                   "task, on validation images.",
@@ -180,6 +214,7 @@ void add_rank(CLI::App& app, Frame& frame) {
   add_wish_options(command, options->wish);
   command->add_option("--top", options->top, "how many to list");
   command->add_option("--out", options->out, "write the first one as a bits.json, for --bits @FILE");
+  command->add_flag("--why", options->why, "show what the first one's expectation rests on, and what its rivals cost");
   command->add_flag("--csv", options->csv, "comma-separated values");
 }
 
