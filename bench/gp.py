@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The search's Gaussian process, ours beside BoTorch's, on the same data: fit, predict, decide.
 
-usage: bench/gp.py [--quick] [--threads T] [--rounds N] [--python P] [--ours build/bench_gp] [--out docs/results]
+usage: bench/gp.py [--quick] [--threads T] [--rounds N] [--inputs D...] [--python P] [--ours build/bench_gp] [--out docs/results]
        bench/gp.py --table-only              write the table again from what was measured
 
-500 observations of 200 configurations at 4 tasks (nested: a run to task l is seen at the tasks 0..l too), 2 and 4 inputs, 4096
-candidates. Writes OUT/gp-speed.json (everything measured) and OUT/gp-speed.md. Every measurement is a process of its
+500 observations of 200 configurations at 4 tasks (nested: a run to task l is seen at the tasks 0..l too), 2 and 4 inputs (--inputs),
+4096 candidates. Writes OUT/gp-speed.json (everything measured) and OUT/gp-speed.md. Every measurement is a process of its
 own; ours and theirs take turns, so that a slow minute hits both, and the best round of each counts. Without BoTorch
 (pip install botorch) the table has only our column.
 """
@@ -80,7 +80,7 @@ def measure(args):
     env = os.environ | {"OMP_NUM_THREADS": str(args.threads), "OMP_WAIT_POLICY": "passive"}
     results = {"date": datetime.date.today().isoformat(), "rounds": args.rounds, "cases": []}
     with tempfile.TemporaryDirectory() as folder:
-        for inputs in (2, 4):
+        for inputs in args.inputs:
             data = pathlib.Path(folder) / f"{inputs}.txt"
             write_data(data, inputs)
             ours = theirs = None
@@ -153,6 +153,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--inputs", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--python", default="python3")
     parser.add_argument("--ours", default="build/bench_gp")
     parser.add_argument("--out", default="docs/results")
