@@ -21,8 +21,8 @@ namespace kronbit::quant {
 /// Formula:  mse[l][b-1] = mean over images and classes of (z - z_lb)^2, kl[l][b-1] = mean over images of
 ///           sum_k p_k ln(p_k / p_lb,k), where z are the logits of the network in floating point, z_lb those with layer
 ///           l (weights and input) at b bits and all others in floating point, p = softmax(z)
-/// Both are measured, not fitted, so they need not fall with the bits: with 200 images they do but for ties and
-/// inversions of a few per cent at high bits. Nothing smooths them here.
+/// Both are measured, not fitted, so nothing makes them fall with the bits (with ResNet20 and 200 images they do, at
+/// every step); whoever uses them has to cope.
 /// Source:   one layer at a time: Wu et al. 2020 (arXiv 2004.09602), who look at the accuracy
 struct Sensitivity {
   std::string network;

@@ -28,7 +28,9 @@ struct Options {
 search::Limits parse_target(const std::string& text) {
   if (text.ends_with("bits"))
     return {.max_average_bits = parse_number(text.substr(0, text.size() - 4), kMinBits, kMaxBits, "--allocate")};
-  return {.max_bytes = static_cast<double>(parse_bytes(text, "--allocate"))};
+  const int64_t bytes = parse_bytes(text, "--allocate");
+  if (bytes == 0) input_error("--allocate", "wanted a size above 0, got {}", text);
+  return {.max_bytes = static_cast<double>(bytes)};
 }
 
 std::optional<search::Allocation> largest_uniform(const search::AllocationProblem& problem) {
@@ -139,8 +141,8 @@ void write_files(const Options& options, const SensitivityReport& report) {
 
 /// Before minutes of work, not after them.
 void check_folder_of(const std::string& file, const char* flag) {
-  const std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
-  if (!file.empty() && !std::filesystem::is_directory(folder))
+  if (file.empty()) return;
+  if (!std::filesystem::is_directory(std::filesystem::absolute(file).parent_path()))
     input_error(flag, "{}: wanted a file in a folder that is there, got none", file);
 }
 
