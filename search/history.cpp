@@ -10,11 +10,12 @@
 namespace kronbit::search {
 namespace {
 
-constexpr std::array<std::pair<Reason, std::string_view>, 5> kReasons = {{{Reason::Try, "try"},
+constexpr std::array<std::pair<Reason, std::string_view>, 6> kReasons = {{{Reason::Try, "try"},
                                                                           {Reason::Design, "design"},
                                                                           {Reason::Information, "information"},
                                                                           {Reason::Target, "target"},
-                                                                          {Reason::Strategy, "strategy"}}};
+                                                                          {Reason::Strategy, "strategy"},
+                                                                          {Reason::Refine, "refine"}}};
 
 }  // namespace
 
@@ -23,7 +24,7 @@ std::string_view name_of(Reason reason) { return kReasons[static_cast<size_t>(re
 Reason parse_reason(std::string_view text, std::string_view where) {
   for (const auto& [reason, name] : kReasons)
     if (name == text) return reason;
-  input_error(where, "reason: wanted try, design, information, target or strategy, got {}", quote(text));
+  input_error(where, "reason: wanted try, design, information, target, strategy or refine, got {}", quote(text));
 }
 
 bool History::is_try(size_t candidate) const { return std::find(tries.begin(), tries.end(), candidate) != tries.end(); }

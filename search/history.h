@@ -12,7 +12,7 @@
 namespace kronbit::search {
 
 /// Why a run was planned.
-enum class Reason { Try, Design, Information, Target, Strategy };
+enum class Reason { Try, Design, Information, Target, Strategy, Refine };
 std::string_view name_of(Reason reason);
 /// Throws: InputError naming `where`.
 Reason parse_reason(std::string_view text, std::string_view where);

@@ -81,6 +81,7 @@ Json RunState::search_settings() const {
   return {{"epochs", epochs_},
           {"costs", options.costs},
           {"strategy", s.name},
+          {"refine", s.refine},
           {"round", s.round},
           {"target_runs", s.target_runs},
           {"goal", {{"by", name_of(s.goal.by)}, {"k", s.goal.k}, {"min_accuracy", s.goal.min_accuracy}}},
@@ -119,11 +120,15 @@ Json RunState::plan_line(const Plan& plan) const {
   }
   Json line = {{"event", "plan"}, {"round", plan.round}, {"runs", runs}};
   if (plan.fitted)
-    line["fit"] = {
-        {"logit_warp", plan.logit_warp},       {"objective", plan.fit.objective},
-        {"evaluations", plan.fit.evaluations}, {"nlopt", plan.fit.nlopt_result},
-        {"jitter", plan.fit.jitter},           {"lengthscales", plan.hyperparameters.lengthscales},
-        {"noise", plan.hyperparameters.noise}, {"task_covariance", rows_of(plan.hyperparameters.task_covariance)}};
+    line["fit"] = {{"logit_warp", plan.logit_warp},
+                   {"objective", plan.fit.objective},
+                   {"evaluations", plan.fit.evaluations},
+                   {"nlopt", plan.fit.nlopt_result},
+                   {"jitter", plan.fit.jitter},
+                   {"lengthscales", plan.hyperparameters.lengthscales},
+                   {"kernel_weights", plan.hyperparameters.weights},
+                   {"noise", plan.hyperparameters.noise},
+                   {"task_covariance", rows_of(plan.hyperparameters.task_covariance)}};
   return line;
 }
 

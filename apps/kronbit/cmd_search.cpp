@@ -1,10 +1,11 @@
 // kronbit search: explores bit assignments, ranks them, fine-tunes the best and writes the report.
-#include <chrono>
+#include <algorithm>
 
 #include "apps/kronbit/best.h"
 #include "apps/kronbit/finals.h"
 #include "apps/kronbit/job_pool.h"
 #include "apps/kronbit/progress.h"
+#include "apps/kronbit/replicates.h"
 #include "apps/kronbit/report.h"
 #include "apps/kronbit/search_settings.h"
 #include "apps/kronbit/words.h"
@@ -24,7 +25,7 @@ namespace {
 struct Options {
   SearchSettings settings;
   std::string budget = "40evals", workers = "1", launch, deadline = "auto", out, final_top = "3", final_epochs,
-              final_schedule = "cosine", final_seeds = "1";
+              final_schedule = "cosine", final_seeds = "1", replicates = "1";
   bool resume = false, dry_run = false;
 };
 
@@ -176,6 +177,22 @@ class Session {
     for (const Json& line : run_.lines()) learn(line);
   }
 
+  /// Nothing before the first result.
+  std::optional<Outcome> outcome() const {
+    const Finals finals = read_finals(run_.lines(), space_);
+    Outcome o;
+    if (const FinalRow* row = finals.champion(space_)) {
+      o = {row->bits, row->bytes, *std::max_element(row->validation.begin(), row->validation.end()), 0,
+           row->mean_top1()};
+    } else if (const auto& best = run_.state().best()) {
+      o = {candidates()[best->candidate].bits, candidates()[best->candidate].cost.bytes, best->accuracy, 0, {}};
+    } else {
+      return std::nullopt;
+    }
+    o.score = search::score(space_.goal, o.validation, o.bits, space_.cost_of(o.bits));
+    return o;
+  }
+
   int run() {
     if (run_.resumed()) {
       fmt::print(stderr, "going on with {} evaluations{}\n", run_.state().evaluations(),
@@ -308,6 +325,24 @@ class Session {
   std::filesystem::path best_packed_;  // what best/ was last made from
 };
 
+/// The same search with other seeds, each in a folder of its own.
+int run_replicates(const Frame& frame, const Options& options, const SearchSettings& settings, int64_t count) {
+  const int64_t seed = parse_int(settings.seed, 0, INT64_MAX - count, "--seed");
+  std::vector<Outcome> outcomes;
+  for (int64_t r = 1; r <= count; ++r) {
+    Options one = options;
+    one.out = (std::filesystem::path(options.out) / fmt::format("seed-{}", seed + r - 1)).string();
+    SearchSettings its = settings;
+    its.seed = fmt::format("{}", seed + r - 1);
+    if (!frame.quiet) fmt::print(stderr, "search {} of {}, seed {}, in {}\n", r, count, its.seed, one.out);
+    Session session(frame, one, std::move(its));
+    if (const int code = session.run(); code != 0) return code;
+    if (const auto outcome = session.outcome()) outcomes.push_back(*outcome);
+  }
+  if (!outcomes.empty()) report_spread(frame, outcomes, options.out);
+  return 0;
+}
+
 int run(const Frame& frame, const Options& options) {
   if (options.out.empty() && !options.dry_run) input_error("--out", "wanted a folder for the run, got nothing");
   const search::Budget budget = search::Budget::parse(options.budget);
@@ -322,8 +357,14 @@ int run(const Frame& frame, const Options& options) {
                   options.out);
     }
   }
-  settings.tune.precision = resolve_precision(settings.tune.precision, options.out);
-  examine(settings, frame, options.out, options.dry_run);
+  const int64_t replicates = parse_int(options.replicates, 1, 1000, "--replicates");
+  // Those of a replicated search differ in nothing but the seed, so the first tells what all began with.
+  const std::string first = replicates == 1 || options.out.empty()
+                                ? options.out
+                                : (std::filesystem::path(options.out) / fmt::format("seed-{}", settings.seed)).string();
+  settings.tune.precision = resolve_precision(settings.tune.precision, first);
+  examine(settings, frame, first, options.dry_run);
+  if (replicates > 1 && !options.dry_run) return run_replicates(frame, options, settings, replicates);
   if (options.dry_run) return print_plan(frame, settings, make_space(settings), budget);
   Session session(frame, options, std::move(settings));
   return session.run();
@@ -358,6 +399,8 @@ void add_search(CLI::App& app, Frame& frame) {
   command->add_option("--final-epochs", options->final_epochs, "of that fine-tuning (default: the last task's)");
   command->add_option("--final-schedule", options->final_schedule, "learning rate of that fine-tuning");
   command->add_option("--final-seeds", options->final_seeds, "trainings of each, for mean and sd");
+  command->add_option("--replicates", options->replicates,
+                      "searches with as many seeds, in OUT/seed-S each; ends with their spread");
 }
 
 }  // namespace kronbit::app

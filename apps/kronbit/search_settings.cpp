@@ -73,6 +73,13 @@ search::Inputs inputs_of(const SearchSettings& s) {
   return s.errors.empty() ? search::Inputs::Curve : search::Inputs::CurveAndError;
 }
 
+search::Candidate make_configuration(const Bits& bits, const search::Curve& curve, const search::CostOf& cost_of,
+                                     const search::ErrorTable& errors) {
+  search::Candidate made{bits, curve.fit(bits), cost_of(bits)};
+  if (!errors.empty()) made.log_error = search::log_error(errors, bits);
+  return made;
+}
+
 /// lambda of each task: forward passes (a training image counts three: forward, backward to data and to weights).
 std::vector<double> parse_costs(const SearchSettings& s, const std::vector<double>& epochs) {
   std::vector<double> costs;
@@ -104,7 +111,10 @@ void add_wish_options(CLI::App* command, WishOptions& o) {
 
 search::Limits limits_of(const WishOptions& o) {
   search::Limits limits;
-  if (!o.max_size.empty()) limits.max_bytes = static_cast<double>(parse_bytes(o.max_size, "--max-size"));
+  if (!o.max_size.empty()) {
+    limits.max_bytes = static_cast<double>(parse_bytes(o.max_size, "--max-size"));
+    if (limits.max_bytes < 1) input_error("--max-size", "wanted at least a byte, got {}", o.max_size);
+  }
   if (!o.max_avg_bits.empty()) limits.max_average_bits = parse_number(o.max_avg_bits, 1e-3, 8, "--max-avg-bits");
   if (!o.max_bops.empty()) limits.max_bops = parse_number(o.max_bops, 1, 1e18, "--max-bops");
   if (!o.max_latency.empty()) limits.max_milliseconds = parse_milliseconds(o.max_latency, "--max-latency");
@@ -136,12 +146,14 @@ void add_search_settings(CLI::App* command, SearchSettings& s) {
   command->add_option("--strategy", s.strategy, "what chooses the next evaluation: " + strategy_names());
   command->add_option("--model", s.model,
                       "what the model sees: curve, error, curve+error, or auto (with sensitivities if any)");
+  command->add_flag("--refine", s.refine, "also step single layers of the best, leaving the curve");
   command->add_option("--probe", s.probe, "training images that the sensitivity of each layer is measured on; 0 = not");
   command->add_option("--cost", s.cost, "of the tasks: work (forward passes) or numbers, one per task");
   command->add_option("--seed", s.seed, "of the search and of every evaluation");
   add_rule_options(command, s.rules);
   command->add_option("--try", s.tries, "bits to evaluate first, at the highest task (repeatable; @bits.json too)");
-  command->add_flag("--no-baselines", s.no_baselines, "do not evaluate the uniform 2, 3 and 4 bit networks first");
+  command->add_flag("--no-baselines", s.no_baselines,
+                    "do not evaluate uniform networks first: 4, 3 and 2 bits, fewer where limits want it");
   command->add_option("--mode", s.quantizer.mode, "weight quantizer: signed-extreme or paper-floor");
   command->add_option("--block", s.quantizer.block, "channels that share a multiplier or exponent");
   add_tune_options(command, s.tune);
@@ -156,6 +168,7 @@ Json to_json(const SearchSettings& settings) {
   json["tie"] = s.rules.tie;
   json["try"] = s.tries;
   json["no_baselines"] = s.no_baselines;
+  json["refine"] = s.refine;
   json["train_images"] = s.train_images;
   json["validation_images"] = s.validation_images;
   json["test_images"] = s.test_images;
@@ -185,6 +198,7 @@ SearchSettings settings_from_json(const Json& json, std::string_view where) {
   s.rules.tie = get_strings(json, "tie", where);
   s.tries = get_strings(json, "try", where);
   s.no_baselines = get_bool(json, "no_baselines", where);
+  s.refine = get_bool(json, "refine", where);
   s.train_images = get_int(json, "train_images", 0, INT64_MAX, where);
   s.validation_images = get_int(json, "validation_images", 0, INT64_MAX, where);
   s.test_images = get_int(json, "test_images", 0, INT64_MAX, where);
@@ -223,7 +237,11 @@ SearchSpace make_space(const SearchSettings& s) {
   options.cost = space.cost_of;
   const auto n = static_cast<int64_t>(space.layers.size());
   if (!s.no_baselines) {
-    for (const char* uniform : {"4", "3", "2"}) options.more.push_back(parse_bits(uniform, n));
+    // 4, 3 and 2 bits, or from the most that the limits allow.
+    int most = 4;
+    const auto uniform = [n](int b) { return Bits(static_cast<size_t>(n), b); };
+    while (most > 1 && !space.limits.allow(space.cost_of(uniform(most)))) --most;
+    for (int b = most; b >= 1 && b > most - 3; --b) options.more.push_back(uniform(b));
   }
   for (const std::string& text : s.tries) options.more.push_back(read_bits(text, space.net));
   if (!space.errors.empty()) {
@@ -234,13 +252,20 @@ SearchSpace make_space(const SearchSettings& s) {
       options.also.push_back(a.bits);
   }
   space.candidates = search::make_candidates(options);
-  for (search::Candidate& c : space.candidates) c = space.configuration(c.bits);
+  if (!space.errors.empty())
+    for (search::Candidate& c : space.candidates) c.log_error = search::log_error(space.errors, c.bits);
   for (const Bits& bits : options.more) {
     const size_t found = search::find_candidate(space.candidates, bits);
     if (std::find(space.tries.begin(), space.tries.end(), found) == space.tries.end()) space.tries.push_back(found);
   }
   space.explorer.costs = space.costs;
   space.explorer.strategy.name = s.strategy;
+  space.explorer.strategy.refine = s.refine;
+  space.explorer.strategy.rules = rules_of(s.rules, space.layers);
+  space.explorer.strategy.make_candidate = [curve = space.curve, cost_of = space.cost_of,
+                                            errors = space.errors](const Bits& bits) {
+    return make_configuration(bits, curve, cost_of, errors);
+  };
   space.explorer.strategy.model.inputs = inputs_of(s);
   space.explorer.strategy.goal = space.goal;
   space.explorer.strategy.seed = static_cast<uint64_t>(parse_int(s.seed, 0, INT64_MAX, "--seed"));
@@ -249,9 +274,7 @@ SearchSpace make_space(const SearchSettings& s) {
 
 search::Candidate SearchSpace::configuration(const Bits& bits) const {
   const size_t found = search::find_candidate(candidates, bits);
-  search::Candidate made{bits, found < candidates.size() ? candidates[found].w : curve.fit(bits), cost_of(bits)};
-  if (!errors.empty()) made.log_error = search::log_error(errors, bits);
-  return made;
+  return found < candidates.size() ? candidates[found] : explorer.strategy.make_candidate(bits);
 }
 
 Job job_of(const SearchSettings& s, const Frame& frame, int workers) {

@@ -41,7 +41,7 @@ struct SearchSettings {
   std::string tasks = "0,0.25,1,4", curve = "bezier:1", cost = "work", seed = "1", probe = "200",
               strategy = search::StrategyOptions{}.name, model = "auto";
   std::vector<std::string> tries;
-  bool no_baselines = false;
+  bool no_baselines = false, refine = false;
   // Found when the search started.
   std::string weights_crc, fingerprint, normalization;
   int64_t train_images = 0, validation_images = 0, test_images = 0;

@@ -1,0 +1,63 @@
+#include "apps/kronbit/replicates.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "apps/kronbit/common.h"
+#include "apps/kronbit/outlook.h"
+#include "tensor/io/file.h"
+
+namespace kronbit::app {
+namespace {
+
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+double sd_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double v : values) sum += (v - mean_of(values)) * (v - mean_of(values));
+  return values.size() < 2 ? 0 : std::sqrt(sum / static_cast<double>(values.size() - 1));
+}
+
+}  // namespace
+
+void report_spread(const Frame& frame, const std::vector<Outcome>& outcomes, const std::filesystem::path& out) {
+  std::vector<double> scores, top1, bytes;
+  Json rows = Json::array();
+  for (const Outcome& o : outcomes) {
+    scores.push_back(o.score);
+    bytes.push_back(o.bytes);
+    if (o.top1) top1.push_back(*o.top1);
+    rows.push_back({{"bits", o.bits},
+                    {"bytes", o.bytes},
+                    {"validation", o.validation},
+                    {"score", o.score},
+                    {"top1", o.top1 ? Json(*o.top1) : Json(nullptr)}});
+  }
+  std::vector<double> per_layer;
+  for (size_t l = 0; l < outcomes[0].bits.size(); ++l) {
+    std::vector<double> bits;
+    for (const Outcome& o : outcomes) bits.push_back(o.bits[l]);
+    per_layer.push_back(sd_of(bits));
+  }
+  const Json spread = {{"replicates", rows},
+                       {"score_mean", mean_of(scores)},
+                       {"score_sd", sd_of(scores)},
+                       {"bytes_mean", mean_of(bytes)},
+                       {"bytes_sd", sd_of(bytes)},
+                       {"top1_mean", top1.empty() ? Json(nullptr) : Json(mean_of(top1))},
+                       {"top1_sd", top1.empty() ? Json(nullptr) : Json(sd_of(top1))},
+                       {"bits_sd", per_layer}};
+  publish(out / "replicates.json", spread.dump(2) + "\n");
+  if (frame.json) return print_json(spread);
+  fmt::print("\n{} searches that differ in their seed only:\n", outcomes.size());
+  for (const Outcome& o : outcomes)
+    fmt::print("  {:<32} {}  validation {:.2f} %{}\n", format_bits(o.bits), megabytes(o.bytes), 100 * o.validation,
+               o.top1 ? fmt::format("  top-1 {:.2f} %", 100 * *o.top1) : "");
+  if (!top1.empty())
+    fmt::print("top-1 {:.2f} % +- {:.2f} (sd between searches), ", 100 * mean_of(top1), 100 * sd_of(top1));
+  fmt::print("{} +- {:.1f} %; bits of a layer differ by {:.2f} (sd, mean over layers)\n", megabytes(mean_of(bytes)),
+             100 * sd_of(bytes) / mean_of(bytes), mean_of(per_layer));
+}
+
+}  // namespace kronbit::app

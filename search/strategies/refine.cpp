@@ -1,0 +1,122 @@
+#include "search/strategies/refine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "search/acquisition.h"
+#include "search/strategies/support.h"
+#include "tensor/base/error.h"
+
+namespace kronbit::search {
+namespace {
+
+constexpr size_t kParents = 3;
+
+/// `bits` with a group of layers at the next allowed number of bits in `direction`; nothing at the end of the range.
+std::optional<Bits> stepped(Bits bits, const std::vector<size_t>& group, int direction, const LayerRules& rules) {
+  const std::vector<int>& allowed = rules.allowed();
+  const auto here = std::find(allowed.begin(), allowed.end(), bits[group[0]]);
+  if (rules.is_fixed(group[0]) || here == allowed.end()) return std::nullopt;
+  if (direction > 0 ? here + 1 == allowed.end() : here == allowed.begin()) return std::nullopt;
+  for (const size_t layer : group) bits[layer] = *(here + direction);
+  return bits;
+}
+
+class Refine final : public Strategy {
+ public:
+  Refine(std::unique_ptr<Strategy> curve, StrategyOptions options)
+      : curve_(std::move(curve)), options_(std::move(options)) {
+    KB_CHECK(options_.make_candidate && options_.rules);
+  }
+
+  Plan plan(const History& history) const override {
+    Plan plan = curve_->plan(history);
+    if (history.told.size() < kRefineAfter || !anything_known(history)) return plan;
+    std::set<Bits> planned;
+    for (const PlannedRun& run : plan.runs)
+      if (run.candidate < history.candidates.size()) planned.insert(history.candidates[run.candidate].bits);
+    const std::optional<Candidate> step = best_neighbour(history, planned);
+    if (!step) return plan;
+    if (std::ssize(plan.runs) >= options_.round) plan.runs.pop_back();
+    PlannedRun run{0, find_candidate(history.candidates, step->bits), history.last(), Reason::Refine, 0.0};
+    if (run.candidate == history.candidates.size()) {
+      run.candidate += plan.added.size();
+      plan.added.push_back(*step);
+    }
+    plan.runs.push_back(run);
+    return plan;
+  }
+
+ private:
+  std::vector<size_t> parents(const History& history) const {
+    std::vector<std::pair<double, size_t>> best;
+    for (size_t c = 0; c < history.candidates.size(); ++c) {
+      const Candidate& candidate = history.candidates[c];
+      if (history.depth(c) == history.tasks() && options_.goal.limits.allow(candidate.cost))
+        best.emplace_back(-score(options_.goal, history.known[c].back(), candidate.bits, candidate.cost), c);
+    }
+    std::sort(best.begin(), best.end());
+    std::vector<size_t> parents;
+    for (size_t i = 0; i < std::min(kParents, best.size()); ++i) parents.push_back(best[i].second);
+    return parents;
+  }
+
+  std::optional<Candidate> best_neighbour(const History& history, const std::set<Bits>& planned) const {
+    const std::vector<size_t> from = parents(history);
+    std::vector<Candidate> steps;
+    std::set<Bits> seen = planned;
+    for (const size_t parent : from)
+      for (const Bits& bits : neighbours(history.candidates[parent].bits, *options_.rules)) {
+        if (!seen.insert(bits).second) continue;
+        const size_t listed = find_candidate(history.candidates, bits);
+        if (listed < history.candidates.size() && !history.may_run(listed, history.last())) continue;
+        Candidate step = options_.make_candidate(bits);
+        if (options_.goal.limits.allow(step.cost)) steps.push_back(std::move(step));
+      }
+    if (steps.empty()) return std::nullopt;
+    StrategyOptions options = options_;
+    options.model.inputs = std::isfinite(steps[0].log_error) ? Inputs::BitsAndError : Inputs::Bits;
+    const Model model = fit_model(history, options.model, options.seed);
+    const gp::Posterior at_last = model.predict(steps, history.last());
+    const Incumbent incumbent = score(options_.goal, history.known[from[0]].back(), history.candidates[from[0]].bits,
+                                      history.candidates[from[0]].cost);
+    size_t best = 0;
+    double most = -std::numeric_limits<double>::infinity();
+    for (size_t s = 0; s < steps.size(); ++s) {
+      const double gain = log_goal_improvement(options_.goal, steps[s], at_last.mean[s],
+                                               std::sqrt(std::max(0.0, at_last.variance[s])), incumbent);
+      if (gain > most) most = gain, best = s;
+    }
+    return steps[best];
+  }
+
+  std::unique_ptr<Strategy> curve_;
+  StrategyOptions options_;
+};
+
+}  // namespace
+
+std::vector<Bits> neighbours(const Bits& bits, const LayerRules& rules) {
+  const std::vector<std::vector<size_t>> groups = rules.groups();
+  std::vector<Bits> result;
+  for (const std::vector<size_t>& group : groups)
+    for (const int direction : {-1, 1}) {
+      const std::optional<Bits> one = stepped(bits, group, direction, rules);
+      if (!one) continue;
+      result.push_back(*one);
+      if (direction > 0) continue;
+      for (const std::vector<size_t>& other : groups) {
+        if (other == group) continue;
+        if (const std::optional<Bits> swapped = stepped(*one, other, 1, rules)) result.push_back(*swapped);
+      }
+    }
+  return result;
+}
+
+std::unique_ptr<Strategy> make_refine(std::unique_ptr<Strategy> curve, const StrategyOptions& options) {
+  return std::make_unique<Refine>(std::move(curve), options);
+}
+
+}  // namespace kronbit::search
