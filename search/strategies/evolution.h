@@ -1,0 +1,24 @@
+// Evolution of bit lists at the last task. Children may be any bit lists that keep to the rules; where no candidate can
+// be made of one, or it was run already, the nearest candidate within the limits that was not takes its place (smallest
+// sum of absolute differences of bits; ties: lowest index).
+#pragma once
+
+#include "search/strategy.h"
+
+namespace kronbit::search {
+
+inline constexpr int kPopulation = 20;
+
+/// The first kPopulation runs (tries included) are random candidates, then `round` children are made at a time.
+/// Parents: binary tournaments by (rank, crowding) on (1 - accuracy, bytes); uniform crossover with probability 0.9,
+/// each layer (or tied group) mutated with probability 1/n, by a bit up or down or drawn anew. Parents and children
+/// compete: rank by rank, the last one cut by crowding.
+/// Source:   Deb et al. 2002, NSGA-II; `round` in place of kPopulation children at a time
+std::unique_ptr<Strategy> make_nsga2(const StrategyOptions& options);
+
+/// The same beginning; a child is the best by score(goal, accuracy) of 5 drawn from the kPopulation last runs, with one
+/// layer (or tied group) mutated.
+/// Source:   Real et al. 2019
+std::unique_ptr<Strategy> make_evolution(const StrategyOptions& options);
+
+}  // namespace kronbit::search

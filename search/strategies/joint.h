@@ -1,0 +1,28 @@
+// Strategies on the joint model of all tasks that alternate between learning and cashing in.
+#pragma once
+
+#include "search/strategy.h"
+
+namespace kronbit::search {
+
+/// Episodes: runs that tell most about the last task per cost until that stops paying, then one run there.
+///   Exploration: argmax I / lambda as in "information"; it stops when the argmax is the last task, after 20 runs, when
+///   the runs of the episode would cost more than one at the last task, or when their information per cost is below
+///   half of that of the first one. They are one round; the run that follows is another, with a model that has seen
+///   them: the largest expected improvement of score(goal, .).
+/// Source:   Song, Chen, Yue 2019, MF-MI-Greedy; expected improvement in place of their GP-UCB
+std::unique_ptr<Strategy> make_mi_greedy(const StrategyOptions& options);
+
+/// Rounds of which the first half (rounded up) goes to the last task by expected hypervolume improvement of the front
+/// of accuracy and size within the limits, the rest by information per cost. The reference is the largest size within
+/// the limits and the least accuracy expected of a candidate run, or the floor of the goal if that is higher.
+std::unique_ptr<Strategy> make_ehvi(const StrategyOptions& options);
+
+/// Rounds by information about the highest score per cost, over the 64 candidates of largest expected improvement and
+/// all tasks, for 16 quantiles of the highest score as if scores were independent; one run per round at the last task
+/// by expected improvement. Of goals that are no accuracies (size, bops, latency) the information is that of
+/// "information" over these 64.
+/// Source:   Moss et al. 2021 (GIBBON); Takeno et al. 2020 for several fidelities
+std::unique_ptr<Strategy> make_max_value(const StrategyOptions& options);
+
+}  // namespace kronbit::search
