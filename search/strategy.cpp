@@ -2,7 +2,14 @@
 
 #include <limits>
 
+#include "search/strategies/evolution.h"
+#include "search/strategies/halving.h"
 #include "search/strategies/information.h"
+#include "search/strategies/joint.h"
+#include "search/strategies/kronbit.h"
+#include "search/strategies/random.h"
+#include "search/strategies/sensitivity.h"
+#include "search/strategies/target_gp.h"
 #include "tensor/base/error.h"
 #include "tensor/io/text.h"
 #include "tensor/rng.h"
@@ -22,6 +29,21 @@ const std::vector<StrategyInfo>& strategies() {
   static const std::vector<StrategyInfo> all = {
       {"information", "information about the last task per unit of cost, one run in four where the goal may be reached",
        make_information},
+      {"kronbit", "allocations first, then expected improvement of the goal, fed by cheap runs of what may win",
+       make_kronbit},
+      {"mi-greedy", "MF-MI-Greedy: information per cost until it stops paying, then one run at the last task",
+       make_mi_greedy},
+      {"max-value", "information about the best score per cost (GIBBON)", make_max_value},
+      {"ehvi", "expected growth of the front of accuracy and size, half of each round information per cost", make_ehvi},
+      {"gp-ei", "Gaussian process of the last task alone, expected improvement", make_gp_ei},
+      {"gp-ucb", "Gaussian process of the last task alone, upper confidence bound", make_gp_ucb},
+      {"sensitivity", "bits allocated by the errors of single layers, without a model", make_sensitivity},
+      {"hyperband", "Hyperband over the tasks", make_hyperband},
+      {"halving", "successive halving over the tasks", make_halving},
+      {"nsga2", "NSGA-II on accuracy and size, at the last task", make_nsga2},
+      {"evolution", "regularised evolution, at the last task", make_evolution},
+      {"uniform", "equal bits for every layer, from 8 down", make_uniform},
+      {"random", "candidates in a random order, at the last task", make_random},
   };
   return all;
 }
@@ -36,8 +58,7 @@ std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options) {
   input_error("strategy", "wanted one of {}, got {}", names, quote(options.name));
 }
 
-std::vector<PlannedRun> space_filling_design(const History& history, const StrategyOptions& options,
-                                             bool all_last) {
+std::vector<PlannedRun> space_filling_design(const History& history, const StrategyOptions& options, bool all_last) {
   std::vector<PlannedRun> runs;
   std::vector<bool> used(history.candidates.size(), false);
   std::vector<double> shift;
