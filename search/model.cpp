@@ -65,6 +65,15 @@ gp::KernelSpec Places::covariance(gp::Kernel kernel) const {
   return terms;
 }
 
+std::vector<std::string> Places::lengthscale_names() const {
+  std::vector<std::string> names;
+  if (sees_error(inputs_)) names.emplace_back("sensitivity");
+  if (sees_curve(inputs_))
+    for (size_t d = 0; d < others_; ++d) names.push_back(fmt::format("weight {}", d + 1));
+  if (sees_bits(inputs_)) names.emplace_back("bits");
+  return names;
+}
+
 std::vector<std::vector<double>> Places::operator()(const std::vector<Candidate>& candidates) const {
   std::vector<std::vector<double>> places;
   places.reserve(candidates.size());

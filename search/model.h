@@ -3,6 +3,7 @@
 // configurations.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -41,6 +42,8 @@ class Places {
   std::vector<double> operator()(const Candidate& candidate) const;
   /// Over the inputs; `kernel` as in ModelOptions.
   gp::KernelSpec covariance(gp::Kernel kernel) const;
+  /// "sensitivity", "weight 1", "bits": what each lengthscale of covariance() belongs to.
+  std::vector<std::string> lengthscale_names() const;
   std::vector<std::vector<double>> operator()(const std::vector<Candidate>& candidates) const;
 
  private:

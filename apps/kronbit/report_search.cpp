@@ -5,6 +5,7 @@
 #include "apps/kronbit/html.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/report_sections.h"
+#include "gp/calibration.h"
 #include "quant/size.h"
 #include "tensor/io/parse.h"
 
@@ -12,6 +13,7 @@ namespace kronbit::app {
 namespace {
 
 constexpr size_t kTop = 10;
+constexpr size_t kMostEvidence = 6;
 constexpr size_t kMostFailures = 50;
 constexpr size_t kMostEmbedded = 1000;
 
@@ -22,6 +24,17 @@ std::string breakable(const std::string& name) {
   std::string html;
   for (const char c : escape(name)) html += c == '.' ? ".<wbr>" : std::string(1, c);
   return html;
+}
+
+/// " / 4.2 %": the layer's part of the summed sensitivities; nothing where they were not measured.
+std::string error_share(const SearchReport& report, size_t layer) {
+  const search::ErrorTable& errors = report.run.space.errors;
+  if (errors.empty()) return "";
+  const Bits bits = report.chosen();
+  double total = 0;
+  for (size_t l = 0; l < bits.size(); ++l) total += errors[l][static_cast<size_t>(bits[l] - 1)];
+  return fmt::format(" / {:.1f} %",
+                     100 * errors[layer][static_cast<size_t>(bits[layer] - 1)] / std::max(total, 1e-300));
 }
 
 std::vector<std::string> expected_row(const SearchReport& report, const std::string& name, const Expected& e,
@@ -65,17 +78,21 @@ std::string bits_section(const SearchReport& report, Plotter& plotter) {
   }
   std::string strip = "<ol class=\"strip\">\n";
   for (size_t i = 0; i < bits.size(); ++i) {
-    strip += fmt::format("<li><b>{}</b>{}<i style=\"width:{:.0f}%\"></i>{:.1f} %</li>\n", bits[i],
+    strip += fmt::format("<li><b>{}</b>{}<i style=\"width:{:.0f}%\"></i>{:.1f} %{}</li>\n", bits[i],
                          breakable(report.run.space.layers[i].name),
                          100.0 * static_cast<double>(bytes[i]) / static_cast<double>(most),
-                         100.0 * static_cast<double>(bytes[i]) / static_cast<double>(total));
+                         100.0 * static_cast<double>(bytes[i]) / static_cast<double>(total), error_share(report, i));
   }
   return section(
       "The bits of every layer",
       figure(
           plot_bits(plotter, report),
           "Bits of the chosen configuration, and the curve that draws them (or the nearest curve, where none does).") +
-          strip + "</ol>\n<p class=\"note\">Bits, layer, and the layer's share of the packed bytes.</p>\n");
+          strip +
+          (report.run.space.errors.empty()
+               ? "</ol>\n<p class=\"note\">Bits, layer, and the layer's share of the packed bytes.</p>\n"
+               : "</ol>\n<p class=\"note\">Bits, layer, the layer's share of the packed bytes, and its share of the "
+                 "error: the change of the logits when it alone is quantized, before any training.</p>\n"));
 }
 
 std::string sizes_section(const SearchReport& report, Plotter& plotter) {
@@ -120,6 +137,21 @@ std::string ranking_section(const SearchReport& report) {
               report.ranked.size(), search::name_of(report.run.space.goal.by), report.run.space.goal.k));
 }
 
+std::string why_section(const SearchReport& report) {
+  if (!report.model || report.chosen().empty()) return "";
+  const search::History& history = report.run.state.explorer().history();
+  const Bits bits = report.chosen();
+  Table table{.head = {"measured", "after", "accuracy", "correlation"}, .rows = {}};
+  for (const search::Evidence& e :
+       evidence_for(*report.model, history, report.run.space.configuration(bits), kMostEvidence))
+    table.rows.push_back({code(history.candidates[e.candidate].bits), task_name(report, e.task), percent(e.accuracy),
+                          fmt::format("{:.2f}", e.correlation)});
+  return section("Why these bits",
+                 fmt::format("<p>The measurements that say most about {}:</p>\n", code(bits)) + table.html() +
+                     "<p class=\"note\">Correlation of the measurement, noise included, with the accuracy after the "
+                     "last task, as the model sees it.</p>\n");
+}
+
 std::string search_section(const SearchReport& report, Plotter& plotter) {
   std::string html = figure(plot_progress(plotter, report),
                             "Accuracies as they were measured, each run at its last task, and that of the best "
@@ -158,18 +190,26 @@ std::string trust_section(const SearchReport& report, Plotter& plotter) {
       table.rows.back().push_back(fmt::format("{:.2f}", 100 * std::sqrt(h.noise[t]) * units.scale[t]));
   }
   std::string lengths;
+  const std::vector<std::string> names = report.model->places().lengthscale_names();
   for (size_t d = 0; d < h.lengthscales.size(); ++d)
-    lengths += fmt::format("{}{:.3f}", d > 0 ? ", " : "", h.lengthscales[d]);
+    lengths += fmt::format("{}{} {:.3f}", d > 0 ? ", " : "", names[d], h.lengthscales[d]);
+  const std::string verdict =
+      report.trust.back().observations == 0
+          ? ""
+          : fmt::format("<p>At the last task: {}</p>\n",
+                        escape(gp::calibrate(report.model->gp().leave_one_x_out(), report.model->gp().observations(),
+                                             report.tasks() - 1)
+                                   .verdict()));
   return section(
       "How far to trust the model",
       "<p>Each configuration was left out in turn, with all its tasks, and foretold from the others.</p>\n" +
-          table.html() +
+          table.html() + verdict +
           figure(plot_trust(plotter, report),
                  "Foretold (&plusmn; 2 sd) against observed. About 95 % of the bars should touch the line.") +
           "<h3>What it learned</h3>\n" + matrix_table(report, h.task_covariance) +
-          fmt::format("<p class=\"note\">Lengthscales of the curve's weights: {} (weights are in 0..1; longer means "
-                      "less influence).</p>\n",
-                      lengths));
+          fmt::format("<p class=\"note\">Lengthscales: {} (of inputs in 0..1; longer means less influence). The model "
+                      "sees: {}.</p>\n",
+                      lengths, search::name_of(report.run.space.explorer.strategy.model.inputs)));
 }
 
 std::string failures_section(const SearchReport& report) {
@@ -192,6 +232,7 @@ std::string failures_section(const SearchReport& report) {
 std::string settings_section(const Json& settings) {
   Table table{.head = {"setting", "value"}, .rows = {}, .text_columns = 2};
   for (const auto& [key, value] : settings.items()) {
+    if (key == "errors" || key == "latency") continue;  // tables of numbers, shown where they matter
     const std::string text = value.is_string() ? value.get<std::string>() : dump_line(value);
     if (!text.empty() && text != "[]" && text != "null") table.rows.push_back({escape(key), escape(text)});
   }

@@ -15,6 +15,7 @@ std::string finals_section(const SearchReport& report);
 std::string bits_section(const SearchReport& report, Plotter& plotter);
 std::string sizes_section(const SearchReport& report, Plotter& plotter);
 std::string ranking_section(const SearchReport& report);
+std::string why_section(const SearchReport& report);  ///< the measurements behind the chosen bits
 std::string search_section(const SearchReport& report, Plotter& plotter);  ///< progress, information, slices
 std::string trust_section(const SearchReport& report, Plotter& plotter);
 std::string failures_section(const SearchReport& report);
