@@ -96,38 +96,6 @@ std::optional<StepResult> read_result(const std::filesystem::path& path, double&
   return StepResult{get_string(json, "command", where), get_object(json, "answer", where), seconds};
 }
 
-void write_results(const Experiment& experiment, const Results& results) {
-  const std::filesystem::path out = experiment.settings().out;
-  make_folder(out);
-  const std::string& name = experiment.name();
-  std::string pictures;
-  app::Plotter plotter;
-  for (size_t i = 0; i < results.plots.size(); ++i) {
-    const Results::Plot& plot = results.plots[i];
-    const std::string svg = plotter.draw(name, plot.label, plot.script, plot.width, plot.height);
-    if (svg.empty()) continue;
-    const std::string file = i == 0 ? name + ".svg" : fmt::format("{}-{}.svg", name, plot.id);
-    publish(out / file, app::standalone(svg));
-    pictures += fmt::format("![{}]({})\n\n", plot.label, file);
-  }
-  if (!plotter.problem().empty()) fmt::print(stderr, "no picture: {}\n", plotter.problem());
-  std::string csv;
-  for (const auto& row : results.csv) {
-    std::string line;
-    for (const std::string& cell : row) {
-      const bool quoted = cell.find_first_of(",\"\n") != std::string::npos;
-      std::string text = cell;
-      if (quoted) replace_all(text, "\"", "\"\"");
-      line += (line.empty() && &cell == &row.front() ? "" : ",") + (quoted ? "\"" + text + "\"" : text);
-    }
-    csv += line + "\n";
-  }
-  publish(out / (name + ".json"), dump_pretty(results.json));
-  publish(out / (name + ".csv"), csv);
-  publish(out / (name + ".md"), results.markdown + "\n" + pictures);
-  fmt::print("{}\n{}/{}.{{md,json,csv,svg}}\n", results.markdown, out.string(), name);
-}
-
 void add_options(CLI::App& app, Settings& s, std::string& nets) {
   app.add_option("--preset", s.preset, "quick (minutes, procedural data) or paper (hours, CIFAR-10)")
       ->check(CLI::IsMember({"quick", "paper"}));
@@ -171,7 +139,7 @@ int work_and_write(Experiment& experiment, const Work& work) {
     return 0;
   }
   try {
-    write_results(experiment, work(experiment));
+    write_results(experiment.name(), experiment.settings().out, work(experiment));
     return 0;
   } catch (const InputError&) {
     throw;
@@ -180,7 +148,7 @@ int work_and_write(Experiment& experiment, const Work& work) {
     Settings settings = experiment.settings();
     settings.no_run = true;
     Experiment again(experiment.name(), settings);
-    write_results(again, work(again));
+    write_results(again.name(), settings.out, work(again));
     if (!app::stop_requested) throw;
     fmt::print(stderr, "stopped; the same command goes on\n");
     return app::stop_exit_code();
@@ -238,6 +206,36 @@ std::optional<StepResult> Experiment::step(const std::string& place, const std::
   publish(path, dump_pretty({{"command", command}, {"seconds", seconds}, {"answer", result.answer}}));
   std::filesystem::remove(answer);
   return result;
+}
+
+void write_results(const std::string& name, const std::filesystem::path& out, const Results& results) {
+  make_folder(out);
+  std::string pictures;
+  app::Plotter plotter;
+  for (size_t i = 0; i < results.plots.size(); ++i) {
+    const Results::Plot& plot = results.plots[i];
+    const std::string svg = plotter.draw(name, plot.label, plot.script, plot.width, plot.height);
+    if (svg.empty()) continue;
+    const std::string file = i == 0 ? name + ".svg" : fmt::format("{}-{}.svg", name, plot.id);
+    publish(out / file, app::standalone(svg));
+    pictures += fmt::format("![{}]({})\n\n", plot.label, file);
+  }
+  if (!plotter.problem().empty()) fmt::print(stderr, "no picture: {}\n", plotter.problem());
+  std::string csv;
+  for (const auto& row : results.csv) {
+    std::string line;
+    for (const std::string& cell : row) {
+      const bool quoted = cell.find_first_of(",\"\n") != std::string::npos;
+      std::string text = cell;
+      if (quoted) replace_all(text, "\"", "\"\"");
+      line += (line.empty() && &cell == &row.front() ? "" : ",") + (quoted ? "\"" + text + "\"" : text);
+    }
+    csv += line + "\n";
+  }
+  publish(out / (name + ".json"), dump_pretty(results.json));
+  publish(out / (name + ".csv"), csv);
+  publish(out / (name + ".md"), results.markdown + "\n" + pictures);
+  fmt::print("{}\n{}/{}.{{md,json,csv,svg}}\n", results.markdown, out.string(), name);
 }
 
 std::string program_version() { return std::string("kronbit ") + KRONBIT_VERSION; }

@@ -85,6 +85,9 @@ std::filesystem::path kronbit_program();
 /// main() of an experiment. Returns: 0 done, 1 failed, 2 wrong input, 130 or 143 stopped by a signal.
 int run_experiment(int argc, char** argv, const std::string& name, const std::string& summary, const Work& work);
 
+/// OUT/NAME.{json,csv,md,svg}, and the Markdown to stdout.
+void write_results(const std::string& name, const std::filesystem::path& out, const Results& results);
+
 /// "kronbit 0.1.0".
 std::string program_version();
 

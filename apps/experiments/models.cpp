@@ -1,0 +1,325 @@
+// The model of the search judged on a recorded table: what it says about configurations it has not seen, after as many
+// runs as a search makes, for every input, kernel and warp.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "apps/experiments/common/judge.h"
+#include "apps/experiments/common/recorded.h"
+#include "apps/kronbit/common.h"
+#include "apps/kronbit/progress.h"
+#include "apps/kronbit/report_plot_parts.h"
+#include "gp/calibration.h"
+#include "tensor/base/error.h"
+#include "tensor/io/file.h"
+#include "tensor/io/parse.h"
+#include "tensor/parallel.h"
+#include "tensor/rng.h"
+
+namespace kronbit::experiments {
+namespace {
+
+struct Options {
+  std::string preset = "quick", runs, repeats, strategy = "information", goal = "effective", threads;
+  RecordedOptions recorded;
+  std::filesystem::path out, from;
+  bool paper() const { return preset == "paper"; }
+};
+
+/// The numbers of gp::Calibration that are shown, in this order.
+struct Measure {
+  const char* name;
+  double (*of)(const gp::Calibration&);
+};
+constexpr Measure kMeasures[] = {{"median_error", [](const gp::Calibration& c) { return c.median_error; }},
+                                 {"rmse", [](const gp::Calibration& c) { return c.rmse; }},
+                                 {"spearman", [](const gp::Calibration& c) { return c.spearman; }},
+                                 {"spearman_best", [](const gp::Calibration& c) { return c.spearman_best; }},
+                                 {"coverage50", [](const gp::Calibration& c) { return c.coverage50; }},
+                                 {"coverage90", [](const gp::Calibration& c) { return c.coverage90; }},
+                                 {"coverage95", [](const gp::Calibration& c) { return c.coverage95; }},
+                                 {"log_score", [](const gp::Calibration& c) { return c.log_score; }},
+                                 {"mean_z2", [](const gp::Calibration& c) { return c.mean_z2; }}};
+
+const std::vector<std::pair<std::string, search::Warp>> kWarps = {{"raw", search::Warp::None},
+                                                                  {"logit", search::Warp::Logit}};
+
+/// A model to judge.
+struct Variant {
+  search::Inputs inputs;
+  std::string kernel, warp;
+  search::ModelOptions options;
+};
+
+std::vector<Variant> variants(bool sensitivities, int starts) {
+  std::vector<Variant> all;
+  for (const search::Inputs inputs : {search::Inputs::Curve, search::Inputs::Error, search::Inputs::Bits,
+                                      search::Inputs::CurveAndError, search::Inputs::BitsAndError}) {
+    const bool error = inputs != search::Inputs::Curve && inputs != search::Inputs::Bits;
+    if (error && !sensitivities) continue;
+    for (const char* kernel : {"se", "matern"}) {
+      if (inputs == search::Inputs::Error && std::string_view(kernel) == "matern") continue;  // has its own kernel
+      for (const auto& [name, warp] : kWarps)
+        all.push_back({inputs, kernel, name, {inputs, parse_kernel(kernel), warp, starts}});
+    }
+  }
+  return all;
+}
+
+/// Random configurations: a third to the last task, the others to any task.
+std::vector<search::ReplayedRun> random_runs(const search::Problem& problem, int64_t count, uint64_t seed) {
+  Rng rng(seed, Purpose::Search, {9});
+  const std::vector<int64_t> order = rng.permutation(std::ssize(problem.candidates));
+  const auto tasks = static_cast<int>(problem.costs.size());
+  std::vector<search::ReplayedRun> runs;
+  for (int64_t i = 0; i < count; ++i)
+    runs.push_back({static_cast<size_t>(order[static_cast<size_t>(i)]),
+                    i % 3 == 0 ? tasks - 1 : static_cast<int>(rng.below(static_cast<uint64_t>(tasks)))});
+  return runs;
+}
+
+std::vector<search::ReplayedRun> searched_runs(const search::Problem& problem, const Options& o, int64_t count,
+                                               uint64_t seed) {
+  search::ReplayOptions options;
+  options.seed = options.strategy.seed = seed;
+  options.strategy.name = o.strategy;
+  options.strategy.goal = parse_goal(o.goal);
+  options.strategy.model.starts = 1;
+  options.budget = 1e300;
+  options.most_runs = count;
+  std::vector<search::ReplayedRun> runs;
+  for (const search::ReplayStep& step : search::replay(problem, options).steps)
+    runs.push_back({step.candidate, step.task});
+  return runs;
+}
+
+/// Of candidates without any run, and of every one run left out in turn; nothing where a fit failed.
+struct Verdicts {
+  std::optional<gp::Calibration> unseen, left_out;
+};
+
+Verdicts verdicts(const search::Problem& problem, const search::History& history, const Variant& variant,
+                  uint64_t seed) {
+  const std::vector<size_t> drawn = search::drawn_trainings(problem, seed);
+  const int last = history.last();
+  try {
+    const search::Model model = search::fit_model(history, variant.options, seed);
+    std::vector<gp::Observation> unseen;
+    for (size_t c = 0; c < problem.candidates.size(); ++c)
+      if (history.depth(c) == 0)
+        unseen.push_back({model.places()(problem.candidates[c]), last, problem.answers[c][drawn[c]].accuracy.back()});
+    Verdicts result;
+    result.unseen = gp::calibrate(model.gp().predict_observations(unseen), unseen);
+    result.left_out = gp::calibrate(model.gp().leave_one_x_out(), model.gp().observations(), last);
+    return result;
+  } catch (const NumericalError&) {
+    return {};
+  }
+}
+
+/// Mean and standard error of every measure over the repeats that have one.
+Json summary(const std::vector<std::optional<gp::Calibration>>& repeats) {
+  Json json = Json::object();
+  for (const Measure& measure : kMeasures) {
+    std::vector<double> values;
+    for (const auto& each : repeats)
+      if (each) values.push_back(measure.of(*each));
+    if (values.empty()) return nullptr;
+    const double n = static_cast<double>(values.size());
+    const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
+    double squares = 0.0;
+    for (const double v : values) squares += (v - mean) * (v - mean);
+    json[measure.name] = std::stod(fmt::format("{:.5g}", mean));
+    json[std::string(measure.name) + "_error"] =
+        n > 1.0 ? Json(std::stod(fmt::format("{:.3g}", std::sqrt(squares / (n - 1.0) / n)))) : Json();
+  }
+  return json;
+}
+
+Json judge_models(const Options& o, const search::Problem& problem, bool sensitivities) {
+  const int64_t repeats = parse_int(o.repeats.empty() ? (o.paper() ? "30" : "2") : o.repeats, 1, 100'000, "--repeats");
+  const std::vector<int64_t> counts =
+      parse_ints(o.runs.empty() ? (o.paper() ? "16,24,32,48,65" : "16") : o.runs, 4, 10'000, "--runs");
+  const std::vector<Variant> all = variants(sensitivities, o.paper() ? 2 : 1);
+  Json rows = Json::array();
+  for (const char* sampling : {"search", "random"}) {
+    for (const int64_t count : counts) {
+      if (count + 10 > std::ssize(problem.candidates))
+        input_error("--runs", "wanted at most {}, so that something is unseen, got {}",
+                    std::ssize(problem.candidates) - 10, count);
+      std::vector<std::vector<Verdicts>> each(all.size(), std::vector<Verdicts>(static_cast<size_t>(repeats)));
+      parallel_for(repeats, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          const auto seed = static_cast<uint64_t>(r);
+          const auto runs = std::string_view(sampling) == "random" ? random_runs(problem, count, seed)
+                                                                   : searched_runs(problem, o, count, seed);
+          const search::History history = search::history_of(problem, runs, seed);
+          for (size_t v = 0; v < all.size(); ++v) {
+            if (app::stop_requested) throw Error("stopped");
+            each[v][seed] = verdicts(problem, history, all[v], seed);
+          }
+        }
+      });
+      for (size_t v = 0; v < all.size(); ++v) {
+        std::vector<std::optional<gp::Calibration>> unseen, left_out;
+        for (const Verdicts& verdict : each[v]) unseen.push_back(verdict.unseen), left_out.push_back(verdict.left_out);
+        rows.push_back({{"sampling", sampling},
+                        {"runs", count},
+                        {"inputs", search::name_of(all[v].inputs)},
+                        {"kernel", all[v].kernel},
+                        {"warp", all[v].warp},
+                        {"failed", std::count(unseen.begin(), unseen.end(), std::nullopt)},
+                        {"unseen", summary(unseen)},
+                        {"left_out", summary(left_out)}});
+      }
+      fmt::print(stderr, "{}: {} runs\n", sampling, count);
+    }
+  }
+  return rows;
+}
+
+std::string text(const Json& row, const char* measure, int digits, double times = 1.0) {
+  if (row.is_null()) return "-";
+  return fmt::format("{:.{}f}", times * get_number(row, measure, -1e300, 1e300, "models"), digits);
+}
+
+std::string markdown(const Json& json) {
+  const Json& table = json["table"];
+  std::string out = fmt::format(
+      "# Models judged\n\nOn `{}`: {} configurations within {}, tasks of {} epochs; means of {} repeats, {}. "
+      "A model has seen some runs, each with all tasks up to its last: those a search by `{}` makes, or random "
+      "configurations, a third of them to the last task and the others to any. It predicts what one training of every "
+      "configuration it has not seen reaches on the validation images at the last task. Errors in points. Coverage: "
+      "share within the central 50, 90 and 95 % intervals, noise included. Log score: mean log density, nats, higher "
+      "is better. Left out: one configuration at a time, hyper-parameters fixed, last task.\n\n    {}\n",
+      get_string(table, "file", "models"), table["configurations"].get<int64_t>(), get_string(json, "goal", "models"),
+      get_string(table, "tasks", "models"), json["repeats"].get<int64_t>(), get_string(json, "program", "models"),
+      get_string(json, "strategy", "models"), get_string(json, "command", "models"));
+  std::vector<std::vector<std::string>> lines;
+  const auto flush = [&] {
+    if (lines.size() > 1) out += markdown_table(lines);
+  };
+  std::string section;
+  for (const Json& row : json["rows"]) {
+    const std::string here = fmt::format("{} runs, {}", row["runs"].get<int64_t>(),
+                                         get_string(row, "sampling", "models") == "search" ? "of a search" : "random");
+    if (here != section) {
+      flush();
+      section = here;
+      out += fmt::format("\n## {}\n\n", here);
+      lines = {{"inputs", "kernel", "of", "median error", "RMSE", "rank correlation", "in the best quarter",
+                "coverage 50 / 90 / 95 %", "log score", "left out: 90 %", "left out: log score"}};
+    }
+    const Json& u = row["unseen"];
+    lines.push_back(
+        {get_string(row, "inputs", "models"), get_string(row, "kernel", "models"), get_string(row, "warp", "models"),
+         text(u, "median_error", 2, 100), text(u, "rmse", 2, 100), text(u, "spearman", 3), text(u, "spearman_best", 2),
+         fmt::format("{} / {} / {}", text(u, "coverage50", 0, 100), text(u, "coverage90", 0, 100),
+                     text(u, "coverage95", 0, 100)),
+         text(u, "log_score", 2), text(row["left_out"], "coverage90", 0, 100), text(row["left_out"], "log_score", 2)});
+  }
+  flush();
+  return out;
+}
+
+std::vector<std::vector<std::string>> csv(const Json& json) {
+  std::vector<std::vector<std::string>> rows = {
+      {"sampling", "runs", "inputs", "kernel", "warp", "of", "measure", "mean", "standard_error"}};
+  for (const Json& row : json["rows"])
+    for (const char* of : {"unseen", "left_out"})
+      for (const Measure& measure : kMeasures) {
+        if (row[of].is_null()) continue;
+        const Json& error = row[of][std::string(measure.name) + "_error"];
+        rows.push_back({row["sampling"].get<std::string>(), fmt::format("{}", row["runs"].get<int64_t>()),
+                        row["inputs"].get<std::string>(), row["kernel"].get<std::string>(),
+                        row["warp"].get<std::string>(), of, measure.name, text(row[of], measure.name, 5),
+                        error.is_null() ? "" : fmt::format("{:.3g}", error.get<double>())});
+      }
+  return rows;
+}
+
+/// Median error against runs of a search, with the squared exponential kernel on the accuracies themselves.
+Results::Plot plot(const Json& json) {
+  app::Script s;
+  s.line("set border 3 lc rgb '{}'\nset tics nomirror\nset key outside right tc rgb '{}'", app::ink::kMuted,
+         app::ink::kText);
+  s.line("set xlabel 'runs of a search'\nset ylabel 'median error (points)'\nset yrange [0:*]");
+  std::vector<std::string> names;
+  std::vector<app::DataBlock> blocks;
+  for (const Json& row : json["rows"]) {
+    if (row["sampling"] != "search" || row["kernel"] != "se" || row["unseen"].is_null()) continue;
+    const std::string name = fmt::format("{}, {}", row["inputs"].get<std::string>(), row["warp"].get<std::string>());
+    const auto place = static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+    if (place == names.size()) {
+      names.push_back(name);
+      blocks.emplace_back(fmt::format("d{}", place));
+    }
+    blocks[place].row({row["runs"].get<double>(), 100 * row["unseen"]["median_error"].get<double>()});
+  }
+  for (size_t i = 0; i < blocks.size(); ++i)
+    s.plot(blocks[i], fmt::format("with linespoints lw 1.6 dt {} pt 7 ps 0.5 lc rgb '{}' title '{}'",
+                                  i / app::ink::kSeries + 1, app::ink::series(static_cast<int>(i)), names[i]));
+  return {"error", "Median error of unseen configurations against the number of runs", s.text()};
+}
+
+Results pages(Json json) {
+  Results results;
+  results.markdown = markdown(json);
+  results.csv = csv(json);
+  results.plots = {plot(json)};
+  results.json = std::move(json);
+  return results;
+}
+
+int run(Options& o, const std::string& command) {
+  if (!o.from.empty()) {
+    write_results("models", o.out.empty() ? o.from.parent_path() : o.out, pages(read_json(o.from)));
+    return 0;
+  }
+  if (o.recorded.table.empty()) o.recorded.table = "data/tables/resnet20-cifar10.csv";
+  if (!o.threads.empty()) set_threads(static_cast<int>(parse_int(o.threads, 1, 1024, "--threads")));
+  if (o.out.empty()) o.out = app::data_folder() / ("experiments-" + o.preset);
+  const RecordedTable recorded = read_recorded(o.recorded);
+  const search::Problem problem = recorded.problem(parse_goal(o.goal));
+  Json json = {
+      {"experiment", "models"},
+      {"preset", o.preset},
+      {"machine", machine_line()},
+      {"program", program_version()},
+      {"command", command},
+      {"table", recorded.to_json()},
+      {"goal", o.goal},
+      {"strategy", o.strategy},
+      {"repeats", parse_int(o.repeats.empty() ? (o.paper() ? "30" : "2") : o.repeats, 1, 100'000, "--repeats")}};
+  json["table"]["configurations"] = problem.candidates.size();
+  json["rows"] = judge_models(o, problem, recorded.errors.has_value());
+  write_results("models", o.out, pages(std::move(json)));
+  return 0;
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app{"The model of the search judged on a recorded table", "models"};
+  app.footer("Exit codes: 0 done, 1 failed, 2 wrong input, 130/143 stopped by a signal.");
+  Options o;
+  app.add_option("--preset", o.preset, "quick (seconds) or paper (an hour): runs, repeats, starts of a fit")
+      ->check(CLI::IsMember({"quick", "paper"}));
+  add_recorded_options(app, o.recorded);
+  app.add_option("--runs", o.runs, "that models have seen, with commas between them");
+  app.add_option("--repeats", o.repeats, "of each, with other trainings and runs");
+  app.add_option("--strategy", o.strategy, "of the search that makes the runs");
+  app.add_option("--goal", o.goal, "of that search: effective, accuracy@100KB, accuracy@3.5bits");
+  app.add_option("--threads", o.threads, "for repeats");
+  app.add_option("--from", o.from, "make the pages of this models.json again, fit nothing");
+  app.add_option("--out", o.out, "folder of the results (default: ~/.cache/kronbit/experiments-PRESET)");
+  return parse_options(app, argc, argv, [&] { return run(o, command_line(argc, argv, "models")); });
+}
+
+}  // namespace
+}  // namespace kronbit::experiments
+
+int main(int argc, char** argv) {
+  using namespace kronbit::experiments;
+  return guarded("models", [&] { return parse_and_run(argc, argv); });
+}
