@@ -200,6 +200,7 @@ class Session {
       if (run_.state().best()) refresh_best(*run_.state().best());
     }
     const auto ended = explore();
+    space_.candidates = candidates();
     if (ended == search::Ended::Stopped) return stopped();
     if (final_.top > 0 && run_.state().evaluations() > 0 &&
         !run_finals(run_, settings_, space_, frame_, final_, pool_)) {
