@@ -80,8 +80,8 @@ TEST(JudgeFunctions, AreRescaledWithoutChangingTheOrder) {
     EXPECT_GE(function.value(1, made.problem.candidates[c].w),
               function.value(1, made.problem.candidates[best.candidate].w));
     EXPECT_NEAR(answers.accuracy[1], 0.05 + 0.9 * made.problem.truth[c], 1e-12);
-    EXPECT_GE(answers.accuracy[0], 0.05);
-    EXPECT_LE(answers.accuracy[0], 0.95);
+    EXPECT_GE(answers.accuracy[0], 0.05 - 1e-12);
+    EXPECT_LE(answers.accuracy[0], 0.95 + 1e-12);
   }
 }
 

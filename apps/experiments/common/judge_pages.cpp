@@ -148,7 +148,7 @@ std::string panel(const Json& json, const std::string& what, size_t number) {
       if (low[g] && high[g]) band.row({*grid[g], shown(*low[g]), shown(*high[g])});
     }
     if (k == 0)
-      s.plot(band, fmt::format("with filledcurves fs transparent solid 0.15 noborder lc rgb '{}' notitle",
+      s.plot(band, fmt::format("using 1:2:3 with filledcurves fs transparent solid 0.15 noborder lc rgb '{}' notitle",
                                app::ink::series(0)));
     s.plot(lines, fmt::format("with steps {} notitle", line_style(k)));
   }
@@ -171,7 +171,7 @@ std::vector<Results::Plot> plots(const Json& json) {
     for (const Json& of : json["cases"]) panels.push_back(panel(of, what, panels.size()));
     all.push_back({what, fmt::format("Median {} against cost; the band is of the quartiles of the first", label),
                    panels_script(each.text(), panels, key), 1100,
-                   static_cast<int>(100 + 300 * ((panels.size() + 1) / 2))});
+                   static_cast<int>(260 + 300 * ((panels.size() + 1) / 2))});
   }
   return all;
 }
