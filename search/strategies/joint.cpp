@@ -44,19 +44,15 @@ class Ehvi final : public JointStrategy {
 
  private:
   void fill(const History& history, Batch& batch) const override {
-    FrontPoint reference{0.0, std::numeric_limits<double>::infinity()};
+    FrontPoint reference{0.0, options_.goal.min_accuracy};
     std::vector<FrontPoint> points;
     for (size_t c = 0; c < history.candidates.size(); ++c) {
       const Cost& cost = history.candidates[c].cost;
       if (!options_.goal.limits.allow(cost)) continue;
       reference.bytes = std::max(reference.bytes, cost.bytes);
-      if (history.depth(c) < history.tasks()) continue;
-      points.push_back({cost.bytes, batch.at_last().mean[c]});
-      reference.accuracy = std::min(reference.accuracy, points.back().accuracy);
+      if (history.depth(c) == history.tasks()) points.push_back({cost.bytes, batch.at_last().mean[c]});
     }
-    if (points.empty()) reference.accuracy = 0.0;
-    reference.accuracy = std::max(reference.accuracy, options_.goal.min_accuracy);
-    reference.bytes = std::nextafter(reference.bytes, std::numeric_limits<double>::infinity()) * (1.0 + 1e-6);
+    reference.bytes *= 1.01;  // so that the largest candidate can be on the front
     std::vector<FrontPoint> front = front_of(points, reference);
     const auto value = [&](size_t c, double mean, double sd) {
       return log_hypervolume_improvement(mean, sd, history.candidates[c].cost.bytes, front, reference);

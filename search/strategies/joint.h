@@ -14,8 +14,8 @@ namespace kronbit::search {
 std::unique_ptr<Strategy> make_mi_greedy(const StrategyOptions& options);
 
 /// Rounds of which the first half (rounded up) goes to the last task by expected hypervolume improvement of the front
-/// of accuracy and size within the limits, the rest by information per cost. The reference is the largest size within
-/// the limits and the least accuracy expected of a candidate run, or the floor of the goal if that is higher.
+/// of accuracy and size within the limits, the rest by information per cost. The reference is 1.01 times the largest
+/// size within the limits, and the floor of the goal.
 std::unique_ptr<Strategy> make_ehvi(const StrategyOptions& options);
 
 /// Rounds by information about the highest score per cost, over the 64 candidates of largest expected improvement and
