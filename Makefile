@@ -1,6 +1,6 @@
 # kronbit: `make demo` shows a search, `make test` builds and tests everything, `make help` lists the rest.
 .DEFAULT_GOAL := all
-.PHONY: all demo paper-quick test bench bench-training bench-deployed bench-gp report asan format deps help cifar10 clean
+.PHONY: all demo paper-quick test bench bench-training bench-deployed bench-gp bench-search report asan format deps help cifar10 clean
 BUILD ?= build
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CONFIGURE = cmake -S . -B $(BUILD) $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(shell command -v ninja >/dev/null 2>&1 && echo -G Ninja))
@@ -40,6 +40,10 @@ bench-gp: deps  ## the search's Gaussian process beside BoTorch, where python3 h
 	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS) --target bench_gp
 	@python3 bench/gp.py --ours $(BUILD)/bench_gp $(ARGS)
+
+bench-search: all  ## search strategies and models judged on data/tables/, by replays; writes docs/results/
+	build/experiments/strategies --preset paper --inputs curve+error --out docs/results
+	build/experiments/models --preset paper --out docs/results
 
 report: all  ## write RUN/report.html again: make report RUN=folder
 	@test -n "$(RUN)" || { echo "make report RUN=folder of a search"; exit 2; }

@@ -21,7 +21,6 @@ constexpr std::array<std::pair<Inputs, std::string_view>, 5> kNames = {{{Inputs:
 
 bool sees_curve(Inputs inputs) { return inputs == Inputs::Curve || inputs == Inputs::CurveAndError; }
 bool sees_bits(Inputs inputs) { return inputs == Inputs::Bits || inputs == Inputs::BitsAndError; }
-bool sees_error(Inputs inputs) { return inputs != Inputs::Curve && inputs != Inputs::Bits; }
 
 }  // namespace
 
@@ -31,12 +30,14 @@ Inputs parse_inputs(std::string_view text) {
   input_error("model", "inputs: wanted curve, error, bits, curve+error or bits+error, got {}", quote(text));
 }
 
+bool needs_sensitivities(Inputs inputs) { return inputs != Inputs::Curve && inputs != Inputs::Bits; }
+
 std::string_view name_of(Inputs inputs) { return kNames[static_cast<size_t>(inputs)].second; }
 
 Places::Places(Inputs inputs, const std::vector<Candidate>& candidates) : inputs_(inputs) {
   if (sees_curve(inputs)) others_ = candidates.at(0).w.size();
   if (sees_bits(inputs)) others_ = candidates.at(0).bits.size();
-  if (!sees_error(inputs)) return;
+  if (!needs_sensitivities(inputs)) return;
   low_ = std::numeric_limits<double>::infinity();
   high_ = -low_;
   for (const Candidate& candidate : candidates) {
@@ -53,13 +54,13 @@ std::vector<double> Places::operator()(const Candidate& candidate) const {
   if (sees_curve(inputs_)) place = candidate.w;
   if (sees_bits(inputs_))
     for (const int b : candidate.bits) place.push_back(static_cast<double>(b - kMinBits) / (kMaxBits - kMinBits));
-  if (sees_error(inputs_)) place.push_back((high_ - candidate.log_error) / (high_ - low_));
+  if (needs_sensitivities(inputs_)) place.push_back((high_ - candidate.log_error) / (high_ - low_));
   return place;
 }
 
 gp::KernelSpec Places::covariance(gp::Kernel kernel) const {
   std::vector<gp::KernelTerm> terms;
-  if (sees_error(inputs_)) terms.push_back(gp::each_input(gp::Kernel::SquaredExponential, others_, 1));
+  if (needs_sensitivities(inputs_)) terms.push_back(gp::each_input(gp::Kernel::SquaredExponential, others_, 1));
   if (sees_curve(inputs_)) terms.push_back(gp::each_input(kernel, 0, others_));
   if (sees_bits(inputs_)) terms.push_back(gp::shared_inputs(kernel, 0, others_));
   return terms;
@@ -67,7 +68,7 @@ gp::KernelSpec Places::covariance(gp::Kernel kernel) const {
 
 std::vector<std::string> Places::lengthscale_names() const {
   std::vector<std::string> names;
-  if (sees_error(inputs_)) names.emplace_back("sensitivity");
+  if (needs_sensitivities(inputs_)) names.emplace_back("sensitivity");
   if (sees_curve(inputs_))
     for (size_t d = 0; d < others_; ++d) names.push_back(fmt::format("weight {}", d + 1));
   if (sees_bits(inputs_)) names.emplace_back("bits");

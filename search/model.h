@@ -23,6 +23,7 @@ enum class Inputs { Curve, Error, Bits, CurveAndError, BitsAndError };
 /// "curve", "error", "bits", "curve+error", "bits+error". Throws: InputError.
 Inputs parse_inputs(std::string_view text);
 std::string_view name_of(Inputs inputs);
+bool needs_sensitivities(Inputs inputs);
 
 /// What the model is fitted to.
 enum class Warp { Auto, None, Logit };

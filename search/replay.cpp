@@ -132,7 +132,7 @@ class Run {
 
 Problem problem_of(const Table& table, const Curve& curve, const std::optional<ErrorTable>& errors, const Goal& goal) {
   Problem problem;
-  problem.costs = table.mean_seconds();
+  problem.costs = table.median_seconds();
   const double variance = pooled_variance(table);
   for (const Recorded& recorded : table.configurations) {
     if (!goal.limits.allow(recorded.cost)) continue;
@@ -146,7 +146,7 @@ Problem problem_of(const Table& table, const Curve& curve, const std::optional<E
     std::vector<Answers> answers;
     double test = 0.0;
     for (const Training& training : recorded.trainings) {
-      answers.push_back({training.accuracy, training.kl, training.seconds});
+      answers.push_back({training.accuracy, training.kl, problem.costs});
       test += training.test.back();
     }
     const double n = static_cast<double>(answers.size());

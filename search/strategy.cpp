@@ -8,6 +8,7 @@
 #include "search/strategies/joint.h"
 #include "search/strategies/kronbit.h"
 #include "search/strategies/random.h"
+#include "search/strategies/refine.h"
 #include "search/strategies/sensitivity.h"
 #include "search/strategies/target_gp.h"
 #include "tensor/base/error.h"
@@ -28,22 +29,23 @@ double squared_distance(const std::vector<double>& a, const std::vector<double>&
 const std::vector<StrategyInfo>& strategies() {
   static const std::vector<StrategyInfo> all = {
       {"information", "information about the last task per unit of cost, one run in four where the goal may be reached",
-       make_information},
-      {"kronbit", "allocations first, then expected improvement of the goal, fed by cheap runs of what may win",
+       false, make_information},
+      {"kronbit", "allocations first, then expected improvement of the goal, fed by cheap runs of what may win", false,
        make_kronbit},
-      {"mi-greedy", "MF-MI-Greedy: information per cost until it stops paying, then one run at the last task",
+      {"mi-greedy", "MF-MI-Greedy: information per cost until it stops paying, then one run at the last task", false,
        make_mi_greedy},
-      {"max-value", "information about the best score per cost (GIBBON)", make_max_value},
-      {"ehvi", "expected growth of the front of accuracy and size, half of each round information per cost", make_ehvi},
-      {"gp-ei", "Gaussian process of the last task alone, expected improvement", make_gp_ei},
-      {"gp-ucb", "Gaussian process of the last task alone, upper confidence bound", make_gp_ucb},
-      {"sensitivity", "bits allocated by the errors of single layers, without a model", make_sensitivity},
-      {"hyperband", "Hyperband over the tasks", make_hyperband},
-      {"halving", "successive halving over the tasks", make_halving},
-      {"nsga2", "NSGA-II on accuracy and size, at the last task", make_nsga2},
-      {"evolution", "regularised evolution, at the last task", make_evolution},
-      {"uniform", "equal bits for every layer, from 8 down", make_uniform},
-      {"random", "candidates in a random order, at the last task", make_random},
+      {"max-value", "information about the best score per cost (GIBBON)", false, make_max_value},
+      {"ehvi", "expected growth of the front of accuracy and size, half of each round information per cost", true,
+       make_ehvi},
+      {"gp-ei", "Gaussian process of the last task alone, expected improvement", false, make_gp_ei},
+      {"gp-ucb", "Gaussian process of the last task alone, upper confidence bound", false, make_gp_ucb},
+      {"sensitivity", "bits allocated by the errors of single layers, without a model", true, make_sensitivity},
+      {"hyperband", "Hyperband over the tasks", false, make_hyperband},
+      {"halving", "successive halving over the tasks", false, make_halving},
+      {"nsga2", "NSGA-II on accuracy and size, at the last task", true, make_nsga2},
+      {"evolution", "regularised evolution, at the last task", true, make_evolution},
+      {"uniform", "equal bits for every layer, from 8 down", true, make_uniform},
+      {"random", "candidates in a random order, at the last task", false, make_random},
   };
   return all;
 }
@@ -52,7 +54,8 @@ std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options) {
   if (options.round < 1 || options.round > 1000) input_error("search", "round: wanted 1..1000, got {}", options.round);
   std::string names;
   for (const StrategyInfo& info : strategies()) {
-    if (info.name == options.name) return info.make(options);
+    if (info.name == options.name)
+      return options.refine ? make_refine(info.make(options), options) : info.make(options);
     names += (names.empty() ? "" : ", ") + std::string(info.name);
   }
   input_error("strategy", "wanted one of {}, got {}", names, quote(options.name));

@@ -25,6 +25,7 @@ struct StrategyOptions {
   /// A configuration that is not among the candidates, for strategies that leave the list. Empty: none may; whoever
   /// wants one gets the nearest of the list that was not run.
   std::function<Candidate(const Bits&)> make_candidate;
+  bool refine = false;              ///< leave the curve: see strategies/refine.h
   std::optional<LayerRules> rules;  ///< what a configuration outside the list keeps to; none: any bits
 };
 
@@ -43,6 +44,7 @@ std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options);
 struct StrategyInfo {
   std::string_view name;
   std::string_view what;  ///< one line
+  bool needs_bits;        ///< wants bit lists, sizes or sensitivities; the others make do with places
   std::unique_ptr<Strategy> (*make)(const StrategyOptions& options);
 };
 /// In the order they are listed to users.

@@ -158,13 +158,17 @@ size_t Table::trainings() const {
   return count;
 }
 
-std::vector<double> Table::mean_seconds() const {
-  std::vector<double> mean(epochs.size(), 0.0);
-  for (const Recorded& recorded : configurations)
-    for (const Training& training : recorded.trainings)
-      for (size_t task = 0; task < mean.size(); ++task) mean[task] += training.seconds[task];
-  for (double& seconds : mean) seconds /= static_cast<double>(trainings());
-  return mean;
+std::vector<double> Table::median_seconds() const {
+  std::vector<double> medians;
+  for (size_t task = 0; task < epochs.size(); ++task) {
+    std::vector<double> seconds;
+    for (const Recorded& recorded : configurations)
+      for (const Training& training : recorded.trainings) seconds.push_back(training.seconds[task]);
+    std::sort(seconds.begin(), seconds.end());
+    const size_t n = seconds.size();
+    medians.push_back(n == 0 ? 0.0 : 0.5 * (seconds[(n - 1) / 2] + seconds[n / 2]));
+  }
+  return medians;
 }
 
 Table parse_table(std::string_view text, std::string_view where, double most_epochs) {

@@ -36,8 +36,9 @@ struct Table {
   std::vector<double> epochs;               ///< of the tasks, rising
   std::vector<Recorded> configurations;     ///< by rising id
   size_t trainings() const;
-  /// Mean over all trainings: what reaching each task costs, in seconds.
-  std::vector<double> mean_seconds() const;
+  /// Median over all trainings: what reaching each task costs, in seconds. Bits do not change what a training costs,
+  /// but what else a machine does while it records changes the seconds of single trainings a lot.
+  std::vector<double> median_seconds() const;
 };
 
 /// Reads CSV with lines `# key: value` before the line of column names; columns are found by their names, others are

@@ -36,18 +36,11 @@ std::vector<JudgeCase> function_cases(const Options& o) {
   return cases;
 }
 
-/// Strategies that need bits or sensitivities have no place on functions.
-bool fits_functions(std::string_view strategy) {
-  for (const char* name : {"sensitivity", "uniform", "nsga2", "evolution", "ehvi"})
-    if (strategy == name) return false;
-  return true;
-}
-
 std::vector<std::string> chosen_strategies(const Options& o) {
   if (o.strategies != "all") return split(o.strategies, ',');
   std::vector<std::string> names;
   for (const search::StrategyInfo& info : search::strategies())
-    if (o.functions.empty() || fits_functions(info.name)) names.emplace_back(info.name);
+    if (o.functions.empty() || !info.needs_bits) names.emplace_back(info.name);
   return names;
 }
 

@@ -69,7 +69,13 @@ std::string strategy_names() {
 }
 
 search::Inputs inputs_of(const SearchSettings& s) {
-  if (s.model != "auto") return search::parse_inputs(s.model);
+  const bool without = parse_int(s.probe, 0, 1'000'000, "--probe") == 0;
+  if (s.model != "auto") {
+    const search::Inputs inputs = search::parse_inputs(s.model);
+    if (without && search::needs_sensitivities(inputs))
+      input_error("--model", "{}: wanted sensitivities (--probe N), got --probe 0", s.model);
+    return inputs;
+  }
   return s.errors.empty() ? search::Inputs::Curve : search::Inputs::CurveAndError;
 }
 
@@ -267,6 +273,7 @@ SearchSpace make_space(const SearchSettings& s) {
     return make_configuration(bits, curve, cost_of, errors);
   };
   space.explorer.strategy.model.inputs = inputs_of(s);
+  search::make_strategy(space.explorer.strategy);  // mistakes show here
   space.explorer.strategy.goal = space.goal;
   space.explorer.strategy.seed = static_cast<uint64_t>(parse_int(s.seed, 0, INT64_MAX, "--seed"));
   return space;

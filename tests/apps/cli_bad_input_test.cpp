@@ -212,7 +212,10 @@ TEST_F(BadInput, ValuesOfFlags) {
                            "--workers",      "--final-top",
                            "--final-epochs", "--final-schedule",
                            "--final-seeds",  "--weight-decay",
-                           "--precision",    "--validation"}) {
+                           "--precision",    "--validation",
+                           "--strategy",     "--model",
+                           "--choices",      "--probe",
+                           "--replicates",   "--deadline"}) {
     refused(with_flag(search_arguments(no_run()), flag, "wrong"), std::string(flag) == "--try" ? "bit" : bare(flag));
   }
   for (const auto& [flag, value] : {std::pair{"--budget", "-3evals"},
@@ -227,9 +230,16 @@ TEST_F(BadInput, ValuesOfFlags) {
                                     {"--tasks", "-1"},
                                     {"--tasks", "nan"},
                                     {"--cost", "1"},
-                                    {"--cost", "1,2,3"}}) {
+                                    {"--cost", "1,2,3"},
+                                    {"--choices", "2,9"},
+                                    {"--choices", "2,,4"},
+                                    {"--probe", "-1"},
+                                    {"--replicates", "0"},
+                                    {"--max-size", "0KB"}}) {
     refused(with_flag(search_arguments(no_run()), flag, value), bare(flag));
   }
+  refused(search_arguments(no_run(), {"--probe", "0", "--model", "error"}), "--probe");
+  refused(search_arguments(no_run(), {"--choices", "2,4", "--bits-min", "5"}), "choices");
   Words train = words("train --net resnet20 --out", {no_run().string()});
   const Words data = tiny_data();
   train.insert(train.end(), data.begin(), data.end());

@@ -85,13 +85,14 @@ TEST(Replay, IsTheSameTwiceAndAnotherForAnotherSeed) {
   EXPECT_FALSE(alike(first, replay(problem, options)));
 }
 
-TEST(Replay, AddsUpTheCostsOfTheTrainingsDrawn) {
+TEST(Replay, AddsUpTheMedianCosts) {
   Table table = table_of({.configurations = 40, .seeds = 2});
   for (Recorded& recorded : table.configurations)
     for (Training& training : recorded.trainings)
       for (double& seconds : training.seconds)
         seconds *= 1.0 + 0.01 * static_cast<double>(training.seed) + 0.001 * static_cast<double>(recorded.id);
   const Problem problem = problem_of(table, Curve::bezier(1), std::nullopt, {});
+  EXPECT_EQ(problem.costs, table.median_seconds());
   const std::vector<size_t> drawn = drawn_trainings(problem, 11);
   EXPECT_EQ(std::set<size_t>(drawn.begin(), drawn.end()).size(), 2u);
   for (const bool pay_difference : {false, true}) {

@@ -57,7 +57,7 @@ TEST(Table, ReadsTrainingsThatPassedAllTasks) {
   EXPECT_EQ(second.kind, "free26");
   EXPECT_THAT(second.bits, ElementsAre(2, 3, 4));
   EXPECT_TRUE(second.w.empty());
-  EXPECT_THAT(table.mean_seconds(), ElementsAre(3.5, 7.0));
+  EXPECT_THAT(table.median_seconds(), ElementsAre(3.5, 7.0));
 }
 
 TEST(Table, CanEndAtAnEarlierTask) {

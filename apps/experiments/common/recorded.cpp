@@ -40,7 +40,7 @@ Json RecordedTable::to_json() const {
           {"configurations", table.configurations.size()},
           {"trainings", table.trainings()},
           {"tasks", tasks},
-          {"seconds", table.mean_seconds()},
+          {"seconds", table.median_seconds()},
           {"sensitivities", errors.has_value()},
           {"curve", curve.text()}};
 }
