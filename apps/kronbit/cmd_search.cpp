@@ -85,9 +85,9 @@ void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
       return;
     }
   }
+  if (!dry_run) make_folder(out);  // before anything is computed in vain
   examine_sensitivity(s, frame, net, splits);
   if (dry_run) return;
-  make_folder(out);
   s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested,
                                    parse_precision(s.tune.precision))
                           .top1;
@@ -193,7 +193,8 @@ class Session {
     return o;
   }
 
-  int run() {
+  /// alone: not one of several, whose --json would be a line too many.
+  int run(bool alone = true) {
     if (run_.resumed()) {
       fmt::print(stderr, "going on with {} evaluations{}\n", run_.state().evaluations(),
                  run_.repaired() ? " (a torn last line was moved to journal.torn)" : "");
@@ -209,7 +210,7 @@ class Session {
     std::error_code ignored;
     std::filesystem::remove_all(work_, ignored);
     write_report(run_.folder());
-    print_result();
+    if (alone || !frame_.json) print_result();
     return 0;
   }
 
@@ -337,7 +338,7 @@ int run_replicates(const Frame& frame, const Options& options, const SearchSetti
     its.seed = fmt::format("{}", seed + r - 1);
     if (!frame.quiet) fmt::print(stderr, "search {} of {}, seed {}, in {}\n", r, count, its.seed, one.out);
     Session session(frame, one, std::move(its));
-    if (const int code = session.run(); code != 0) return code;
+    if (const int code = session.run(/*alone=*/false); code != 0) return code;
     if (const auto outcome = session.outcome()) outcomes.push_back(*outcome);
   }
   if (!outcomes.empty()) report_spread(frame, outcomes, options.out);
