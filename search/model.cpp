@@ -32,6 +32,14 @@ Inputs parse_inputs(std::string_view text) {
 
 bool needs_sensitivities(Inputs inputs) { return inputs != Inputs::Curve && inputs != Inputs::Bits; }
 
+Warp parse_warp(std::string_view text) {
+  for (const Warp warp : {Warp::Auto, Warp::None, Warp::Logit})
+    if (name_of(warp) == text) return warp;
+  input_error("warp", "wanted auto, none or logit, got {}", quote(text));
+}
+
+std::string_view name_of(Warp warp) { return warp == Warp::Auto ? "auto" : warp == Warp::None ? "none" : "logit"; }
+
 std::string_view name_of(Inputs inputs) { return kNames[static_cast<size_t>(inputs)].second; }
 
 Places::Places(Inputs inputs, const std::vector<Candidate>& candidates) : inputs_(inputs) {

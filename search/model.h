@@ -25,8 +25,12 @@ Inputs parse_inputs(std::string_view text);
 std::string_view name_of(Inputs inputs);
 bool needs_sensitivities(Inputs inputs);
 
-/// What the model is fitted to.
+/// What the model is fitted to: accuracies, their logits, or whichever of the two has the larger sum of
+/// leave-one-x-out log densities.
 enum class Warp { Auto, None, Logit };
+/// "auto", "none", "logit". Throws: InputError.
+Warp parse_warp(std::string_view text);
+std::string_view name_of(Warp warp);
 
 struct ModelOptions {
   Inputs inputs = Inputs::Curve;
@@ -73,8 +77,7 @@ class Model {
 /// All accuracies told so far, where the model sees them: by run, then by task.
 std::vector<gp::Observation> observations_of(const History& history, const Places& places);
 
-/// The model fitted to everything told so far. Warp::Auto: on the accuracies or on their logits, whichever has the
-/// larger sum of leave-one-x-out log densities.
+/// The model fitted to everything told so far.
 /// Requires: something told. Throws: NumericalError when it cannot be fitted.
 Model fit_model(const History& history, const ModelOptions& options, uint64_t seed, gp::FitReport* report = nullptr);
 

@@ -87,7 +87,8 @@ Json RunState::search_settings() const {
           {"goal", {{"by", name_of(s.goal.by)}, {"k", s.goal.k}, {"min_accuracy", s.goal.min_accuracy}}},
           {"seed", s.seed},
           {"model", name_of(s.model.inputs)},
-          {"fit_starts", s.model.starts},
+          {"warp", name_of(s.model.warp)},
+      {"fit_starts", s.model.starts},
           {"tries", tries},
           {"candidates", explorer_.candidates().size()},
           {"candidates_crc", hex_of(crc32(lists))}};

@@ -7,6 +7,7 @@
 #include "search/strategies/information.h"
 #include "search/strategies/joint.h"
 #include "search/strategies/kronbit.h"
+#include "search/strategies/max_value.h"
 #include "search/strategies/random.h"
 #include "search/strategies/refine.h"
 #include "search/strategies/sensitivity.h"
@@ -30,7 +31,7 @@ const std::vector<StrategyInfo>& strategies() {
   static const std::vector<StrategyInfo> all = {
       {"information", "information about the last task per unit of cost, one run in four where the goal may be reached",
        false, make_information},
-      {"kronbit", "allocations first, then expected improvement of the goal, fed by cheap runs of what may win", false,
+      {"kronbit", "bits allocated by single-layer errors first, then as max-value", false,
        make_kronbit},
       {"mi-greedy", "MF-MI-Greedy: information per cost until it stops paying, then one run at the last task", false,
        make_mi_greedy},

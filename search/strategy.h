@@ -16,7 +16,7 @@
 namespace kronbit::search {
 
 struct StrategyOptions {
-  std::string name = "information";  ///< one of strategies()
+  std::string name = "kronbit";  ///< one of strategies()
   int round = 4;        ///< runs planned together; a model is refitted after each round. Not a number of workers
   int target_runs = 1;  ///< of each round of "information": where the goal may be reached best; 0 = the paper's
   Goal goal;            ///< what is wanted at the last task

@@ -47,6 +47,7 @@ std::vector<std::pair<const char*, std::string*>> text_fields(SearchSettings& s)
           {"probe", &s.probe},
           {"strategy", &s.strategy},
           {"model", &s.model},
+          {"warp", &s.warp},
           {"bits_min", &s.rules.bits_min},
           {"bits_max", &s.rules.bits_max},
           {"choices", &s.rules.choices}};
@@ -76,7 +77,7 @@ search::Inputs inputs_of(const SearchSettings& s) {
       input_error("--model", "{}: wanted sensitivities (--probe N), got --probe 0", s.model);
     return inputs;
   }
-  return s.errors.empty() ? search::Inputs::Curve : search::Inputs::CurveAndError;
+  return s.errors.empty() ? search::Inputs::Curve : search::Inputs::BitsAndError;
 }
 
 search::Candidate make_configuration(const Bits& bits, const search::Curve& curve, const search::CostOf& cost_of,
@@ -150,8 +151,8 @@ void add_search_settings(CLI::App* command, SearchSettings& s) {
   command->add_option("--tasks", s.tasks, "epochs of fine-tuning at which accuracy is measured, ascending");
   command->add_option("--curve", s.curve, "bezier:DEGREE, chebyshev:WEIGHTS or line");
   command->add_option("--strategy", s.strategy, "what chooses the next evaluation: " + strategy_names());
-  command->add_option("--model", s.model,
-                      "what the model sees: curve, error, curve+error, or auto (with sensitivities if any)");
+  command->add_option("--model", s.model, "what the model sees: curve, error, bits, curve+error, bits+error, or auto");
+  command->add_option("--warp", s.warp, "what is modelled: accuracies (none), their logits, or auto");
   command->add_flag("--refine", s.refine, "also step single layers of the best, leaving the curve");
   command->add_option("--probe", s.probe, "training images that the sensitivity of each layer is measured on; 0 = not");
   command->add_option("--cost", s.cost, "of the tasks: work (forward passes) or numbers, one per task");
@@ -266,6 +267,7 @@ SearchSpace make_space(const SearchSettings& s) {
   }
   space.explorer.costs = space.costs;
   space.explorer.strategy.name = s.strategy;
+  space.explorer.strategy.model.warp = search::parse_warp(s.warp);
   space.explorer.strategy.refine = s.refine;
   space.explorer.strategy.rules = rules_of(s.rules, space.layers);
   space.explorer.strategy.make_candidate = [curve = space.curve, cost_of = space.cost_of,

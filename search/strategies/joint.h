@@ -18,11 +18,4 @@ std::unique_ptr<Strategy> make_mi_greedy(const StrategyOptions& options);
 /// size within the limits, and the floor of the goal.
 std::unique_ptr<Strategy> make_ehvi(const StrategyOptions& options);
 
-/// Rounds by information about the highest score per cost, over the 64 candidates of largest expected improvement and
-/// all tasks, for 16 quantiles of the highest score as if scores were independent; one run per round at the last task
-/// by expected improvement. Of goals that are no accuracies (size, bops, latency) the information is that of
-/// "information" over these 64.
-/// Source:   Moss et al. 2021 (GIBBON); Takeno et al. 2020 for several fidelities
-std::unique_ptr<Strategy> make_max_value(const StrategyOptions& options);
-
 }  // namespace kronbit::search

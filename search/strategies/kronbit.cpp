@@ -1,19 +1,17 @@
 #include "search/strategies/kronbit.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
-#include "search/strategies/joint_strategy.h"
+#include "search/strategies/max_value.h"
 
 namespace kronbit::search {
 namespace {
 
-constexpr size_t kAllocations = 3;  // of the design
-constexpr size_t kPromising = 64;
-
-class Kronbit final : public JointStrategy {
+class Kronbit final : public MaxValue {
  public:
-  using JointStrategy::JointStrategy;
+  using MaxValue::MaxValue;
 
  private:
   std::vector<PlannedRun> design(const History& history) const override {
@@ -45,9 +43,10 @@ class Kronbit final : public JointStrategy {
       if (ranks[i] == 0) front.push_back({error[i], allowed[i]});
     std::sort(front.begin(), front.end());
     std::vector<PlannedRun> runs;
-    const double offset = options_.goal.by == By::Accuracy ? 0.0 : 0.5;
-    for (size_t p = 0; p < kAllocations && !front.empty(); ++p) {
-      const double share = (static_cast<double>(p) + offset) / static_cast<double>(kAllocations);
+    // Under a limit the best guesses are the least errors, and the first may be beaten by noise alone.
+    const bool accuracy = options_.goal.by == By::Accuracy;
+    for (const double share : accuracy ? std::array{0.0, 0.0, 0.5} : std::array{1.0 / 6, 3.0 / 6, 5.0 / 6}) {
+      if (front.empty()) break;
       const double level = front.front().first + share * (front.back().first - front.front().first);
       const auto nearest = std::min_element(front.begin(), front.end(), [&](const auto& a, const auto& b) {
         return std::abs(a.first - level) < std::abs(b.first - level);
@@ -56,15 +55,6 @@ class Kronbit final : public JointStrategy {
       front.erase(nearest);
     }
     return runs;
-  }
-
-  void fill(const History&, Batch& batch) const override {
-    for (int t = 0; t < std::max(1, options_.target_runs) && !full(batch); ++t)
-      if (!take(batch, batch.most_improving())) return;
-    while (!full(batch)) {
-      const std::vector<size_t> promising = batch.most_promising(kPromising);
-      if (!take(batch, batch.most_informative(&promising))) return;
-    }
   }
 };
 

@@ -1,17 +1,16 @@
-// The default: what is known of single layers before the first run, cheap runs of candidates that may win, and the last
-// task where the goal is expected to gain most.
+// The default: starts from what is known of single layers before the first run, and goes on by what tells most about
+// how good the best is.
 #pragma once
 
 #include "search/strategy.h"
 
 namespace kronbit::search {
 
-/// Design: where every candidate has a log_error, three of the front of (bytes, log_error) at the last task, at equal
-/// distances in log_error (goal accuracy: from the least error on, the best guess under a limit; others: the middles of
-/// its thirds), and the space-filling design at task 0. Without log_error the space-filling design alone.
-/// Each round: `target_runs` (at least one) at the last task by log_goal_improvement(); the others by information about
-/// the last task per cost as in "information", but only of the 64 candidates with the largest log_goal_improvement().
-/// Every run planned is believed to give what the model expects.
+/// Design: where every candidate has a log_error, three of the front of (bytes, log_error) at the last task (goal
+/// accuracy: the two of least error, the best guesses under a limit, and one in the middle of the errors; others: the
+/// middles of the thirds of the errors), and the space-filling design at task 0. Without log_error the space-filling
+/// design alone.
+/// Then as "max-value".
 std::unique_ptr<Strategy> make_kronbit(const StrategyOptions& options);
 
 }  // namespace kronbit::search

@@ -16,6 +16,8 @@ namespace {
 ExplorerOptions options_for(std::vector<double> costs) {
   ExplorerOptions options;
   options.costs = std::move(costs);
+  options.strategy.name = "information";
+  options.strategy.model.warp = Warp::Auto;
   options.strategy.seed = 5;
   return options;
 }
