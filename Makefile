@@ -42,8 +42,10 @@ bench-gp: deps  ## the search's Gaussian process beside BoTorch, where python3 h
 	@python3 bench/gp.py --ours $(BUILD)/bench_gp $(ARGS)
 
 bench-search: all  ## search strategies and models judged on data/tables/, by replays; writes docs/results/
-	build/experiments/strategies --preset paper --inputs curve+error --out docs/results
-	build/experiments/models --preset paper --out docs/results
+	$(BUILD)/experiments/strategies --preset paper --inputs bits+error --budget 20 \
+	  --goals effective,accuracy@110KB,accuracy@140KB,accuracy@170KB --out docs/results
+	$(BUILD)/experiments/strategies --preset paper --function all --candidates 400 --replays 20 --budget 15 --out docs/results/functions
+	$(BUILD)/experiments/models --preset paper --out docs/results
 
 report: all  ## write RUN/report.html again: make report RUN=folder
 	@test -n "$(RUN)" || { echo "make report RUN=folder of a search"; exit 2; }

@@ -81,9 +81,10 @@ def command_line(settings, lines):
     name, _, folder = settings["data"].partition(":")
     words += ["--data", name + (":" + pathlib.Path(folder).name if folder else "")]
     for option in ("validation", "normalize", "tasks", "curve", "by", "min_accuracy", "max_drop", "max_size", "max_avg_bits",
-                   "max_bops", "lr", "batch", "seed"):
+                   "max_bops", "strategy", "model", "warp", "probe", "choices", "lr", "batch", "seed"):
         if settings[option]:
             words += ["--" + option.replace("_", "-"), settings[option]]
+    words += ["--" + flag.replace("_", "-") for flag in ("refine", "no_baselines") if settings[flag]]
     budget = [line["budget"] for line in lines if "budget" in line][-1]
     words += ["--budget", f"{budget['evaluations']}evals" if "evaluations" in budget else f"{budget['seconds']:g}s"]
     final = next(line for line in lines if line["event"] == "final")
