@@ -118,10 +118,10 @@ void print_table(const RunView& run, const std::vector<Expected>& rows, const st
 /// Why the first of the ranking is first: what was measured near it, and what its rivals cost.
 void print_why(const RunView& run, const search::Model& model, const Expected& best, const Rivals& others) {
   const search::History& history = run.state.explorer().history();
-  fmt::print("\nWhy {}: {:.2f} % +- {:.2f} expected after {:g} epochs, from these measurements first:\n",
+  fmt::print("\nWhy {}: {:.2f} % +- {:.2f} expected at {:g} epochs, from these measurements first:\n",
              format_bits(best.bits), 100 * best.accuracy, 100 * best.sd, run.space.epochs.back());
   for (const search::Evidence& e : evidence_for(model, history, run.space.configuration(best.bits), kMostEvidence))
-    fmt::print("  {:<{}}  {:>6.2f} % after {:g} epochs, correlation {:.2f}{}\n",
+    fmt::print("  {:<{}}  {:>6.2f} % at {:g} epochs, correlation {:.3f}{}\n",
                format_bits(history.candidates[e.candidate].bits), 32, 100 * e.accuracy,
                run.space.epochs[static_cast<size_t>(e.task)], e.correlation,
                history.candidates[e.candidate].bits == best.bits ? " (itself)" : "");

@@ -83,8 +83,10 @@ void fit_model(SearchReport& report) {
   }
   report.ranked =
       search::rank(*report.model, space.candidates, search::measured_at_last_task(explorer), space.goal, space.limits);
-  for (int b = kMinBits; b <= kMaxBits; ++b)
+  for (int b = kMinBits; b <= kMaxBits; ++b) {
     report.uniform.push_back(expect(report.run, *report.model, space.goal, Bits(space.layers.size(), b)));
+    if (!space.limits.allow(report.uniform.back().cost)) break;  // further out the model has never looked
+  }
   judge_model(report);
   if (report.ranked.empty()) return;
   const size_t first = report.ranked[0].candidate;

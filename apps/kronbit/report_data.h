@@ -45,7 +45,7 @@ struct SearchReport {
   std::vector<search::Ranked> ranked = {};
   std::optional<Expected> best = {};   ///< the first of the ranking
   std::optional<Rivals> rivals = {};   ///< of the first
-  std::vector<Expected> uniform = {};  ///< 1..8 bits
+  std::vector<Expected> uniform = {};  ///< 1, 2 .. bits, up to the first that the limits do not allow
   std::vector<Foretold> foretold = {};
   std::vector<Trust> trust = {};  ///< per task
 

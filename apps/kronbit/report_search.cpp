@@ -145,7 +145,7 @@ std::string why_section(const SearchReport& report) {
   for (const search::Evidence& e :
        evidence_for(*report.model, history, report.run.space.configuration(bits), kMostEvidence))
     table.rows.push_back({code(history.candidates[e.candidate].bits), task_name(report, e.task), percent(e.accuracy),
-                          fmt::format("{:.2f}", e.correlation)});
+                          fmt::format("{:.3f}", e.correlation)});
   return section("Why these bits",
                  fmt::format("<p>The measurements that say most about {}:</p>\n", code(bits)) + table.html() +
                      "<p class=\"note\">Correlation of the measurement, noise included, with the accuracy after the "
