@@ -248,7 +248,7 @@ SearchSpace make_space(const SearchSettings& s) {
     int most = 4;
     const auto uniform = [n](int b) { return Bits(static_cast<size_t>(n), b); };
     while (most > 1 && !space.limits.allow(space.cost_of(uniform(most)))) --most;
-    for (int b = most; b >= std::min(2, most) && b > most - 3; --b) options.more.push_back(uniform(b));
+    for (int b = most; b >= 1 && b > most - 3; --b) options.more.push_back(uniform(b));
   }
   for (const std::string& text : s.tries) options.more.push_back(read_bits(text, space.net));
   if (!space.errors.empty()) {
