@@ -12,22 +12,6 @@
 namespace kronbit::app {
 namespace {
 
-using ::testing::HasSubstr;
-
-/// Runs and expects the refusal; `mentions` is part of the line.
-void refused(const Words& arguments, const std::string& mentions) {
-  std::string shown;
-  for (const std::string& word : arguments) shown += word + " ";
-  SCOPED_TRACE(shown);
-  const Ended end = kronbit(arguments);
-  EXPECT_EQ(end.code, 2) << "signal " << end.signal;
-  EXPECT_EQ(end.error_lines(), 1) << end.err;
-  EXPECT_TRUE(end.err.starts_with("kronbit: ")) << end.err;
-  EXPECT_THAT(end.err, HasSubstr(mentions));
-  EXPECT_LT(end.err.size(), 700u) << end.err;
-  EXPECT_EQ(end.out, "");
-}
-
 /// As messages of the library name it: without dashes.
 std::string bare(const std::string& flag) {
   if (flag == "--kernel") return "variant";

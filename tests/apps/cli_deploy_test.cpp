@@ -25,18 +25,6 @@ const fs::path& packed_model() {
   return model;
 }
 
-/// Runs and expects one line that says `mentions`, exit code 2, nothing on stdout.
-void refused(const Words& arguments, const std::string& mentions) {
-  std::string shown;
-  for (const std::string& word : arguments) shown += word + " ";
-  SCOPED_TRACE(shown);
-  const Ended end = kronbit(arguments);
-  EXPECT_EQ(end.code, 2) << end.err;
-  EXPECT_EQ(end.error_lines(), 1) << end.err;
-  EXPECT_THAT(end.err, HasSubstr(mentions));
-  EXPECT_EQ(end.out, "");
-}
-
 Words profile(const fs::path& out, const std::string& more) {
   return words("profile --net resnet20 --threads 1 --seconds 0.002 " + more, {"--out", out.string()});
 }

@@ -22,17 +22,6 @@ Words sensitivity(const Words& more = {}) {
   return all;
 }
 
-void refused(const Words& arguments, const std::string& mentions) {
-  std::string shown;
-  for (const std::string& word : arguments) shown += word + " ";
-  SCOPED_TRACE(shown);
-  const Ended end = kronbit(arguments);
-  EXPECT_EQ(end.code, 2) << end.err;
-  EXPECT_EQ(end.error_lines(), 1) << end.err;
-  EXPECT_THAT(end.err, HasSubstr(mentions));
-  EXPECT_EQ(end.out, "");
-}
-
 TEST(CliSensitivity, TablesAllocationsAndFiles) {
   const fs::path out = fresh("table.json"), plot = fresh("table.svg");
   const Json json = kronbit_json(sensitivity({"--all-but-one", "--allocate", "3.5bits", "--allocate", "100KB", "--fix",

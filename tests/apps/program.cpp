@@ -1,6 +1,7 @@
 #include "tests/apps/program.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -157,6 +158,19 @@ double Program::seconds() const { return now() - start_; }
 
 Ended kronbit(const Words& arguments, const Surroundings& surroundings) {
   return Program(arguments, surroundings).wait();
+}
+
+void refused(const Words& arguments, const std::string& mentions) {
+  std::string shown;
+  for (const std::string& word : arguments) shown += word + " ";
+  SCOPED_TRACE(shown);
+  const Ended end = kronbit(arguments);
+  EXPECT_EQ(end.code, 2) << "signal " << end.signal;
+  EXPECT_EQ(end.error_lines(), 1) << end.err;
+  EXPECT_TRUE(end.err.starts_with("kronbit: ")) << end.err;
+  EXPECT_THAT(end.err, testing::HasSubstr(mentions));
+  EXPECT_LT(end.err.size(), 700u) << end.err;
+  EXPECT_EQ(end.out, "");
 }
 
 Json kronbit_json(const Words& arguments, const Surroundings& surroundings) {

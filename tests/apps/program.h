@@ -67,6 +67,9 @@ Ended kronbit(const Words& arguments, const Surroundings& surroundings = {});
 /// Its stdout, which has to be one JSON object on one line, with exit code 0.
 Json kronbit_json(const Words& arguments, const Surroundings& surroundings = {});
 
+/// Expects the refusal of wrong input: exit code 2, one line on stderr of which `mentions` is part, nothing on stdout.
+void refused(const Words& arguments, const std::string& mentions);
+
 /// A folder of this process, in memory where there is such a place; removed at the end.
 fs::path scratch();
 /// A place in it where nothing is.

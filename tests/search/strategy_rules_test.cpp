@@ -1,0 +1,265 @@
+// Each strategy by its own rule.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "search/acquisition.h"
+#include "search/strategies/halving.h"
+#include "strategies_support.h"
+
+namespace kronbit::search {
+namespace {
+
+TEST(Random, SeedsDiffer) {
+  ExplorerOptions options = options_for("random");
+  Explorer a(few(), {}, options);
+  options.strategy.seed = 6;
+  Explorer b(few(), {}, options);
+  const auto order = what(drive(a)), other = what(drive(b));
+  EXPECT_NE(order, other);
+  EXPECT_THAT(order, testing::UnorderedElementsAreArray(other));
+}
+
+TEST(Uniform, FallsFromTheLimitAndKeepsToTheRules) {
+  std::vector<Candidate> candidates = few();
+  ExplorerOptions options = options_for("uniform");
+  options.strategy.goal.limits.max_average_bits = 5.0;
+  options.strategy.make_candidate = fake_candidate;
+  Explorer explorer(candidates, {}, options);
+  drive(explorer);
+  EXPECT_THAT(bits_run(explorer), testing::ElementsAre(Bits(4, 5), Bits(4, 4), Bits(4, 3), Bits(4, 2), Bits(4, 1)));
+  Constraints constraints;
+  constraints.add_fix("layer0=8");
+  constraints.bits_max = 3;
+  options.strategy.rules = LayerRules(constraints, {"layer0", "layer1", "layer2", "layer3"});
+  options.strategy.goal.limits = {};
+  Explorer fixed(candidates, {}, options);
+  drive(fixed);
+  EXPECT_THAT(bits_run(fixed), testing::ElementsAre(Bits{8, 3, 3, 3}, Bits{8, 2, 2, 2}, Bits{8, 1, 1, 1}));
+}
+
+TEST(Halving, BracketsAsPublished) {
+  // HpBandSter's rounding for four tasks and a factor of three.
+  EXPECT_EQ(halving_bracket(4, 3, 3), (std::vector<int>{27, 9, 3, 1}));
+  EXPECT_EQ(halving_bracket(4, 2, 3), (std::vector<int>{9, 3, 1}));
+  EXPECT_EQ(halving_bracket(4, 1, 3), (std::vector<int>{6, 2}));
+  EXPECT_EQ(halving_bracket(4, 0, 3), (std::vector<int>{4}));
+  EXPECT_EQ(halving_bracket(1, 0, 3), (std::vector<int>{1}));
+  EXPECT_EQ(halving_factor({1, 3, 9}), 3);
+  EXPECT_EQ(halving_factor({0.0025, 0.069, 0.135, 1}), 4);
+  EXPECT_EQ(halving_factor({2}), 3);
+}
+
+TEST(Halving, PromotesTheBestOfEachRung) {
+  // Three tasks, factor three: 9 candidates, the 3 best of them, the best of these; then 3 (Hyperband: s = 1) and 1.
+  for (const std::string_view name : {"halving", "hyperband"}) {
+    ExplorerOptions options = options_for(name, {1, 3, 9});
+    options.strategy.goal.by = By::Accuracy;
+    Explorer explorer(fake_candidates(4), {7}, options);
+    std::vector<Plan> plans;
+    for (int round = 0; round < 5; ++round) {
+      plans.push_back(explorer.plan_round());
+      explorer.begin_round(plans.back());
+      // The second run of the first rung fails: it leaves the bracket.
+      while (!explorer.round_finished()) tell_next(explorer, round == 0 && explorer.waiting().size() == 8);
+    }
+    ASSERT_EQ(plans[0].runs.size(), 10u);
+    EXPECT_EQ(plans[0].runs[0].reason, Reason::Try);
+    std::vector<std::pair<double, size_t>> rung;
+    for (size_t r = 1; r < 10; ++r) {
+      EXPECT_EQ(plans[0].runs[r].task, 0);
+      EXPECT_NE(plans[0].runs[r].candidate, 7u);
+      if (r != 2) {
+        const size_t c = plans[0].runs[r].candidate;
+        rung.push_back({-fake_accuracy(explorer.candidates()[c].bits, 0), c});
+      }
+    }
+    std::sort(rung.begin(), rung.end());
+    EXPECT_EQ(what(plans[1].runs),
+              (std::vector<std::pair<size_t, int>>{{rung[0].second, 1}, {rung[1].second, 1}, {rung[2].second, 1}}));
+    EXPECT_EQ(what(plans[2].runs), (std::vector<std::pair<size_t, int>>{{rung[0].second, 2}}));
+    const bool in_turn = name == "hyperband";
+    ASSERT_EQ(plans[3].runs.size(), in_turn ? 3u : 9u);
+    std::set<size_t> seen;
+    for (const PlannedRun& run : plans[0].runs) seen.insert(run.candidate);
+    for (const PlannedRun& run : plans[3].runs) {
+      EXPECT_EQ(run.task, in_turn ? 1 : 0);
+      EXPECT_FALSE(seen.contains(run.candidate)) << "drawn again";
+    }
+    EXPECT_EQ(plans[4].runs.size(), in_turn ? 1u : 3u);
+  }
+}
+
+TEST(Evolution, ChildrenLeaveTheListAndKeepToRulesAndLimits) {
+  Constraints constraints;
+  constraints.add_fix("layer0=6");
+  constraints.add_tie("layer1,layer2");
+  constraints.bits_min = 2;
+  constraints.bits_max = 5;
+  std::vector<std::string> names;
+  for (int l = 0; l < 8; ++l) names.push_back("layer" + std::to_string(l));
+  const LayerRules rules(constraints, names);
+  for (const std::string_view name : {"nsga2", "evolution"}) {
+    SpaceOptions space;
+    space.layers = names;
+    space.constraints = constraints;
+    space.cost = fake_cost;
+    const std::vector<Candidate> listed = make_candidates(space);
+    ExplorerOptions options = options_for(name, {1});
+    options.strategy.goal.limits.max_average_bits = 4.2;
+    options.strategy.make_candidate = fake_candidate;
+    options.strategy.rules = rules;
+    Explorer explorer(listed, {}, options);
+    drive(explorer, 60);
+    EXPECT_GT(explorer.candidates().size(), listed.size() + 10) << name;
+    std::set<Bits> seen;
+    for (const Bits& bits : bits_run(explorer)) {
+      EXPECT_EQ(rules.apply(bits), bits);
+      EXPECT_LE(fake_cost(bits).average_bits, 4.2);
+      EXPECT_TRUE(seen.insert(bits).second) << format_bits(bits);
+    }
+  }
+}
+
+TEST(Evolution, LeavesAListOfPoorCandidates) {
+  std::vector<Candidate> large;
+  double listed = 0.0;
+  for (const Candidate& candidate : fake_candidates())
+    if (candidate.cost.average_bits >= 5.0) {
+      large.push_back(candidate);
+      listed = std::max(listed, effective_accuracy(fake_accuracy(candidate.bits, 0), candidate.bits));
+    }
+  for (const std::string_view name : {"nsga2", "evolution"}) {
+    ExplorerOptions options = options_for(name, {1});
+    options.strategy.make_candidate = fake_candidate;
+    Explorer explorer(large, {}, options);
+    drive(explorer, 120);
+    double best = 0.0;
+    for (const Bits& bits : bits_run(explorer)) best = std::max(best, effective_accuracy(fake_accuracy(bits, 0), bits));
+    EXPECT_GT(best, listed + 0.01) << name;
+  }
+}
+
+/// One layer of eight bits and two more that are worse in both bytes and error.
+std::vector<Candidate> ladder() {
+  std::vector<Candidate> candidates;
+  for (int b = 1; b <= 8; ++b) candidates.push_back({{b}, {0.1 * b}, {100.0 * b, 0, 0, 0}, -1.0 * b});
+  candidates.push_back({{4}, {0.4}, {450, 0, 0, 0}, -3.5});
+  candidates.back().bits = {4};
+  candidates.push_back({{5}, {0.5}, {550, 0, 0, 0}, -4.5});
+  return candidates;
+}
+
+TEST(SensitivityStrategy, HalvesTheGapsNextToTheBest) {
+  ExplorerOptions options = options_for("sensitivity", {1});
+  options.strategy.round = 1;
+  options.strategy.goal.by = By::Size;
+  options.strategy.goal.min_accuracy = 0.6;
+  Explorer explorer(ladder(), {}, options);
+  std::vector<size_t> order;
+  for (int run = 0; run < 10; ++run) {
+    explorer.begin_round(explorer.plan_round());
+    order.push_back(explorer.first_waiting()->candidate);
+    explorer.tell({0.125 * explorer.candidates()[order.back()].bits[0]});  // 5 bits are enough
+  }
+  // 5 bits are the best; its gaps: 1..4, then 6..8 (as the wider one), 4 and 6; that of 7: 8; below the floor: 2 and 1.
+  EXPECT_THAT(order, testing::ElementsAre(4u, 2u, 6u, 3u, 5u, 7u, 1u, 0u, 9u, 8u));
+  EXPECT_TRUE(explorer.plan_round().runs.empty());
+}
+
+TEST(SensitivityStrategy, AccuracyStartsAtTheLimit) {
+  ExplorerOptions options = options_for("sensitivity", {1, 2});
+  options.strategy.goal.by = By::Accuracy;
+  options.strategy.goal.limits.max_bytes = 560;
+  Explorer explorer(ladder(), {}, options);
+  const std::vector<std::pair<size_t, int>> runs = what(drive(explorer));
+  EXPECT_THAT(
+      runs, testing::ElementsAre(testing::Pair(4u, 1), testing::Pair(9u, 1), testing::Pair(3u, 1), testing::Pair(8u, 1),
+                                 testing::Pair(2u, 1), testing::Pair(1u, 1), testing::Pair(0u, 1)));
+  std::vector<Candidate> unknown = ladder();
+  unknown[3].log_error = std::nan("");
+  EXPECT_THROW(Explorer(unknown, {}, options).plan_round(), InputError);
+}
+
+TEST(GpEi, TakesTheBruteForceArgmax) {
+  ExplorerOptions options = options_for("gp-ei", {1, 4});
+  options.strategy.round = 1;
+  Explorer explorer(fake_candidates(5), {}, options);
+  drive(explorer, 8);
+  ASSERT_TRUE(explorer.round_finished());
+  // The model of the last task alone, from the same observations.
+  History view = explorer.history();
+  view.costs = {4};
+  for (size_t c = 0; c < view.candidates.size(); ++c)
+    if (!view.known[c].empty()) view.known[c] = {view.known[c][1]};
+  for (Told& told : view.told) told.run.task = 0;
+  const Model model = fit_model(view, options.strategy.model, options.strategy.seed);
+  const gp::Posterior posterior = model.predict(view.candidates, 0);
+  double incumbent = -1e9;
+  for (const Told& told : view.told)
+    incumbent = std::max(
+        incumbent, effective_accuracy(posterior.mean[told.run.candidate], view.candidates[told.run.candidate].bits));
+  size_t best = 0;
+  double highest = -1e9;
+  for (size_t c = 0; c < view.candidates.size(); ++c) {
+    if (!view.known[c].empty()) continue;
+    const double value = log_expected_improvement(effective_accuracy(posterior.mean[c], view.candidates[c].bits),
+                                                  std::sqrt(std::max(0.0, posterior.variance[c])), incumbent);
+    if (value > highest) highest = value, best = c;
+  }
+  EXPECT_EQ(what(explorer.plan_round().runs), (std::vector<std::pair<size_t, int>>{{best, 1}}));
+}
+
+TEST(MiGreedy, EpisodesExploreBelowTheLastTaskAndEndThere) {
+  Explorer explorer(fake_candidates(), {}, options_for("mi-greedy", {1, 4, 20}));
+  explorer.begin_round(explorer.plan_round());
+  while (!explorer.round_finished()) tell_next(explorer);
+  bool explored = false;
+  for (int round = 0; round < 8; ++round) {
+    const Plan plan = explorer.plan_round();
+    double cost = 0.0;
+    if (plan.runs[0].reason == Reason::Information) {
+      EXPECT_FALSE(explored) << "two explorations without a run at the last task between";
+      explored = true;
+      for (const PlannedRun& run : plan.runs) {
+        EXPECT_LT(run.task, 2);
+        cost += explorer.options().costs[static_cast<size_t>(run.task)];
+      }
+      EXPECT_LE(cost, 20);
+    } else {
+      ASSERT_EQ(plan.runs.size(), 1u);
+      EXPECT_EQ(plan.runs[0].task, 2);
+      explored = false;
+    }
+    explorer.begin_round(plan);
+    while (!explorer.round_finished()) tell_next(explorer);
+  }
+}
+
+TEST(Ehvi, CoversMoreOfTheFrontThanAsManyRandomRuns) {
+  const FrontPoint reference{6500, 0.0};
+  const auto covered = [&](const Explorer& explorer) {
+    std::vector<FrontPoint> points;
+    for (size_t c = 0; c < explorer.candidates().size(); ++c)
+      if (explorer.known(c).size() == 3)
+        points.push_back({explorer.candidates()[c].cost.bytes, fake_accuracy(explorer.candidates()[c].bits, 2)});
+    return std::pair(hypervolume(front_of(points, reference), reference), points.size());
+  };
+  Explorer explorer(fake_candidates(), {}, options_for("ehvi"));
+  drive(explorer, 38);
+  const auto [area, runs] = covered(explorer);
+  EXPECT_LT(runs, 30u) << "half of each round is for learning";
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    ExplorerOptions options = options_for("random");
+    options.strategy.seed = seed;
+    Explorer random(fake_candidates(), {}, options);
+    drive(random, runs);
+    EXPECT_GT(area, covered(random).first) << seed;
+  }
+}
+
+}  // namespace
+}  // namespace kronbit::search
