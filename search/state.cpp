@@ -88,7 +88,7 @@ Json RunState::search_settings() const {
           {"seed", s.seed},
           {"model", name_of(s.model.inputs)},
           {"warp", name_of(s.model.warp)},
-      {"fit_starts", s.model.starts},
+          {"fit_starts", s.model.starts},
           {"tries", tries},
           {"candidates", explorer_.candidates().size()},
           {"candidates_crc", hex_of(crc32(lists))}};
@@ -228,9 +228,7 @@ void RunState::apply_failure(const Json& line, std::string_view where) {
   expected_run(line, where);
   seconds_ += get_number(line, "seconds", 0.0, kMaxSeconds, where);
   ++failed_;
-  // Journals that do not say drew a seed for every attempt.
-  if (!has(line, "fault") || parse_fault(get_string(line, "fault", where), where) == Fault::Training)
-    ++failed_trainings_;
+  if (parse_fault(get_string(line, "fault", where), where) == Fault::Training) ++failed_trainings_;
   if (++failed_attempts_ < kAttempts) return;
   explorer_.drop();
   failed_attempts_ = failed_trainings_ = 0;

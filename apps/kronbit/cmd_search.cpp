@@ -102,12 +102,10 @@ PoolOptions pool_options(const Options& options) {
 }
 
 /// What evaluations are calculated with: as the run began, where it is resumed and --kernel does not name another.
-/// Nothing for a journal that does not say.
-std::optional<Numerics> numerics_of(const Frame& frame, const Options& options, const std::string& precision) {
+Numerics numerics_of(const Frame& frame, const Options& options, const std::string& precision) {
   const search::JournalContent known = search::read_journal(options.out);
   if (known.lines.empty()) return numerics_here(precision);
   const Json& settings = get_object(known.lines[0], "settings", "journal");
-  if (!has(settings, "numerics")) return std::nullopt;
   if (!frame.kernel.empty()) return numerics_here(precision);  // if it is another, it will be refused
   return numerics_from_json(get_object(settings, "numerics", "journal"), "journal");
 }
@@ -220,7 +218,7 @@ class Session {
 
   search::SearchSpec spec(const Options& options) const {
     Json settings = to_json(settings_);
-    if (numerics_) settings["numerics"] = to_json(*numerics_);
+    settings["numerics"] = to_json(numerics_);
     return {options.out,   options.resume,    std::move(settings), search::Budget::parse(options.budget),
             space_.epochs, space_.candidates, space_.tries,        space_.explorer};
   }
@@ -321,7 +319,7 @@ class Session {
   SearchSpace space_;
   PoolOptions pool_;
   FinalOptions final_;
-  std::optional<Numerics> numerics_;
+  Numerics numerics_;
   search::SearchRun run_;
   std::filesystem::path work_;
   std::filesystem::path best_packed_;  // what best/ was last made from
