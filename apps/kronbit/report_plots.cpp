@@ -127,8 +127,7 @@ std::string plot_sizes(Plotter& plotter, const SearchReport& report, bool enlarg
 
   DataBlock uniform("uniform");
   for (const Expected& e : report.uniform) uniform.row({e.cost.bytes / unit.bytes, 100 * e.accuracy});
-  s.plot(uniform, fmt::format("with linespoints pt 4 ps 0.7 lw 1.2 dt (3,3) lc rgb '{}' title 'uniform 1..8 bits'",
-                              ink::kMuted));
+  s.plot(uniform, fmt::format("with linespoints pt 4 ps 0.7 lw 1.2 dt (3,3) lc rgb '{}' title 'uniform'", ink::kMuted));
 
   DataBlock front("front");
   for (const search::Ranked& r : front_by_size(report)) front.row({size_of(r.candidate), 100 * r.accuracy});

@@ -26,7 +26,7 @@ std::string breakable(const std::string& name) {
   return html;
 }
 
-/// " / 4.2 %": the layer's part of the summed sensitivities; nothing where they were not measured.
+/// "<br>4.2 %": the layer's part of the summed sensitivities; nothing where they were not measured.
 std::string error_share(const SearchReport& report, size_t layer) {
   const search::ErrorTable& errors = report.run.space.errors;
   if (errors.empty()) return "";
