@@ -3,7 +3,8 @@
 .PHONY: all demo paper-quick test bench bench-training bench-deployed bench-gp bench-search report asan format deps help cifar10 clean
 BUILD ?= build
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
-CONFIGURE = cmake -S . -B $(BUILD) $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(shell command -v ninja >/dev/null 2>&1 && echo -G Ninja))
+# make CUDA=0 builds without kernels for NVIDIA GPUs; by itself they are built where nvcc is found.
+CONFIGURE = cmake -S . -B $(BUILD) $(if $(CUDA),-DKRONBIT_CUDA=$(if $(filter 0 OFF off no,$(CUDA)),OFF,ON)) $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(shell command -v ninja >/dev/null 2>&1 && echo -G Ninja))
 
 all: deps  ## build the program (build/kronbit) and the experiments (build/experiments/)
 	@$(CONFIGURE) -DKRONBIT_TESTS=OFF >/dev/null
