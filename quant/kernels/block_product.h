@@ -10,17 +10,11 @@
 #include <string>
 #include <string_view>
 
+#include "quant/kernels/row_form.h"
 #include "quant/packed_layer.h"
 #include "quant/quantizer.h"
 
 namespace kronbit::quant {
-
-/// How rows of activations are stored for a kernel; a row is one pixel of one image, its channels in blocks of 32, the
-/// missing lanes of the last block zero.
-///   Bytes   [row][block] 32 mantissas, int8 or (unsigned formats) uint8
-///   Planes  [row][block] `bits` words of 32 bits: word p has bit p of the 32 mantissas (two's complement)
-///   Bf16    [row][block] 32 numbers mantissa * step as bf16, which is exact
-enum class RowForm { Bytes, Planes, Bf16 };
 
 /// Quantized activations in memory. Bytes and Planes also have, for every block, the step (a power of two, 0 for a zero
 /// block) and the sum of the mantissas.

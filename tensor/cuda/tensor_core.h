@@ -71,6 +71,12 @@ __device__ __forceinline__ void cp_async16(void* shared, const void* global, boo
   const int bytes = valid ? 16 : 0;
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(global), "r"(bytes) : "memory");
 }
+/// The same of 4 bytes.
+__device__ __forceinline__ void cp_async4(void* shared, const void* global, bool valid) {
+  const auto at = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  const int bytes = valid ? 4 : 0;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(at), "l"(global), "r"(bytes) : "memory");
+}
 /// Ends a group of copies.
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 /// Waits until all groups of this thread but the kPending latest are done.
@@ -154,6 +160,9 @@ inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row) {
 
 inline void cp_async16(void* shared, const void* global, bool valid) {
   simt::async_copy(shared, global, 16, valid ? 16 : 0);
+}
+inline void cp_async4(void* shared, const void* global, bool valid) {
+  simt::async_copy(shared, global, 4, valid ? 4 : 0);
 }
 inline void cp_async_commit() { simt::async_commit(); }
 template <int kPending>

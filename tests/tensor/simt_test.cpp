@@ -143,26 +143,28 @@ TEST(Simt, WaitingForEverIsFoundOut) {
 }
 
 __global__ void async_kernel(const int* x, int* y, bool wait) {
-  __shared__ int4 tile[2];
-  tile[0] = tile[1] = make_int4(-1, -1, -1, -1);
+  __shared__ int4 tile[3];
+  tile[0] = tile[1] = tile[2] = make_int4(-1, -1, -1, -1);
   cp_async16(&tile[0], x, true);
   cp_async_commit();
   cp_async16(&tile[1], x + 4, false);
+  cp_async4(&tile[2].z, x + 5, true);
   cp_async_commit();
   if (wait) cp_async_wait<1>();
   y[0] = tile[0].y;
   y[1] = tile[1].y;
   cp_async_wait<0>();
   y[2] = tile[1].y;
+  y[3] = tile[2].z;
 }
 
 TEST(Simt, CopiesComeLateUntilTheyAreWaitedFor) {
   alignas(16) const int x[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-  int y[3];
+  int y[4];
   launch({.threads = 1}, async_kernel)(x, y, true);
-  EXPECT_THAT(y, ::testing::ElementsAre(2, -1, 0));
+  EXPECT_THAT(y, ::testing::ElementsAre(2, -1, 0, 6));
   launch({.threads = 1}, async_kernel)(x, y, false);
-  EXPECT_THAT(y, ::testing::ElementsAre(-1, -1, 0));
+  EXPECT_THAT(y, ::testing::ElementsAre(-1, -1, 0, 6));
 }
 
 /// One warp: y [16][8] += a [16][k] b [k][8], everything row by row in global memory; k is one instruction's.
