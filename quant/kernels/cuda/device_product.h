@@ -11,6 +11,7 @@
 #include "nn/ops/conv2d.h"
 #include "quant/kernels/block_product.h"
 #include "tensor/cuda/device.h"
+#include "tensor/cuda/queue.h"
 
 namespace kronbit::quant {
 
@@ -36,11 +37,7 @@ struct DeviceRows {
   int32_t* sums = nullptr;  ///< [row][block]; not for Bf16
 };
 
-/// Where a kernel is started. `backward` only where simulated: the threads of a block take turns the other way round.
-struct DeviceQueue {
-  void* stream = nullptr;
-  bool backward = false;
-};
+using kronbit::DeviceQueue;
 
 /// One way to compute the convolution.
 /// Formula, order and exactness: BlockKernel's: taps in order (ky, kx), those outside the image left out; blocks in
