@@ -3,7 +3,8 @@
 // for others goes into namespace KB_SIDE, which is `cuda` or `simulated`; a table of functions leads from one to the
 // other (device.h). docs/cuda.md shows how to step through a kernel in a debugger.
 //
-// Three things are spelled otherwise than in CUDA, because the host compiler cannot be taught them:
+// Four things are spelled otherwise than in CUDA, because the host compiler cannot be taught them:
+//   KB_UNROLL                          for  #pragma unroll
 //   launch(at, kernel)(arguments)      for  kernel<<<grid, block, shared, stream>>>(arguments)
 //   KB_DYNAMIC_SHARED(T, name)         for  extern __shared__ T name[]
 //   mma_..., ldmatrix, cp_async        for  the instructions of tensor cores and copies (tensor_core.h)
@@ -33,6 +34,7 @@ struct Launch {
 #include <cuda_runtime.h>
 
 #define KB_SIDE cuda
+#define KB_UNROLL _Pragma("unroll")
 #define KB_DYNAMIC_SHARED(T, name)                              \
   extern __shared__ __align__(128) unsigned char kb_dynamic_[]; \
   T* name = reinterpret_cast<T*>(kb_dynamic_)
@@ -76,6 +78,7 @@ __device__ __forceinline__ int dp4a_ss(int a, int b, int c) { return __dp4a(a, b
 #include "tensor/cuda/fibres.h"
 
 #define KB_SIDE simulated
+#define KB_UNROLL
 #define __global__
 #define __device__
 #define __host__
