@@ -1,6 +1,6 @@
-// The block-scaled product on a GPU: the contract of the kernels in this folder, as block_product.h is for the processor.
-// The formula, the order of sums and so the bits of exact kernels are the same; a call computes a whole convolution, and
-// a thread finds its input rows from the geometry instead of from lists.
+// The block-scaled product on a GPU: the contract of the kernels in this folder, as block_product.h is for the
+// processor. The formula, the order of sums and so the bits of exact kernels are the same; a call computes a whole
+// convolution, and a thread finds its input rows from the geometry instead of from lists.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 #include "nn/ops/conv2d.h"
 #include "quant/kernels/block_product.h"
+#include "quant/kernels/cuda/kernels.h"
 #include "tensor/cuda/device.h"
-#include "tensor/cuda/queue.h"
 
 namespace kronbit::quant {
 
@@ -37,11 +37,10 @@ struct DeviceRows {
   int32_t* sums = nullptr;  ///< [row][block]; not for Bf16
 };
 
-using kronbit::DeviceQueue;
-
 /// One way to compute the convolution.
 /// Formula, order and exactness: BlockKernel's: taps in order (ky, kx), those outside the image left out; blocks in
-///           order; y = fma(float(dot), multiplier * step, y), starting at 0
+///           order; y = fma(float(dot), multiplier * step, y), starting at 0. (Kernels may count taps outside the
+///           image as rows of zeros, as the processor does: it shows in the sign of a sum that underflowed to 0.)
 /// Shapes:   y[row * pitch + o] for o < 32 * ceil(outputs / 32): outputs beyond layer.outputs become 0
 struct DeviceKernel {
   std::string_view name;    ///< "int8-cuda"
@@ -60,11 +59,11 @@ struct DeviceKernel {
 };
 
 /// Quantizes and packs rows of numbers: the same bytes as RowPacker's.
-/// Shapes:   x[row * pitch + channel], 32 * blocks numbers of every row are read
+/// Shapes:   x[row * pitch + channel], 32 * blocks numbers of every row are read; less than 2^32 blocks in all
 using PackDeviceRows = void (*)(const float* x, int64_t pitch, int64_t rows, const DeviceRows& to,
                                 const DeviceQueue& queue);
 
-/// The kernels of a device, best guess first; none for a GPU in a build without CUDA.
+/// The kernels of a device, best guess first.
 struct DeviceKernels {
   std::span<const DeviceKernel* const> products;
   PackDeviceRows pack_rows = nullptr;

@@ -1,0 +1,151 @@
+// The exact product on tensor cores: one instruction multiplies 16 rows x 32 channels by 32 channels x 8 outputs, and
+// 32 channels are a block, so its sums are the dot products of one block each and only need their scale:
+//
+//   y = fma(float(dot), multiplier[output] * step[row], y)
+//
+// which costs three more instructions for every number of the tile and is what limits this kernel, not the tensor
+// cores.
+//
+// Memory: a stage of the pipeline holds one block of channels of all rows and panels of the tile,
+//   rows     [first or second 16 channels][row] 16 bytes: 8 rows that ldmatrix takes at once are 128 bytes in a row
+//   steps    [row]
+//   weights  [panel of 16 outputs] as they are packed (fragments.h): 16 bytes for every lane, and the 16 multipliers
+// 4 warps; each has 16 kRowTiles rows x 32 outputs, kWarpsAcross of them side by side.
+#include "quant/kernels/cuda/tiles.h"
+
+namespace kronbit::quant::KB_SIDE {
+namespace {
+
+constexpr int kThreads = 128, kStages = 4;
+
+struct PanelBlock {
+  uint4 fragments[32];
+  float multipliers[16];
+};
+constexpr int kPanelChunks = sizeof(PanelBlock) / 16;
+
+template <int kWarpsAcross, int kRowTiles>
+struct Tile {
+  static constexpr int kPerMultiprocessor = kRowTiles > 2 ? 3 : 4;  ///< of these tiles, as registers allow
+  static constexpr int kRows = 16 * kRowTiles * (4 / kWarpsAcross), kPanels = 2 * kWarpsAcross;
+  struct Stage {
+    uint4 rows[2][kRows];
+    float steps[kRows];
+    PanelBlock weights[kPanels];
+  };
+};
+
+/// Starts the copies of one step. Threads 2 r and 2 r + 1 have the halves of row r, and of row r + 64.
+template <class T>
+struct Loader {
+  static constexpr int kLoads = T::kRows / 64;
+  const ProductArguments& a;
+  int first_panel;
+  Steps steps;
+  ReadRow rows[kLoads];
+
+  __device__ Loader(const ProductArguments& arguments, int first_row, int first)
+      : a(arguments), first_panel(first), steps(arguments, first_row, T::kRows) {
+    for (int j = 0; j < kLoads; ++j) rows[j] = read_row(a, first_row + 64 * j + static_cast<int>(threadIdx.x / 2));
+  }
+  __device__ __forceinline__ void load(typename T::Stage& to) {
+    const int half = static_cast<int>(threadIdx.x % 2), row = static_cast<int>(threadIdx.x / 2);
+    KB_UNROLL
+    for (int j = 0; j < kLoads; ++j) {
+      const bool valid = is_inside(a, rows[j], steps.ky, steps.kx);
+      const int64_t block = valid ? steps.input_block(a, rows[j]) : 0;
+      cp_async16(&to.rows[half][row + 64 * j], static_cast<const uint4*>(a.mantissas) + 2 * block + half, valid);
+      if (half == 0) cp_async4(&to.steps[row + 64 * j], a.steps + block, valid);
+    }
+    const uint4* weights = static_cast<const uint4*>(a.weights);
+    for (int i = static_cast<int>(threadIdx.x); i < T::kPanels * kPanelChunks; i += kThreads) {
+      const int panel = i / kPanelChunks;
+      const bool valid = first_panel + panel < a.panels;
+      const int64_t block = valid ? steps.weight_block(a, first_panel + panel) : 0;
+      cp_async16(reinterpret_cast<uint4*>(to.weights) + i, weights + block * kPanelChunks + i % kPanelChunks, valid);
+    }
+    steps.next(a);
+  }
+};
+
+template <bool kSigned>
+__device__ __forceinline__ void mma(int (&dots)[4], const uint32_t (&rows)[4], const uint32_t (&weights)[2]) {
+  if constexpr (kSigned) {
+    mma_s8(dots, rows, weights);
+  } else {
+    mma_u8s8(dots, rows, weights);
+  }
+}
+
+/// One block of channels of the warp's part of the tile, which begins at `row` and `panel`. y[i][j]: rows 16 i .. and
+/// outputs 8 j .. as mma has them.
+template <bool kSigned, int kRowTiles, class Stage>
+__device__ __forceinline__ void multiply(const Stage& stage, int row, int panel, float (&y)[kRowTiles][4][4]) {
+  const int lane = static_cast<int>(threadIdx.x % 32), g = lane / 4, t = lane % 4;
+  uint32_t rows[kRowTiles][4];
+  float steps[kRowTiles][2];  // of rows g and g + 8
+  KB_UNROLL
+  for (int i = 0; i < kRowTiles; ++i) {
+    ldmatrix_x4(rows[i], &stage.rows[lane / 16][row + 16 * i + lane % 16]);
+    steps[i][0] = stage.steps[row + 16 * i + g];
+    steps[i][1] = stage.steps[row + 16 * i + g + 8];
+  }
+  KB_UNROLL
+  for (int j = 0; j < 4; ++j) {
+    const PanelBlock& weights = stage.weights[panel + j / 2];
+    const uint4 both = weights.fragments[lane];
+    const uint32_t fragment[2] = {j % 2 == 0 ? both.x : both.z, j % 2 == 0 ? both.y : both.w};
+    const float m0 = weights.multipliers[8 * (j % 2) + 2 * t], m1 = weights.multipliers[8 * (j % 2) + 2 * t + 1];
+    KB_UNROLL
+    for (int i = 0; i < kRowTiles; ++i) {
+      int dots[4] = {0, 0, 0, 0};
+      mma<kSigned>(dots, rows[i], fragment);
+      float(&sums)[4] = y[i][j];
+      sums[0] = __fmaf_rn(__int2float_rn(dots[0]), m0 * steps[i][0], sums[0]);
+      sums[1] = __fmaf_rn(__int2float_rn(dots[1]), m1 * steps[i][0], sums[1]);
+      sums[2] = __fmaf_rn(__int2float_rn(dots[2]), m0 * steps[i][1], sums[2]);
+      sums[3] = __fmaf_rn(__int2float_rn(dots[3]), m1 * steps[i][1], sums[3]);
+    }
+  }
+}
+
+template <bool kSigned, int kWarpsAcross, int kRowTiles>
+__global__ void __launch_bounds__(kThreads, Tile<kWarpsAcross, kRowTiles>::kPerMultiprocessor)
+    int8_kernel(ProductArguments a) {
+  using T = Tile<kWarpsAcross, kRowTiles>;
+  using Stage = typename T::Stage;
+  KB_DYNAMIC_SHARED(Stage, stages);
+  const int first_row = static_cast<int>(blockIdx.x) * T::kRows,
+            first_panel = static_cast<int>(blockIdx.y) * T::kPanels;
+  const int warp = static_cast<int>(threadIdx.x / 32);
+  const int row = 16 * kRowTiles * (warp / kWarpsAcross), panel = 2 * (warp % kWarpsAcross);
+
+  Loader<T> loader(a, first_row, first_panel);
+  float y[kRowTiles][4][4] = {};
+  pipeline<kStages>(
+      loader.steps.count, [&](int i) { loader.load(stages[i]); },
+      [&](int i) { multiply<kSigned>(stages[i], row, panel, y); });
+  store_fragments(a, first_row + row, first_panel + panel, y);
+}
+
+template <bool kSigned, int kWarpsAcross, int kRowTiles>
+void start(const ProductArguments& a, const DeviceQueue& queue) {
+  using T = Tile<kWarpsAcross, kRowTiles>;
+  launch(launch_of_tiles(a, T::kRows, T::kPanels, kThreads, kStages * sizeof(typename T::Stage), queue),
+         int8_kernel<kSigned, kWarpsAcross, kRowTiles>)(a);
+}
+
+template <bool kSigned>
+void start(const ProductArguments& a, const DeviceQueue& queue) {
+  if (a.panels == 2) return start<kSigned, 1, 2>(a, queue);                      // 128 rows x 32 outputs
+  if (tiles_of(a, 128, 4) >= kManyTiles) return start<kSigned, 2, 4>(a, queue);  // 128 x 64
+  start<kSigned, 2, 2>(a, queue);                                                // 64 x 64
+}
+
+}  // namespace
+
+void int8_product(const ProductArguments& a, const DeviceQueue& queue) {
+  a.input_signed ? start<true>(a, queue) : start<false>(a, queue);
+}
+
+}  // namespace kronbit::quant::KB_SIDE

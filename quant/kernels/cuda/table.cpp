@@ -1,0 +1,81 @@
+// The ordered list of the kernels, for the GPU and for the simulated one, and what leads from the contract to the plain
+// arguments of the .cu files.
+#include <array>
+
+#include "quant/kernels/bitserial/planes.h"
+#include "quant/kernels/cuda/device_product.h"
+#include "quant/kernels/cuda/fragments.h"
+#include "quant/kernels/packed/format.h"
+
+namespace kronbit::quant {
+namespace {
+
+ProductArguments arguments_of(const DeviceConv& c, const void* weights, const DeviceRows& x, float* y, int64_t pitch) {
+  ProductArguments a{};
+  a.height = static_cast<int>(c.height);
+  a.width = static_cast<int>(c.width);
+  a.images = static_cast<int>(c.images);
+  a.out_width = static_cast<int>(c.out_width());
+  a.out_rows = static_cast<int>(c.out_rows());
+  a.kernel_h = static_cast<int>(c.conv.kernel_h);
+  a.kernel_w = static_cast<int>(c.conv.kernel_w);
+  a.stride = static_cast<int>(c.conv.stride);
+  a.pad = static_cast<int>(c.conv.pad);
+  a.blocks = static_cast<int>(c.layer.blocks());
+  a.panels = static_cast<int>(c.layer.panels());
+  a.weight_bits = c.layer.bits;
+  a.input_bits = x.format.bits;
+  a.binary = c.layer.mode == Mode::Binary;
+  a.input_signed = x.format.is_signed;
+  a.weights = weights;
+  a.mantissas = x.mantissas;
+  a.steps = x.steps;
+  a.sums = x.sums;
+  a.y = y;
+  a.pitch = pitch;
+  return a;
+}
+
+template <StartProduct& kStart>
+void run(const DeviceConv& conv, const void* weights, const DeviceRows& x, float* y, int64_t pitch,
+         const DeviceQueue& queue) {
+  KB_CHECK(pitch % 4 == 0 && conv.in_rows() <= INT32_MAX && conv.out_rows() <= INT32_MAX);
+  if (conv.out_rows() > 0 && conv.layer.outputs > 0) kStart(arguments_of(conv, weights, x, y, pitch), queue);
+}
+
+template <StartPack& kStart>
+void pack_rows(const float* x, int64_t pitch, int64_t rows, const DeviceRows& to, const DeviceQueue& queue) {
+  if (rows == 0 || to.blocks == 0) return;
+  kStart({x, pitch, rows, to.form, static_cast<int>(to.blocks), to.format.bits, to.format.is_signed, to.mantissas,
+          to.steps, to.sums},
+         queue);
+}
+
+const char* many_taps(const DeviceConv& conv) {
+  return conv.layer.taps > kMaxDeviceTaps ? "a kernel of more than 64 taps" : nullptr;
+}
+
+/// All panels at once, by a packer of the processor's.
+template <auto kPack>
+void pack_all(const LayerShape& shape, const PackedLayer& layer, std::byte* to) {
+  kPack(shape, layer, 0, shape.panels(), to);
+}
+
+template <StartProduct& kStart>
+constexpr DeviceKernel kInt8{.name = "int8-cuda",
+                             .family = "int8",
+                             .declines = many_taps,
+                             .packed_bytes = int8_fragments_bytes,
+                             .pack = pack_int8_fragments,
+                             .run = run<kStart>};
+
+}  // namespace
+
+DeviceKernels device_kernels(const Device& device) {
+  static const std::array gpu = {&kInt8<cuda::int8_product>};
+  static const std::array simulation = {&kInt8<simulated::int8_product>};
+  if (device.simulated()) return {simulation, pack_rows<simulated::pack_rows>};
+  return {gpu, pack_rows<cuda::pack_rows>};
+}
+
+}  // namespace kronbit::quant
