@@ -69,11 +69,20 @@ constexpr DeviceKernel kInt8{.name = "int8-cuda",
                              .pack = pack_int8_fragments,
                              .run = run<kStart>};
 
+template <StartProduct& kStart>
+constexpr DeviceKernel kBitserial{.name = "bitserial-cuda",
+                                  .family = "bitserial",
+                                  .form = RowForm::Planes,
+                                  .declines = many_taps,
+                                  .packed_bytes = bitserial::packed_bytes,
+                                  .pack = pack_all<bitserial::pack>,
+                                  .run = run<kStart>};
+
 }  // namespace
 
 DeviceKernels device_kernels(const Device& device) {
-  static const std::array gpu = {&kInt8<cuda::int8_product>};
-  static const std::array simulation = {&kInt8<simulated::int8_product>};
+  static const std::array gpu = {&kInt8<cuda::int8_product>, &kBitserial<cuda::bitserial_product>};
+  static const std::array simulation = {&kInt8<simulated::int8_product>, &kBitserial<simulated::bitserial_product>};
   if (device.simulated()) return {simulation, pack_rows<simulated::pack_rows>};
   return {gpu, pack_rows<cuda::pack_rows>};
 }
