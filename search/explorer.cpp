@@ -13,7 +13,6 @@ Explorer::Explorer(std::vector<Candidate> candidates, std::vector<size_t> tries,
     : options_(std::move(options)), strategy_(make_strategy(options_.strategy)) {
   KB_CHECK(!candidates.empty());
   history_.known.resize(candidates.size());
-  history_.kl.resize(candidates.size());
   history_.dropped.resize(candidates.size(), false);
   history_.candidates = std::move(candidates);
   history_.tries = std::move(tries);
@@ -61,7 +60,6 @@ void Explorer::begin_round(Plan plan) {
   for (const Candidate& candidate : plan.added) {
     history_.candidates.push_back(candidate);
     history_.known.emplace_back();
-    history_.kl.emplace_back();
     history_.dropped.push_back(false);
   }
   history_.runs += static_cast<int64_t>(plan.runs.size());
@@ -74,15 +72,12 @@ std::vector<PlannedRun> Explorer::waiting() const {
   return {plan_.runs.begin() + static_cast<std::ptrdiff_t>(told_), plan_.runs.end()};
 }
 
-void Explorer::tell(const std::vector<double>& accuracies, const std::vector<double>& kl) {
+void Explorer::tell(const std::vector<double>& accuracies) {
   KB_CHECK(!round_finished());
   const PlannedRun& run = plan_.runs[told_++];
   KB_CHECK_EQ(static_cast<int>(accuracies.size()), run.task + 1);
-  KB_CHECK(kl.empty() || kl.size() == accuracies.size());
   std::vector<double>& known = history_.known[run.candidate];
-  std::vector<double>& divergences = history_.kl[run.candidate];
   for (size_t task = known.size(); task < accuracies.size(); ++task) known.push_back(accuracies[task]);
-  for (size_t task = divergences.size(); task < kl.size(); ++task) divergences.push_back(kl[task]);
   history_.told.push_back({run, true});
 }
 

@@ -36,9 +36,8 @@ class Explorer {
   /// The first of them, nullptr when there is none.
   const PlannedRun* first_waiting() const { return round_finished() ? nullptr : &plan_.runs[told_]; }
 
-  /// The result of the first waiting run: accuracies of the tasks 0..task, and the divergences from FP32 there where
-  /// they are known. What was already known of a candidate stays.
-  void tell(const std::vector<double>& accuracies, const std::vector<double>& kl = {});
+  /// The result of the first waiting run: accuracies of the tasks 0..task. What was already known of a candidate stays.
+  void tell(const std::vector<double>& accuracies);
   /// The first waiting run failed for good: its candidate is never run again, and nothing enters the model.
   void drop();
 

@@ -48,7 +48,6 @@ struct History {
   std::vector<size_t> tries;               ///< run first, at the last task
   std::vector<double> costs;               ///< lambda of each task, ascending
   std::vector<std::vector<double>> known;  ///< per candidate: accuracies of the tasks 0, 1, ... up to the highest run
-  std::vector<std::vector<double>> kl;     ///< per candidate: mean KL divergence from FP32 there; empty = not reported
   std::vector<bool> dropped;               ///< per candidate: a run of it failed for good
   std::vector<Told> told;                  ///< all runs that have ended, in the order of their indices
   int64_t rounds = 0, runs = 0;            ///< begun, planned

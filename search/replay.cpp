@@ -94,12 +94,7 @@ class Run {
     if (spent_ + cost > options_.budget * (1.0 + kCents)) return false;
     spent_ += cost;
     paid_[run.candidate] = answers.cost[task];
-    const auto passed = [&](const std::vector<double>& values) {
-      return values.empty()
-                 ? values
-                 : std::vector<double>(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(task) + 1);
-    };
-    explorer_.tell(passed(answers.accuracy), passed(answers.kl));
+    explorer_.tell({answers.accuracy.begin(), answers.accuracy.begin() + static_cast<std::ptrdiff_t>(task) + 1});
     ++result_.bought[task];
     ReplayStep step{spent_, run.candidate, run.task, std::nullopt};
     if (!result_.steps.empty()) step.incumbent = result_.steps.back().incumbent;
@@ -146,7 +141,7 @@ Problem problem_of(const Table& table, const Curve& curve, const std::optional<E
     std::vector<Answers> answers;
     double test = 0.0;
     for (const Training& training : recorded.trainings) {
-      answers.push_back({training.accuracy, training.kl, problem.costs});
+      answers.push_back({training.accuracy, problem.costs});
       test += training.test.back();
     }
     const double n = static_cast<double>(answers.size());
@@ -173,16 +168,13 @@ History history_of(const Problem& problem, const std::vector<ReplayedRun>& runs,
   history.candidates = problem.candidates;
   history.costs = problem.costs;
   history.known.resize(problem.candidates.size());
-  history.kl.resize(problem.candidates.size());
   history.dropped.resize(problem.candidates.size(), false);
   history.rounds = 1;
   for (const ReplayedRun& run : runs) {
     const Answers& answers = problem.answers[run.candidate][drawn[run.candidate]];
     std::vector<double>& known = history.known[run.candidate];
-    for (size_t task = known.size(); task <= static_cast<size_t>(run.task); ++task) {
+    for (size_t task = known.size(); task <= static_cast<size_t>(run.task); ++task)
       known.push_back(answers.accuracy[task]);
-      if (!answers.kl.empty()) history.kl[run.candidate].push_back(answers.kl[task]);
-    }
     history.told.push_back({{history.runs++, run.candidate, run.task, Reason::Strategy, 0.0}, true});
   }
   return history;

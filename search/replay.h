@@ -16,7 +16,6 @@ namespace kronbit::search {
 /// What one training of a candidate would tell, per task.
 struct Answers {
   std::vector<double> accuracy;  ///< what a search is told
-  std::vector<double> kl;        ///< empty: not known
   std::vector<double> cost;      ///< from the start to the end of this task, rising
 };
 

@@ -37,9 +37,7 @@ History last_task_only(const History& history) {
   view.told.clear();
   for (size_t c = 0; c < history.candidates.size(); ++c) {
     view.known[c].clear();
-    view.kl[c].clear();
     if (history.depth(c) == history.tasks()) view.known[c] = {history.known[c].back()};
-    if (std::ssize(history.kl[c]) == history.tasks()) view.kl[c] = {history.kl[c].back()};
   }
   for (const Told& told : history.told)
     if (!told.ok || told.run.task == history.last()) {

@@ -138,7 +138,6 @@ TEST(Replay, KnowsWhatItWasTold) {
   EXPECT_EQ(history.depth(6), 0);
   EXPECT_EQ(history.told.size(), 3u);
   EXPECT_EQ(history.known[5], problem.answers[5][drawn[5]].accuracy);
-  EXPECT_EQ(history.kl[5], problem.answers[5][drawn[5]].kl);
   EXPECT_EQ(observations_of(history, Places(Inputs::Curve, history.candidates)).size(), 5u);
 }
 

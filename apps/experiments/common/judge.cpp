@@ -264,7 +264,7 @@ JudgeCase function_case(const TestFunction& function, size_t candidates) {
   problem.truth = values.back();
   problem.truth_error.assign(candidates, 0.0);
   for (size_t c = 0; c < candidates; ++c) {
-    problem.answers.push_back({{{}, {}, function.costs}});
+    problem.answers.push_back({{{}, function.costs}});
     for (const std::vector<double>& task : values) problem.answers[c][0].accuracy.push_back(0.05 + 0.9 * task[c]);
   }
   return result;
