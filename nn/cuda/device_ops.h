@@ -104,18 +104,16 @@ struct SgdNumbers {
   int nesterov = 0;
 };
 
-/// How an image is cut out of a training set: a map of height x width whose pixel (0, 0) is pixel (top, left) of the
-/// picture, zeros outside; mirrored first.
-struct CropChoice {
-  int image = 0;
-  int16_t top = 0, left = 0;
-  int16_t flip = 0, unused = 0;
-};
-/// Images in the device's memory and how they become numbers: value = byte * scale[c] + shift[c].
+/// Images in the device's memory and what their bytes become.
 struct ImageSet {
-  const uint8_t* bytes = nullptr;  ///< [image][channel][height][width]
-  int height = 0, width = 0, channels = 0;
-  float scale[4] = {1, 1, 1, 1}, shift[4] = {};
+  const uint8_t* rgb = nullptr;   ///< [image][height][width][3]
+  const float* values = nullptr;  ///< [3][256]: the normalized pixel values
+  int height = 0, width = 0;
+};
+/// An image as data/dataset.h augments it: shifted by (dy, dx) with black pixels around it, and mirrored.
+/// Formula:  pixel (y, x) = picture (y + dy, (flip ? width - 1 - x : x) + dx)
+struct CropChoice {
+  int image = 0, dy = 0, dx = 0, flip = 0;
 };
 
 /// The functions of one side (simulated or cuda). Names and formulas as in nn/ops; what differs is said.
@@ -171,7 +169,7 @@ struct DeviceOps {
                           float* db, const DeviceQueue& queue);
 
   /// Loss of a batch into the tally, and dlogits (null: not wanted), both [images][pitch] f32. workspace: `images`
-  /// doubles and twice as many ints, in this order. Labels must be in 0..classes-1.
+  /// doubles and as many ints, in this order. Labels must be in 0..classes-1.
   void (*cross_entropy)(int images, int classes, const float* logits, const int* labels, double smoothing,
                         float* dlogits, void* workspace, LossTally* tally, const DeviceQueue& queue);
 
@@ -179,9 +177,8 @@ struct DeviceOps {
   void (*sgd)(const SgdParameter* parameters, int count, int64_t largest, const SgdNumbers* numbers,
               const DeviceQueue& queue);
 
-  /// x [height][width][images][C] from choices [images] in the device's memory.
-  void (*crop_images)(const ImageSet& set, const CropChoice* choices, int images, int height, int width, bf16* x,
-                      const DeviceQueue& queue);
+  /// x [height][width][images][3] from choices [images], which are in the device's memory.
+  void (*crop_images)(const ImageSet& set, const CropChoice* choices, int images, bf16* x, const DeviceQueue& queue);
 };
 /// Those of a device.
 const DeviceOps& device_ops(const Device& device);

@@ -1,7 +1,6 @@
 // The functions of one side in a row.
 #include "nn/cuda/side_tables.h"
 #include "nn/cuda/sides.h"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 namespace kronbit::KB_SIDE {
 
@@ -12,6 +11,25 @@ const nn::DeviceOps kDeviceOps = {
     .conv_forward = conv_forward,
     .conv_backward_data = conv_backward_data,
     .conv_backward_weights = conv_backward_weights,
+    .norm_sums = norm_sums,
+    .norm_finish = norm_finish,
+    .norm_fixed = norm_fixed,
+    .normalize = normalize,
+    .normalize_backward = normalize_backward,
+    .add = add,
+    .relu = relu,
+    .relu_backward = relu_backward,
+    .max_pool = max_pool,
+    .max_pool_backward = max_pool_backward,
+    .avg_pool = avg_pool,
+    .avg_pool_backward = avg_pool_backward,
+    .global_avg_pool = global_avg_pool,
+    .global_avg_pool_backward = global_avg_pool_backward,
+    .linear = linear,
+    .linear_backward = linear_backward,
+    .cross_entropy = cross_entropy,
+    .sgd = sgd,
+    .crop_images = crop_images,
 };
 
 }  // namespace kronbit::KB_SIDE
