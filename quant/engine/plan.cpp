@@ -19,8 +19,8 @@ constexpr int64_t kInputPitch = 4;
 
 int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-/// Offsets such that no two places that hold something at the same step overlap: large ones first, each as low as it
-/// fits. Returns: bytes of the whole.
+}  // namespace
+
 int64_t arrange(std::vector<Place>& places) {
   std::vector<size_t> order(places.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -44,8 +44,6 @@ int64_t arrange(std::vector<Place>& places) {
   }
   return total;
 }
-
-}  // namespace
 
 /// Builds a plan node by node; where buffers are and how long they live is settled at the end.
 class Planner {

@@ -21,6 +21,10 @@ struct Place {
   int first = 0, last = 0;  ///< the steps between which it holds something
 };
 
+/// Sets the offsets such that no two places that hold something at the same step overlap: large ones first, each as low
+/// as it fits. Offsets are multiples of 64 if all sizes are. Returns: bytes of the whole.
+int64_t arrange(std::vector<Place>& places);
+
 /// A packed copy of a value for the convolutions that read it so. One row more than the value has: zeros, for taps
 /// outside the image.
 struct PackedCopy {

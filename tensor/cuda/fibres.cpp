@@ -1,7 +1,5 @@
 #include "tensor/cuda/fibres.h"
 
-#include <ucontext.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -16,6 +14,32 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #endif
+
+// Leaves one stack and goes on on another: the registers that a call must keep (System V, x86-64) are pushed, the place
+// is noted in *from, and the same is undone there. The C library's swapcontext also asks the kernel for the signal
+// mask, twice per exchange of a lane, which is most of the time of a simulated grid.
+extern "C" void kronbit_switch_stacks(void** from, void* to);
+asm(R"(
+.text
+.type kronbit_switch_stacks, @function
+kronbit_switch_stacks:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size kronbit_switch_stacks, .-kronbit_switch_stacks
+)");
 
 namespace kronbit::simt {
 
@@ -47,11 +71,11 @@ struct Copy {
 };
 
 struct Fibre {
-  ucontext_t context;
+  void* top = nullptr;  // of its stack, while it waits for its turn
   std::unique_ptr<std::byte[]> stack;
   Dim3 thread;
   unsigned index = 0;
-  bool ended = false;
+  bool begun = false, ended = false;
   // What it waits for: a barrier of the block, or a meeting of lanes.
   uint64_t barrier = 0;  // barriers it has come to
   bool at_barrier = false;
@@ -112,20 +136,24 @@ class Block {
 
   void yield() {
     Fibre& fibre = *current_;
-    switch_context(fibre.context, back_, /*from_fibre=*/true, false);
+    switch_stacks(fibre.top, back_, nullptr);
   }
 
  private:
+  /// At the beginning of the kernel. A fibre that has ended goes round its loop; a new one is given its stack.
   void start(Fibre& fibre) {
     fibre.ended = fibre.at_barrier = false;
     fibre.barrier = 0;
     fibre.meeting = nullptr;
     fibre.copies.assign(1, {});
-    getcontext(&fibre.context);
-    fibre.context.uc_stack.ss_sp = fibre.stack.get();
-    fibre.context.uc_stack.ss_size = kStackBytes;
-    fibre.context.uc_link = nullptr;
-    makecontext(&fibre.context, entry, 0);
+    if (fibre.begun) return;
+    fibre.begun = true;
+    // What kronbit_switch_stacks pops: six registers, then where to go on; entry() never returns.
+    const auto end = reinterpret_cast<uintptr_t>(fibre.stack.get() + kStackBytes) / 16 * 16;
+    auto* slots = reinterpret_cast<uintptr_t*>(end) - 8;
+    std::fill_n(slots, 8, uintptr_t{0});
+    slots[6] = reinterpret_cast<uintptr_t>(&entry);
+    fibre.top = slots;
   }
 
   static void entry();
@@ -133,22 +161,22 @@ class Block {
   void resume(Fibre& fibre) {
     current_ = &fibre;
     threadIdx = fibre.thread;
-    switch_context(back_, fibre.context, /*from_fibre=*/false, false);
+    switch_stacks(back_, fibre.top, fibre.stack.get());
   }
 
-  /// Leaves `from`, goes on in `to`. The address sanitizer has to know of it.
-  void switch_context(ucontext_t& from, ucontext_t& to, [[maybe_unused]] bool from_fibre, [[maybe_unused]] bool last) {
+  /// stack: of the fibre that goes on; null when its turn is over. The address sanitizer has to know.
+  void switch_stacks(void*& from, void* to, [[maybe_unused]] const std::byte* stack) {
 #if defined(__SANITIZE_ADDRESS__)
     void* fake = nullptr;
-    if (from_fibre) {
-      __sanitizer_start_switch_fiber(last ? nullptr : &fake, back_bottom_, back_size_);
+    if (stack == nullptr) {
+      __sanitizer_start_switch_fiber(&fake, back_bottom_, back_size_);
     } else {
-      __sanitizer_start_switch_fiber(&fake, to.uc_stack.ss_sp, to.uc_stack.ss_size);
+      __sanitizer_start_switch_fiber(&fake, stack, kStackBytes);
     }
 #endif
-    swapcontext(&from, &to);
+    kronbit_switch_stacks(&from, to);
 #if defined(__SANITIZE_ADDRESS__)
-    if (from_fibre) {
+    if (stack == nullptr) {
       __sanitizer_finish_switch_fiber(fake, &back_bottom_, &back_size_);
     } else {
       __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
@@ -192,7 +220,7 @@ class Block {
   std::unique_ptr<std::byte[]> shared_;
   std::vector<std::map<unsigned, Meeting>> meetings_;  // of each warp, by mask
   Fibre* current_ = nullptr;
-  ucontext_t back_;
+  void* back_ = nullptr;  // top of the stack that fibres return to
   size_t live_ = 0;
   uint64_t barriers_ = 0;  // that all have come to
   std::exception_ptr failure_;
@@ -209,16 +237,18 @@ void Block::entry() {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(nullptr, &block.back_bottom_, &block.back_size_);
 #endif
-  try {
-    block.body_();
-    async_wait(0);
-  } catch (...) {
-    block.failure_ = std::current_exception();
-  }
   Fibre& fibre = block.current();
-  fibre.ended = true;
-  --block.live_;
-  block.switch_context(fibre.context, block.back_, true, true);
+  for (;;) {
+    try {
+      block.body_();
+      async_wait(0);
+    } catch (...) {
+      block.failure_ = std::current_exception();
+    }
+    fibre.ended = true;
+    --block.live_;
+    block.yield();
+  }
 }
 
 }  // namespace

@@ -1,0 +1,54 @@
+// The plan behind device_engine.h for one number of images: values and the steps that make them, buffers in one piece
+// of device memory.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/network.h"
+#include "quant/engine/device/device_engine.h"
+#include "quant/engine/device/steps.h"
+#include "quant/engine/plan.h"
+#include "quant/kernels/cuda/device_product.h"
+
+namespace kronbit::quant {
+
+class DevicePlan {
+ public:
+  /// Throws: as DeviceEngine's constructor.
+  DevicePlan(const nn::Network& net, int64_t images, Device& device, const DeviceEngineOptions& options);
+
+  int64_t images() const { return images_; }
+  /// x [H][W][images][3] f32; logits [images][classes].
+  void run(const Tensor& x, float* logits) const;
+  const std::vector<LayerChoice>& choices() const { return choices_; }
+  int64_t memory_bytes() const { return memory_bytes_; }
+  bool exact() const { return exact_; }
+  bool forced_was_used() const { return forced_used_; }
+
+ private:
+  friend class DevicePlanner;
+  /// A place in the memory, which is there when steps run.
+  template <class T>
+  T* at(int place) const {
+    return reinterpret_cast<T*>(static_cast<std::byte*>(buffers_.get()) + places_[static_cast<size_t>(place)].offset);
+  }
+  float* numbers(int v) const { return at<float>(values_[static_cast<size_t>(v)].numbers); }
+  DeviceRows rows(int v, const PackedCopy& copy) const;
+
+  Device& device_;
+  int64_t images_;
+  std::vector<Value> values_;
+  std::vector<Place> places_;
+  std::vector<std::function<void()>> steps_;
+  std::vector<std::shared_ptr<void>> constants_;  // weights and tables on the device
+  std::shared_ptr<void> buffers_;
+  std::vector<LayerChoice> choices_;
+  int output_ = 0;
+  int64_t memory_bytes_ = 0;
+  bool exact_ = true, forced_used_ = false;
+};
+
+}  // namespace kronbit::quant

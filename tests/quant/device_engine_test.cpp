@@ -1,0 +1,114 @@
+// A packed network on a GPU (simulated, and a real one where there is one) gives the bits of the processor's exact
+// engine; with kernels that round, numbers near them.
+#include "quant/engine/device/device_engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "quant/kernels/cuda/device_product.h"
+#include "tests/quant/untrained_networks.h"
+
+namespace kronbit::quant {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// The devices of this machine: the simulated one, and the GPU if there is one.
+std::vector<std::unique_ptr<Device>> devices() {
+  std::vector<std::unique_ptr<Device>> all;
+  all.push_back(open_simulated_device());
+  std::string why;
+  if (std::unique_ptr<Device> gpu = open_cuda_device(why)) all.push_back(std::move(gpu));
+  return all;
+}
+
+template <class AnyEngine>
+std::vector<float> logits_of(AnyEngine& engine, const Tensor& x) {
+  std::vector<float> logits(static_cast<size_t>(x.images() * engine.classes()));
+  engine.run(x, logits);
+  return logits;
+}
+
+struct Case {
+  std::string net, bits;
+  int64_t size, images;
+};
+
+class DeviceEngineOf : public testing::TestWithParam<Case> {};
+
+TEST_P(DeviceEngineOf, HasTheBitsOfTheProcessor) {
+  const auto& [net, bits, size, count] = GetParam();
+  const PackedNetwork network = packed(net, bits, {}, MultiplierFormat::Auto, size);
+  const Tensor x = images(count, size);
+  Engine processor(network, {.exact = true});
+  const std::vector<float> expected = logits_of(processor, x);
+  for (const std::unique_ptr<Device>& device : devices()) {
+    DeviceEngine engine(network, *device, {.exact = true});
+    EXPECT_TRUE(same_bits(logits_of(engine, x), expected)) << device->properties().name;
+    EXPECT_TRUE(same_bits(logits_of(engine, x), expected)) << device->properties().name << ", again";
+    EXPECT_TRUE(engine.exact());
+    EXPECT_GT(engine.memory_bytes(), network.conv_bytes());
+    EXPECT_EQ(engine.choices(1).size(), network.bits().size());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, DeviceEngineOf,
+                         testing::Values(Case{"resnet20", "666 5555 44444 33333 22", 32, 1},
+                                         Case{"vgg11", "8 7 6 5 4 3 2 1", 32, 1}, Case{"toy10", "1", 32, 3}),
+                         [](const auto& given) { return given.param.net + "_" + std::to_string(given.index); });
+
+TEST(DeviceEngine, RunsEveryKernelThatIsForced) {
+  const PackedNetwork network = packed("toy10", "2");
+  const Tensor x = images(2);
+  Engine processor(network, {.exact = true});
+  const std::vector<float> expected = logits_of(processor, x);
+  for (const std::unique_ptr<Device>& device : devices()) {
+    const auto kernels = device_kernels(*device).products;
+    EXPECT_GE(kernels.size(), 4u);
+    for (const DeviceKernel* kernel : kernels) {
+      DeviceEngine engine(network, *device, {.kernel = std::string(kernel->name)});
+      const std::vector<LayerChoice>& choices = engine.choices(2);
+      EXPECT_TRUE(std::ranges::any_of(choices, [&](const auto& c) { return c.kernel == kernel->name; }))
+          << kernel->name << " was forced and runs nothing";
+      if (kernel->exact) {
+        EXPECT_TRUE(same_bits(logits_of(engine, x), expected)) << kernel->name;
+      } else {  // flips of single steps travel far in an untrained network
+        EXPECT_LT(distance(logits_of(engine, x), expected), 0.5) << kernel->name;
+        EXPECT_FALSE(engine.exact());
+      }
+    }
+  }
+}
+
+TEST(DeviceEngine, GroupsOfAnySizeGiveTheSameBits) {
+  const PackedNetwork network = packed("toy10", "3");
+  const Tensor x = images(3);
+  const std::unique_ptr<Device> device = open_simulated_device();
+  DeviceEngine engine(network, *device, {.exact = true});
+  const std::vector<float> expected = logits_of(engine, x);
+  for (int64_t n : {0, 2}) {
+    Tensor one = Tensor::activation(32, 32, 1, 3);
+    for (int64_t p = 0; p < 1024; ++p) std::copy_n(x.row<float>(p * 3 + n), 3, one.row<float>(p));
+    const std::vector<float> single = logits_of(engine, one);
+    EXPECT_TRUE(std::equal(single.begin(), single.end(), expected.begin() + n * 10)) << n;
+  }
+}
+
+TEST(DeviceEngine, RefusesWhatDoesNotFit) {
+  const std::unique_ptr<Device> device = open_simulated_device();
+  const PackedNetwork network = packed("toy10", "4");
+  EXPECT_THROW(DeviceEngine(network, *device, {.kernel = "abacus"}), InputError);
+  AssignOptions half;
+  half.block = 16;
+  const PackedNetwork blocks = packed("toy10", "4", half);
+  DeviceEngine other(blocks, *device);
+  EXPECT_THROW(other.classify(images(1)), InputError);
+  DeviceEngine engine(network, *device);
+  std::vector<float> logits(10);
+  EXPECT_THROW(engine.run(images(2), logits), InputError);
+  EXPECT_THROW(engine.run(images(1, 33), logits), InputError);
+  engine.run(images(0), std::span<float>{});
+}
+
+}  // namespace
+}  // namespace kronbit::quant
