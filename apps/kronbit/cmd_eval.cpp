@@ -1,5 +1,6 @@
 // kronbit eval: accuracy of a network, in floating point, quantized by --bits, or from a packed file.
 #include "apps/kronbit/common.h"
+#include "apps/kronbit/packed_runner.h"
 #include "apps/kronbit/progress.h"
 #include "nn/train.h"
 #include "quant/packed.h"
@@ -16,7 +17,7 @@ struct Options {
   NetworkOptions network;
   DataOptions data;
   BitsOptions bits;
-  std::string split = "test", precision = "auto", batch = "250", images;
+  std::string split = "test", precision = "auto", batch = "250", images, device = "cpu";
   bool exact = false;
 };
 
@@ -27,13 +28,13 @@ const data::Dataset& choose_split(const data::Splits& splits, const std::string&
   input_error("--split", "wanted test, val or train, got {}", name);
 }
 
-/// What is evaluated: a network, quantized if the options say so, or a packed one with its engine.
+/// What is evaluated: a network, quantized if the options say so, or a packed one with what runs it.
 struct Subject {
   std::string name, normalization;
   int classes = 0;
   Bits bits = {};
   std::shared_ptr<nn::Network> net = {};
-  std::shared_ptr<quant::Engine> engine = {};
+  std::shared_ptr<PackedRunner> runner = {};
 };
 
 Subject open_packed(const Frame& frame, const Options& options) {
@@ -46,7 +47,7 @@ Subject open_packed(const Frame& frame, const Options& options) {
           .normalization = packed.normalization(),
           .classes = packed.classes(),
           .bits = packed.bits(),
-          .engine = std::make_shared<quant::Engine>(packed, engine_options(frame, file, options.exact))};
+          .runner = std::make_shared<PackedRunner>(packed, frame, file, options.exact, options.device)};
 }
 
 Subject open_subject(const Options& options, int data_classes) {
@@ -69,6 +70,8 @@ int run(const Frame& frame, const Options& options) {
   const int64_t batch = parse_int(options.batch, 1, 1 << 20, "--batch");
   const bool packed = !options.network.weights.empty() &&
                       quant::PackedNetwork::is_packed(SafetensorsFile::open(options.network.weights));
+  if (!packed && options.device != "cpu")
+    input_error("--device", "{}: wanted a packed network, got weights", options.device);
   if (!packed && options.exact) input_error("--exact", "wanted a packed network, got weights");
   if (!packed && !frame.kernel.empty() && frame.kernel != "auto" && !forced_brgemm_variant())
     input_error("--kernel", "{}: wanted a kernel that computes with floating point weights (kronbit info lists them)",
@@ -91,13 +94,13 @@ int run(const Frame& frame, const Options& options) {
   Progress progress(frame, "eval", "images");
   const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
   const nn::Accuracy a =
-      packed ? nn::evaluate([&](const Tensor& x) { return subject.engine->classify(x); }, split, splits.normalization,
+      packed ? nn::evaluate([&](const Tensor& x) { return subject.runner->classify(x); }, split, splits.normalization,
                             batch, show, &stop_requested)
              : nn::evaluate(*subject.net, split, splits.normalization, batch, show, &stop_requested, precision);
   progress.finish();
-  const Arithmetic with = packed ? Arithmetic{kernel_summary(subject.engine->throughput_choices()),
-                                              subject.engine->exact() ? "exact" : "folded"}
-                                 : Arithmetic{std::string(brgemm_variant(precision).name), precision_name(precision)};
+  const Arithmetic with =
+      packed ? Arithmetic{kernel_summary(subject.runner->choices()), subject.runner->exact() ? "exact" : "folded"}
+             : Arithmetic{std::string(brgemm_variant(precision).name), precision_name(precision)};
   const double rate = static_cast<double>(a.images) / a.seconds;
   if (frame.json) {
     Json result = {{"top1", a.top1},
@@ -107,6 +110,7 @@ int run(const Frame& frame, const Options& options) {
                    {"images_per_second", rate},
                    {"kernel", with.kernel},
                    {"precision", with.precision},
+                   {"device", options.device},
                    {"bits", subject.bits.empty() ? Json(nullptr) : Json(subject.bits)},
                    {"split", options.split},
                    {"peak_bytes", peak_resident_bytes()}};
@@ -141,6 +145,7 @@ void add_eval(CLI::App& app, Frame& frame) {
   command->add_option("--batch", options->batch, "images at a time");
   command->add_flag("--exact", options->exact,
                     "packed networks: integer products only, the same bits on every machine");
+  add_device_option(command, options->device);
   add_precision_option(command, options->precision);
 }
 

@@ -7,6 +7,7 @@
 #include "apps/kronbit/common.h"
 #include "nn/models/models.h"
 #include "quant/kernels/block_product.h"
+#include "quant/kernels/cuda/device_product.h"
 #include "quant/packed.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/cpu.h"
@@ -52,6 +53,34 @@ Json describe(const quant::BlockKernel& k) {
                              : "wants " + std::string(k.needs) + ", which is not here or switched off"}};
 }
 
+/// The GPU, or why there is none.
+Json describe_gpu() {
+  std::string why;
+  const std::unique_ptr<Device> device = open_cuda_device(why);
+  if (!device) return {{"name", nullptr}, {"note", why}};
+  const DeviceProperties p = device->properties();
+  return {{"name", p.name},
+          {"capability", p.capability},
+          {"multiprocessors", p.multiprocessors},
+          {"memory_bytes", p.memory_bytes},
+          {"free_bytes", p.free_bytes},
+          {"note", fmt::format("compute capability {}.{}, {} multiprocessors, {:.0f} GB free of {:.0f}",
+                               p.capability / 10, p.capability % 10, p.multiprocessors,
+                               static_cast<double>(p.free_bytes) / 1e9, static_cast<double>(p.memory_bytes) / 1e9)}};
+}
+
+/// The block products of GPUs; they are the same on the simulated one.
+Json describe_gpu_kernels() {
+  Json list = Json::array();
+  const std::unique_ptr<Device> device = open_simulated_device();
+  for (const quant::DeviceKernel* k : quant::device_kernels(*device).products)
+    list.push_back({{"family", k->family},
+                    {"name", k->name},
+                    {"needs", fmt::format("compute capability {}.{}", k->capability / 10, k->capability % 10)},
+                    {"exact", k->exact}});
+  return list;
+}
+
 int run_machine(const Frame& frame) {
   if (!frame.kernel.empty() && frame.kernel != "auto" && !forced_brgemm_variant())
     input_error("--kernel", "{}: wanted a packed network to run it on (kronbit info MODEL), got none", frame.kernel);
@@ -59,6 +88,7 @@ int run_machine(const Frame& frame) {
   for (const quant::BlockKernel* k : quant::block_kernels()) block_kernels.push_back(describe(*k));
   for (const BrgemmVariant& v : brgemm_variants()) kernels.push_back(describe(v));
   const std::string expected = openblas_core_expected();
+  const Json gpu = describe_gpu(), gpu_kernels = describe_gpu_kernels();
   const Json info = {{"version", KRONBIT_VERSION},
                      {"compiler", __VERSION__},
                      {"cpu", cpu().model},
@@ -69,7 +99,8 @@ int run_machine(const Frame& frame) {
                      {"threads", threads()},
                      {"memory_bytes", static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE)},
                      {"openblas_core", openblas_core()},
-                     {"gpu", "none (this build has no CUDA kernels)"},
+                     {"gpu", gpu},
+                     {"gpu_kernels", gpu_kernels},
                      {"networks", nn::model_names()},
                      {"kernels", kernels},
                      {"block_kernels", block_kernels}};
@@ -84,7 +115,9 @@ int run_machine(const Frame& frame) {
   fmt::print("threads   {} of {} processors\n", threads(), sysconf(_SC_NPROCESSORS_ONLN));
   fmt::print("openblas  {}{}\n", openblas_core(),
              expected.empty() ? "" : fmt::format(" (slow here: start with OPENBLAS_CORETYPE={})", expected));
-  fmt::print("gpu       none (this build has no CUDA kernels)\n");
+  fmt::print("gpu       {}\n", gpu["name"].is_null() ? "none: " + gpu["note"].get<std::string>()
+                                                     : fmt::format("{}: {}", gpu["name"].get<std::string>(),
+                                                                   gpu["note"].get<std::string>()));
   for (const Json& k : kernels) {
     fmt::print("kernel    {} {:<10} {:<13} {}\n", k["family"].get<std::string>(), k["name"].get<std::string>(),
                fmt::format("{}", fmt::join(k["types"].get<std::vector<std::string>>(), " ")),
@@ -93,6 +126,11 @@ int run_machine(const Frame& frame) {
   for (const Json& k : block_kernels) {
     fmt::print("kernel    {:<10} {:<21} {:<7} {}\n", k["family"].get<std::string>(), k["name"].get<std::string>(),
                k["exact"].get<bool>() ? "exact" : "rounds", k["note"].get<std::string>());
+  }
+  for (const Json& k : gpu_kernels) {
+    fmt::print("kernel    {:<10} {:<21} {:<7} for GPUs of {} on (--device cuda)\n", k["family"].get<std::string>(),
+               k["name"].get<std::string>(), k["exact"].get<bool>() ? "exact" : "rounds",
+               k["needs"].get<std::string>());
   }
   fmt::print("networks  {}\n", fmt::join(nn::model_names(), " "));
   return 0;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "apps/kronbit/common.h"
+#include "apps/kronbit/packed_runner.h"
 #include "data/image.h"
 #include "quant/packed.h"
 #include "tensor/io/text.h"
@@ -12,7 +13,7 @@ namespace kronbit::app {
 namespace {
 
 struct Options {
-  std::string model, normalize;
+  std::string model, normalize, device = "cpu";
   std::vector<std::string> images;
   bool exact = false;
 };
@@ -41,7 +42,7 @@ int run(const Frame& frame, const Options& options) {
   const std::string& text = options.normalize.empty() ? packed.normalization() : options.normalize;
   if (text.empty()) input_error(options.model, "wanted a normalization in the file or --normalize, got neither");
   const data::Normalization normalization = data::parse_normalization(text);
-  quant::Engine engine(packed, engine_options(frame, options.model, options.exact));
+  PackedRunner runner(packed, frame, options.model, options.exact, options.device);
   const auto name_of = [&](int index) {
     const auto& names = packed.class_names();
     return names.empty() ? fmt::format("class {}", index) : names[static_cast<size_t>(index)];
@@ -50,8 +51,7 @@ int run(const Frame& frame, const Options& options) {
   Json results = Json::array();
   for (const std::string& file : options.images) {
     const data::Image image = data::fit(data::load_image(file), packed.input_size(), packed.input_size());
-    std::vector<float> logits(static_cast<size_t>(engine.classes()));
-    engine.run(data::to_tensor(image, normalization), logits);
+    const std::vector<float> logits = runner.classify(data::to_tensor(image, normalization)).values();
     Json top = Json::array();
     std::string line = printable(file) + ":";
     for (const Guess& guess : top_classes(logits, 5)) {
@@ -76,6 +76,7 @@ void add_run(CLI::App& app, Frame& frame) {
   command->add_option("model", options->model, "packed network")->required();
   command->add_option("images", options->images, "JPEG or PNG files of any size")->required();
   command->add_flag("--exact", options->exact, "integer products only: the same bits on every machine");
+  add_device_option(command, options->device);
   command->add_option("--normalize", options->normalize, "instead of what the file says");
 }
 

@@ -9,6 +9,7 @@
 
 #include "apps/kronbit/command.h"
 #include "quant/kernels/block_product.h"
+#include "quant/kernels/cuda/device_product.h"
 #include "tensor/base/error.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/cpu.h"
@@ -57,7 +58,9 @@ void force_kernel(KernelChoice kernels, const std::string& name) {
   const bool is_training = name == "auto" || std::any_of(training.begin(), training.end(),
                                                          [&](const BrgemmVariant& v) { return v.name == name; });
   const auto packed = quant::block_kernels();
-  const bool is_packed = std::any_of(packed.begin(), packed.end(), [&](const auto* k) { return k->name == name; });
+  const auto on_gpus = quant::device_kernels(*open_simulated_device()).products;
+  const auto is_it = [&](const auto* kernel) { return kernel->name == name; };
+  const bool is_packed = std::any_of(packed.begin(), packed.end(), is_it) || std::ranges::any_of(on_gpus, is_it);
   if (is_training || !is_packed || kernels == KernelChoice::Training) force_brgemm_variant(name);
 }
 

@@ -77,7 +77,8 @@ TEST(Program, SizeAndInfoInJson) {
   EXPECT_EQ(size["total_bits"], 4 * 13);
   const Json info = kronbit_json({"info"});
   expect_keys(info, {"version", "cpu", "features", "isa_level", "native_bf16", "threads", "kernels", "networks",
-                     "openblas_core", "gpu"});
+                     "openblas_core", "gpu", "gpu_kernels"});
+  EXPECT_FALSE(info["gpu"]["name"].is_null() && info["gpu"]["note"].get<std::string>().empty());
   for (const char* type : {"f32", "bf16", "f64"}) {
     int used = 0;
     for (const Json& kernel : info["kernels"]) {
