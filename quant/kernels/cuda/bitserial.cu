@@ -62,7 +62,7 @@ struct Loader {
       cp_async16(&to.weights[line][16 * panel + 4 * chunk],
                  static_cast<const unsigned*>(a.weights) + 16 * at + 4 * chunk, valid);
     }
-    steps.next(a);
+    steps.advance(a, 1);
   }
 };
 

@@ -64,7 +64,7 @@ struct Loader {
       const int64_t block = valid ? steps.weight_block(a, first_panel + panel) : 0;
       cp_async16(reinterpret_cast<uint4*>(to.weights) + i, weights + block * kPanelChunks + i % kPanelChunks, valid);
     }
-    steps.next(a);
+    steps.advance(a, 1);
   }
 };
 
@@ -137,9 +137,9 @@ void start(const ProductArguments& a, const DeviceQueue& queue) {
 
 template <bool kSigned>
 void start(const ProductArguments& a, const DeviceQueue& queue) {
-  if (a.panels == 2) return start<kSigned, 1, 2>(a, queue);                      // 128 rows x 32 outputs
-  if (tiles_of(a, 128, 4) >= kManyTiles) return start<kSigned, 2, 4>(a, queue);  // 128 x 64
-  start<kSigned, 2, 2>(a, queue);                                                // 64 x 64
+  if (a.panels == 2) return start<kSigned, 1, 2>(a, queue);                        // 128 rows x 32 outputs
+  if (tiles_of(a, 128, 4) >= many_tiles()) return start<kSigned, 2, 4>(a, queue);  // 128 x 64
+  start<kSigned, 2, 2>(a, queue);                                                  // 64 x 64
 }
 
 }  // namespace

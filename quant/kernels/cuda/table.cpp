@@ -78,11 +78,33 @@ constexpr DeviceKernel kBitserial{.name = "bitserial-cuda",
                                   .pack = pack_all<bitserial::pack>,
                                   .run = run<kStart>};
 
+template <StartProduct& kStart>
+constexpr DeviceKernel kDp4a{.name = "dp4a-cuda",
+                             .family = "packed",
+                             .declines = many_taps,
+                             .packed_bytes = packed::packed_bytes,
+                             .pack = pack_all<packed::pack>,
+                             .run = run<kStart>};
+
+template <StartProduct& kStart, bool kSplit>
+constexpr DeviceKernel kBf16{.name = kSplit ? "bf16-split-cuda" : "bf16-cuda",
+                             .family = kSplit ? "bf16-split" : "bf16",
+                             .exact = false,
+                             .form = RowForm::Bf16,
+                             .declines = many_taps,
+                             .packed_bytes = bf16_fragments_bytes<kSplit>,
+                             .pack = pack_bf16_fragments<kSplit>,
+                             .run = run<kStart>};
+
 }  // namespace
 
 DeviceKernels device_kernels(const Device& device) {
-  static const std::array gpu = {&kInt8<cuda::int8_product>, &kBitserial<cuda::bitserial_product>};
-  static const std::array simulation = {&kInt8<simulated::int8_product>, &kBitserial<simulated::bitserial_product>};
+  static const std::array gpu = {&kBf16<cuda::bf16_product, false>, &kInt8<cuda::int8_product>,
+                                 &kBf16<cuda::bf16_split_product, true>, &kDp4a<cuda::dp4a_product>,
+                                 &kBitserial<cuda::bitserial_product>};
+  static const std::array simulation = {&kBf16<simulated::bf16_product, false>, &kInt8<simulated::int8_product>,
+                                        &kBf16<simulated::bf16_split_product, true>, &kDp4a<simulated::dp4a_product>,
+                                        &kBitserial<simulated::bitserial_product>};
   if (device.simulated()) return {simulation, pack_rows<simulated::pack_rows>};
   return {gpu, pack_rows<cuda::pack_rows>};
 }

@@ -41,25 +41,26 @@ struct Steps {
   /// For all threads of a warp together.
   __device__ Steps(const ProductArguments& a, int first_row, int rows) {
     for (int lane_row = 0; lane_row < rows; lane_row += 32) {
-      const ReadRow at = read_row(a, first_row + lane_row + static_cast<int>(threadIdx.x % 32));
+      const ReadRow at = read_row(a, first_row + min(lane_row + static_cast<int>(threadIdx.x % 32), rows - 1));
       for (int y = 0, bit = 0; y < a.kernel_h; ++y)
         for (int x = 0; x < a.kernel_w; ++x, ++bit)
           if (__any_sync(0xffffffffu, is_inside(a, at, y, x))) taps |= uint64_t{1} << bit;
     }
     count = (__popc(static_cast<unsigned>(taps)) + __popc(static_cast<unsigned>(taps >> 32))) * a.blocks;
     block = a.blocks - 1;
-    next(a);
+    advance(a, 1);
   }
-  __device__ __forceinline__ void next(const ProductArguments& a) {
-    if (++block < a.blocks) return;
-    block = 0;
-    do {
-      ++tap;
-      if (++kx == a.kernel_w) {
-        kx = 0;
-        ++ky;
-      }
-    } while (tap < kMaxDeviceTaps && (taps >> tap & 1) == 0);
+  /// The step after next for n = 2, and so on; behind the last one, count tells.
+  __device__ __forceinline__ void advance(const ProductArguments& a, int n) {
+    for (block += n; block >= a.blocks; block -= a.blocks) {
+      do {
+        ++tap;
+        if (++kx == a.kernel_w) {
+          kx = 0;
+          ++ky;
+        }
+      } while (tap < kMaxDeviceTaps && (taps >> tap & 1) == 0);
+    }
   }
   /// The block of the input that a row reads in this step: [row][block].
   __device__ __forceinline__ int64_t input_block(const ProductArguments& a, const ReadRow& at) const {
@@ -111,8 +112,20 @@ __device__ __forceinline__ void store_fragments(const ProductArguments& a, int r
 inline int64_t tiles_of(const ProductArguments& a, int rows, int panels) {
   return static_cast<int64_t>((a.out_rows + rows - 1) / rows) * ((a.panels + panels - 1) / panels);
 }
-/// About two for every multiprocessor of a large GPU: with fewer tiles, smaller ones keep more of them busy.
-constexpr int64_t kManyTiles = 256;
+/// Two for every multiprocessor: with fewer tiles, smaller ones keep more of them busy. The simulated device has one
+/// multiprocessor, so small tests reach large tiles.
+#if defined(__CUDACC__)
+inline int64_t many_tiles() {
+  static const int multiprocessors = [] {
+    int count = 0;
+    check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, 0), "properties of device 0");
+    return count;
+  }();
+  return 2 * multiprocessors;
+}
+#else
+inline int64_t many_tiles() { return 2; }
+#endif
 
 /// A grid of tiles: x rows, y panels.
 inline Launch launch_of_tiles(const ProductArguments& a, int rows, int panels, int threads, size_t shared_bytes,

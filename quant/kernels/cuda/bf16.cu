@@ -1,0 +1,131 @@
+// The product with folded weights on tensor cores: multiplier * integer is one bf16 number, mantissa * step is one too
+// (exactly), so what is left is a plain convolution of bf16 numbers with sums in FP32: no scale inside, and tensor
+// cores are the limit. Split, a weight is the sum of two bf16 numbers, and every block of weights is multiplied twice.
+// How far the results may be off: kernels/bf16/weights.h.
+//
+// Memory: a stage of the pipeline holds one block of 32 channels of all rows and panels of the tile,
+//   rows     [channels 0..7, 8..15, 16..23, 24..31][row] 16 bytes: 8 rows that ldmatrix takes at once are 128 bytes
+//            without a gap
+//   weights  [panel of 16 outputs] as they are packed (fragments.h): 16 bytes for every lane and half a block
+// 4 warps; each has 16 kRowTiles rows x 16 kWarpPanels outputs, kWarpsAcross of them side by side.
+#include "quant/kernels/cuda/tiles.h"
+
+namespace kronbit::quant::KB_SIDE {
+namespace {
+
+constexpr int kThreads = 128;
+
+template <bool kSplit_, int kWarpsAcross_, int kRowTiles_, int kWarpPanels_>
+struct Tile {
+  static constexpr int kWarpsAcross = kWarpsAcross_, kRowTiles = kRowTiles_, kWarpPanels = kWarpPanels_;
+  static constexpr int kRows = 16 * kRowTiles * (4 / kWarpsAcross), kPanels = kWarpPanels * kWarpsAcross;
+  static constexpr int kParts = kSplit_ ? 2 : 1;  ///< hi, lo
+  static constexpr int kStages = kSplit_ ? 3 : 4;
+  static constexpr int kPerMultiprocessor = kRowTiles * kWarpPanels > 8 ? 2 : kRowTiles* kWarpPanels > 4 ? 3 : 4;
+  struct PanelBlock {
+    uint4 halves[kParts][2][32];  ///< [hi, lo][16 channels][lane]
+  };
+  struct Stage {
+    uint4 rows[4][kRows];
+    PanelBlock weights[kPanels];
+  };
+};
+
+/// Starts the copies of one step. Threads 4 r .. 4 r + 3 have the quarters of rows r, r + 32, ...
+template <class T>
+struct Loader {
+  static constexpr int kLoads = T::kRows / 32, kPanelChunks = sizeof(typename T::PanelBlock) / 16;
+  const ProductArguments& a;
+  int first_panel;
+  Steps steps;
+  ReadRow rows[kLoads];
+
+  __device__ Loader(const ProductArguments& arguments, int first_row, int first)
+      : a(arguments), first_panel(first), steps(arguments, first_row, T::kRows) {
+    for (int j = 0; j < kLoads; ++j) rows[j] = read_row(a, first_row + 32 * j + static_cast<int>(threadIdx.x / 4));
+  }
+  __device__ __forceinline__ void load(typename T::Stage& to) {
+    const int quarter = static_cast<int>(threadIdx.x % 4), row = static_cast<int>(threadIdx.x / 4);
+    KB_UNROLL
+    for (int j = 0; j < kLoads; ++j) {
+      const bool valid = is_inside(a, rows[j], steps.ky, steps.kx);
+      const int64_t block = valid ? steps.input_block(a, rows[j]) : 0;
+      cp_async16(&to.rows[quarter][row + 32 * j], static_cast<const uint4*>(a.mantissas) + 4 * block + quarter, valid);
+    }
+    const uint4* weights = static_cast<const uint4*>(a.weights);
+    KB_UNROLL
+    for (int i = static_cast<int>(threadIdx.x); i < T::kPanels * kPanelChunks; i += kThreads) {
+      const int panel = i / kPanelChunks;
+      const bool valid = first_panel + panel < a.panels;
+      const int64_t block = valid ? steps.weight_block(a, first_panel + panel) : 0;
+      cp_async16(reinterpret_cast<uint4*>(to.weights) + i, weights + block * kPanelChunks + i % kPanelChunks, valid);
+    }
+    steps.advance(a, 1);
+  }
+};
+
+/// One block of channels of the warp's part of the tile, which begins at `row` and `panel`. y[i][j]: rows 16 i .. and
+/// outputs 8 j .. as mma has them.
+template <class T>
+__device__ __forceinline__ void multiply(const typename T::Stage& stage, int row, int panel,
+                                         float (&y)[T::kRowTiles][2 * T::kWarpPanels][4]) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  KB_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    uint32_t rows[T::kRowTiles][4];
+    KB_UNROLL
+    for (int i = 0; i < T::kRowTiles; ++i)
+      ldmatrix_x4(rows[i], &stage.rows[2 * half + lane / 16][row + 16 * i + lane % 16]);
+    KB_UNROLL
+    for (int p = 0; p < T::kWarpPanels; ++p) {
+      KB_UNROLL
+      for (int part = 0; part < T::kParts; ++part) {
+        const uint4 both = stage.weights[panel + p].halves[part][half][lane];
+        const uint32_t first[2] = {both.x, both.y}, second[2] = {both.z, both.w};  // of 8 outputs
+        KB_UNROLL
+        for (int i = 0; i < T::kRowTiles; ++i) {
+          mma_bf16(y[i][2 * p], rows[i], first);
+          mma_bf16(y[i][2 * p + 1], rows[i], second);
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads, T::kPerMultiprocessor) bf16_kernel(ProductArguments a) {
+  using Stage = typename T::Stage;
+  KB_DYNAMIC_SHARED(Stage, stages);
+  const int first_row = static_cast<int>(blockIdx.x) * T::kRows;
+  const int first_panel = static_cast<int>(blockIdx.y) * T::kPanels;
+  const int warp = static_cast<int>(threadIdx.x / 32);
+  const int row = 16 * T::kRowTiles * (warp / T::kWarpsAcross), panel = T::kWarpPanels * (warp % T::kWarpsAcross);
+
+  Loader<T> loader(a, first_row, first_panel);
+  float y[T::kRowTiles][2 * T::kWarpPanels][4] = {};
+  pipeline<T::kStages>(
+      loader.steps.count, [&](int i) { loader.load(stages[i]); },
+      [&](int i) { multiply<T>(stages[i], row, panel, y); });
+  store_fragments(a, first_row + row, first_panel + panel, y);
+}
+
+template <class T>
+void start(const ProductArguments& a, const DeviceQueue& queue) {
+  launch(launch_of_tiles(a, T::kRows, T::kPanels, kThreads, T::kStages * sizeof(typename T::Stage), queue),
+         bf16_kernel<T>)(a);
+}
+
+template <bool kSplit>
+void start(const ProductArguments& a, const DeviceQueue& queue) {
+  if (a.panels == 2) return start<Tile<kSplit, 1, 2, 2>>(a, queue);                                        // 128 x 32
+  if (a.panels > 4 && tiles_of(a, 128, 8) >= many_tiles()) return start<Tile<kSplit, 2, 4, 4>>(a, queue);  // 128 x 128
+  if (tiles_of(a, 128, 4) >= many_tiles()) return start<Tile<kSplit, 2, 4, 2>>(a, queue);                  // 128 x 64
+  start<Tile<kSplit, 2, 2, 2>>(a, queue);                                                                  // 64 x 64
+}
+
+}  // namespace
+
+void bf16_product(const ProductArguments& a, const DeviceQueue& queue) { start<false>(a, queue); }
+void bf16_split_product(const ProductArguments& a, const DeviceQueue& queue) { start<true>(a, queue); }
+
+}  // namespace kronbit::quant::KB_SIDE
