@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -176,7 +177,7 @@ TEST_P(DeviceProduct, EveryGeometry) {
 
 TEST_P(DeviceProduct, EveryNumberOfImages) {
   uint64_t seed = 6000;
-  for (const int64_t images : {0, 1, 7, 16, 31, 32, 33, 64, 65, 70}) {
+  for (const int64_t images : {0, 1, 16, 31, 33, 70}) {
     check(conv_of(2, 1, 1, 1, 2, images, 33, 20 + images, 3, {3, false, 32}), ++seed);
     if (HasFatalFailure()) return;
   }
@@ -184,8 +185,8 @@ TEST_P(DeviceProduct, EveryNumberOfImages) {
 
 TEST_P(DeviceProduct, FewRows) {
   uint64_t seed = 6500;
-  for (int bits = 1; bits <= 8; ++bits) {
-    for (const int64_t side : {1, 2, 3}) {
+  for (const int bits : {1, 3, 4, 7, 8}) {
+    for (const int64_t side : {1, 2}) {
       check(conv_of(3, 1, 1, side, side, 1, 33 + 8 * bits, 3 + 4 * bits, bits, {bits, side == 2, 32}), ++seed);
       if (HasFatalFailure()) return;
     }
@@ -196,6 +197,32 @@ TEST_P(DeviceProduct, ManyTilesAndLongSums) {
   check(conv_of(1, 1, 0, 5, 7, 10, 32, 130, 4, {4, false, 32}), 7001);
   check(conv_of(3, 1, 1, 2, 2, 3, 200, 33, 8, {8, true, 32}), 7002);
   check(conv_of(5, 2, 2, 6, 4, 2, 32, 32, 2, {5, true, 32}), 7003);
+}
+
+/// The step of such a block is NaN (bf16: the numbers are), which the outputs that read it show, and no others.
+TEST_P(DeviceProduct, BlocksThatAreNotFiniteShow) {
+  const DeviceConv conv = conv_of(3, 1, 1, 4, 4, 2, 40, 10, 4, {4, false, 32});
+  Rng rng(9000, Purpose::Test);
+  Problem problem(conv, rng);
+  constexpr int64_t kRow = 1;  // image 1 of the pixel in the corner: read by four pixels of image 1
+  problem.x.steps[kRow * problem.x.blocks] = std::numeric_limits<float>::quiet_NaN();
+  on_devices([&](const Bench& bench) {
+    const std::vector<float> y = run(kernel_of(bench.device), problem, bench, problem.lanes());
+    for (int64_t r = 0; r < conv.out_rows(); ++r) {
+      const int64_t pixel = r / 2;
+      const bool reads = r % 2 == 1 && pixel / 4 < 2 && pixel % 4 < 2;
+      for (int64_t o = 0; o < conv.layer.outputs; ++o)
+        ASSERT_EQ(std::isnan(y[static_cast<size_t>(r * problem.lanes() + o)]), reads) << "row " << r << " output " << o;
+    }
+  });
+}
+
+TEST_P(DeviceProduct, SaysWhatItDeclines) {
+  on_devices([&](const Bench& bench) {
+    const DeviceKernel& kernel = kernel_of(bench.device);
+    EXPECT_EQ(kernel.declines(conv_of(8, 1, 0, 9, 9, 1, 1, 1, 4, {4, false, 32})), nullptr);
+    EXPECT_STREQ(kernel.declines(conv_of(9, 1, 0, 9, 9, 1, 1, 1, 4, {4, false, 32})), "a kernel of more than 64 taps");
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, DeviceProduct, testing::ValuesIn(names()),
