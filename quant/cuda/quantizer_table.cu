@@ -1,0 +1,13 @@
+// The functions of one side in a row.
+#include "quant/cuda/sides.h"
+
+namespace kronbit::KB_SIDE {
+
+const quant::DeviceQuantizers kDeviceQuantizers = {
+    .weights = fake_quantize_weights, .rows = quantize_rows, .rows_backward = quantize_rows_backward};
+
+}  // namespace kronbit::KB_SIDE
+
+#if defined(__CUDACC__)
+const kronbit::quant::DeviceQuantizers& kronbit::quant::cuda_device_quantizers() { return cuda::kDeviceQuantizers; }
+#endif
