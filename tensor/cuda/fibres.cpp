@@ -108,15 +108,11 @@ class Block {
     std::memset(shared_.get(), 0xff, grid_.shared_bytes + 128);
     for (std::map<unsigned, Meeting>& warp : meetings_) warp.clear();
     for (Fibre& fibre : fibres_) start(fibre);
+    // A warp runs until all its lanes wait for others: what only a barrier keeps apart then meets if there is none.
     while (live_ > 0) {
       bool moved = false;
-      for (size_t i = 0; i < fibres_.size(); ++i) {
-        Fibre& fibre = fibres_[order_ == Order::Forward ? i : fibres_.size() - 1 - i];
-        if (fibre.ended || !may_go_on(fibre)) continue;
-        resume(fibre);
-        moved = true;
-        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
-      }
+      for (size_t first = 0; first < fibres_.size(); first += 32)
+        while (run_lanes(first, std::min(fibres_.size(), first + 32))) moved = true;
       if (!moved) deadlock();
     }
   }
@@ -140,6 +136,19 @@ class Block {
   }
 
  private:
+  /// Gives the fibres first .. last - 1, in order, their turns; false when none of them could go on.
+  bool run_lanes(size_t first, size_t last) {
+    bool moved = false;
+    for (size_t i = first; i < last; ++i) {
+      Fibre& fibre = fibres_[order_ == Order::Forward ? i : fibres_.size() - 1 - i];
+      if (fibre.ended || !may_go_on(fibre)) continue;
+      resume(fibre);
+      moved = true;
+      if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
+    return moved;
+  }
+
   /// At the beginning of the kernel. A fibre that has ended goes round its loop; a new one is given its stack.
   void start(Fibre& fibre) {
     fibre.ended = fibre.at_barrier = false;

@@ -3,8 +3,9 @@
 // its block, or where the lanes of a warp exchange values. So a kernel can be tested, sanitized and stepped through in
 // a debugger where there is no GPU. Kernels see simt.h, not this header.
 //
-// What it does not show: races between instructions without a barrier are run in one fixed order. run_grid() can take
-// the threads in the other direction too; a kernel whose results differ between the two has such a race.
+// What it does not show: races between instructions without a barrier are run in one fixed order: every warp as far as
+// it gets before the next one. run_grid() can take the threads in the other direction too; a kernel whose results differ
+// between the two has such a race.
 #pragma once
 
 #include <cstddef>
