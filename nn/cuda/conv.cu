@@ -14,7 +14,7 @@
 namespace kronbit::KB_SIDE {
 namespace {
 
-constexpr int kThreads = 256, kStages = 4, kUnits = 2, kUnit = 16, kMostTaps = 64;
+constexpr int kThreads = 128, kStages = 4, kUnits = 2, kUnit = 16, kMostTaps = 64;
 
 struct ConvWork {
   const uint16_t *x, *w;
@@ -62,10 +62,11 @@ __device__ __forceinline__ int list_taps(const ConvWork& k, int first, int last,
   return count;
 }
 
-/// What a thread copies in every stage: 16 bytes of one unit, of rows `kThreads / 4` apart of both operands.
+/// What a thread copies in every stage: 16 bytes of one unit, of rows kApart apart of both operands.
 template <int kRows, int kColumns>
 struct Copier {
-  static constexpr int kMine = kRows * 4 / kThreads, kMineW = (kColumns * 4 + kThreads - 1) / kThreads;
+  static constexpr int kApart = kThreads / 4;
+  static constexpr int kMine = kRows / kApart, kMineW = (kColumns + kApart - 1) / kApart;
   int unit, half, row;      // row of the tile
   int number, entry, seen;  // first number of the unit in its tap; the tap's entry of the list; the one of from[]
   int h[kMine], w[kMine], n[kMine];
@@ -84,7 +85,7 @@ struct Copier {
     settle(k.pitch);
     KB_UNROLL
     for (int i = 0; i < kMine; ++i) {
-      const int r = first + row + i * (kThreads / 4), p = r / k.images;
+      const int r = first + row + i * kApart, p = r / k.images;
       h[i] = r < k.rows ? p / k.out_width * k.multiply + k.offset : -(1 << 29);  // no source for any tap
       w[i] = p % k.out_width * k.multiply + k.offset;
       n[i] = r - p * k.images;
@@ -116,16 +117,15 @@ struct Copier {
     KB_UNROLL
     for (int r = 0; r < kMine; ++r) {
       const bool valid = live && from[r] != nullptr;
-      cp_async16(a + unit * kRows * kUnit + place_of(row + r * (kThreads / 4), half), valid ? from[r] + number : k.x,
-                 valid);
+      cp_async16(a + unit * kRows * kUnit + place_of(row + r * kApart, half), valid ? from[r] + number : k.x, valid);
     }
     KB_UNROLL
     for (int r = 0; r < kMineW; ++r) {
-      const int column = row + r * (kThreads / 4);
+      const int column = row + r * kApart;
       const bool valid = live && first_column + column < k.out_pitch;
       if (column < kColumns)
         cp_async16(b + unit * kColumns * kUnit + place_of(column, half),
-                   valid ? weights + number * k.out_pitch + r * (kThreads / 4) * kUnit : k.w, valid);
+                   valid ? weights + number * k.out_pitch + r * kApart * kUnit : k.w, valid);
     }
     number += kUnits * kUnit;
     settle(k.pitch);
@@ -168,8 +168,12 @@ constexpr size_t shared_bytes() {
 }
 
 template <int kRows, int kColumns>
-__global__ void __launch_bounds__(kThreads, 2) conv_kernel(ConvWork k) {
-  constexpr int kAcross = kColumns >= 128 ? 4 : kColumns >= 64 ? 2 : 1, kDown = kThreads / 32 / kAcross;
+__global__ void __launch_bounds__(kThreads, kColumns >= 128              ? 2
+                                            : kRows * kColumns > 64 * 64 ? 3
+                                                                         : 4) conv_kernel(ConvWork k) {
+  // Four warps: the more numbers a warp makes, the more often it uses what it loads from shared memory, whose bandwidth
+  // is the narrowest place.
+  constexpr int kAcross = kColumns >= 64 ? 2 : 1, kDown = kThreads / 32 / kAcross;
   constexpr int kM = kRows / kDown / 16, kN = kColumns / kAcross / 16;  // products of a warp, 16 x 16 each
   constexpr int kStage = kUnits * kUnit * (kRows + kColumns);
   __shared__ int list[kMostTaps];

@@ -11,7 +11,7 @@
 namespace kronbit::KB_SIDE {
 namespace {
 
-constexpr int kThreads = 256, kStages = 4, kRows = 32, kUnit = 16, kUnitsPerTile = 8, kColumns = kUnit * kUnitsPerTile;
+constexpr int kThreads = 128, kStages = 4, kRows = 32, kUnit = 16, kUnitsPerTile = 8, kColumns = kUnit * kUnitsPerTile;
 
 struct GradientWork {
   const uint16_t *dy, *x;
@@ -51,13 +51,14 @@ struct Place {
   }
 };
 
-/// What a thread copies in every stage: a piece of a unit of x, in rows 16 apart, and pieces of dy.
+/// What a thread copies in every stage: a piece of a unit of x, in rows kApart apart, and pieces of dy.
 template <int kOutputs>
 struct Copier {
+  static constexpr int kApart = kThreads / 16, kMineX = kRows / kApart;
   static constexpr int kPieces = kOutputs / 8, kMineY = (kRows * kPieces + kThreads - 1) / kThreads;
-  Place place[2];
-  int row, end, piece, i, j, number;
-  bool live;
+  Place place[kMineX];
+  int row, end, piece, i, j, number, steps;
+  bool live, skipping;  // live: this thread's unit exists; skipping: steps outside the image are left out
 
   __device__ __forceinline__ void start(const GradientWork& k, int first, int last, int first_unit) {
     const int t = static_cast<int>(threadIdx.x), units = k.pitch / kUnit;
@@ -69,11 +70,29 @@ struct Copier {
     i = tap / k.kernel_w - k.pad;
     j = tap % k.kernel_w - k.pad;
     number = unit % units * kUnit + piece % 2 * 8;
-    for (int r = 0; r < 2; ++r) place[r].start(k, first + t / 16 + 16 * r);
+    KB_UNROLL
+    for (int r = 0; r < kMineX; ++r) place[r].start(k, first + t / 16 + kApart * r);
+    // Where all units belong to one tap and every step to one pixel, a step is inside the image or it is not.
+    const int last_unit = first_unit + kUnitsPerTile - 1;
+    skipping =
+        k.taps > 1 && k.images % kRows == 0 && first_unit / units == last_unit / units && last_unit / units < k.taps;
+    steps = (last - first + kRows - 1) / kRows;
+    if (!skipping) return;
+    steps = 0;
+    for (int p = first / k.images; p * k.images < last; ++p) {
+      if (!inside(k, p / k.out_width, p % k.out_width)) continue;
+      steps += (min(last, (p + 1) * k.images) - max(first, p * k.images)) / kRows;
+    }
+  }
+  /// Whether the thread's tap meets the image at a pixel of dy.
+  __device__ __forceinline__ bool inside(const GradientWork& k, int h, int w) const {
+    const int x_h = h * k.stride + i, x_w = w * k.stride + j;
+    return x_h >= 0 && x_h < k.height && x_w >= 0 && x_w < k.width;
   }
   /// Starts the copies of the next stage.
   __device__ __forceinline__ void copy(const GradientWork& k, int first_output, uint16_t* a, uint16_t* b) {
     const int t = static_cast<int>(threadIdx.x);
+    while (skipping && row < end && !inside(k, place[0].h, place[0].w)) advance(k);
     KB_UNROLL
     for (int r = 0; r < kMineY; ++r) {
       const int q = t + r * kThreads, y_row = q / kPieces, output = first_output + q % kPieces * 8;
@@ -83,21 +102,25 @@ struct Copier {
                    valid ? k.dy + static_cast<int64_t>(row + y_row) * k.out_pitch + output : k.dy, valid);
     }
     KB_UNROLL
-    for (int r = 0; r < 2; ++r) {
-      const int x_row = t / 16 + 16 * r, h = place[r].h * k.stride + i, w = place[r].w * k.stride + j;
-      const bool valid = live && row + x_row < end && h >= 0 && h < k.height && w >= 0 && w < k.width;
+    for (int r = 0; r < kMineX; ++r) {
+      const int x_row = t / 16 + kApart * r, h = place[r].h * k.stride + i, w = place[r].w * k.stride + j;
+      const bool valid = live && row + x_row < end && inside(k, place[r].h, place[r].w);
       cp_async16(b + place_of<16>(x_row, piece),
                  valid ? k.x + (static_cast<int64_t>(h * k.width + w) * k.images + place[r].n) * k.pitch + number : k.x,
                  valid);
-      place[r].advance(k, kRows);
     }
+    advance(k);
+  }
+  __device__ __forceinline__ void advance(const GradientWork& k) {
+    KB_UNROLL
+    for (int r = 0; r < kMineX; ++r) place[r].advance(k, kRows);
     row += kRows;
   }
 };
 
 template <int kOutputs>
 __global__ void __launch_bounds__(kThreads, 2) gradient_kernel(GradientWork k) {
-  constexpr int kAcross = kOutputs >= 64 ? 4 : 8, kDown = kThreads / 32 / kAcross;
+  constexpr int kAcross = kOutputs >= 64 ? 2 : 4, kDown = kThreads / 32 / kAcross;
   constexpr int kM = kOutputs / kDown / 16, kN = kColumns / kAcross / 16;  // products of a warp, 16 x 16 each
   constexpr int kStage = kRows * (kOutputs + kColumns);
   KB_DYNAMIC_SHARED(uint16_t, stages);
@@ -105,7 +128,7 @@ __global__ void __launch_bounds__(kThreads, 2) gradient_kernel(GradientWork k) {
   const int column_tile = static_cast<int>(blockIdx.x) % k.column_tiles;
   const int first_output = static_cast<int>(blockIdx.x) / k.column_tiles * kOutputs;
   const int part = static_cast<int>(blockIdx.y), first = part * k.rows_of_part;
-  const int last = min(k.rows, first + k.rows_of_part), steps = (last - first + kRows - 1) / kRows;
+  const int last = min(k.rows, first + k.rows_of_part);
 
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int down = warp / kAcross * kM * 16, across = warp % kAcross * kN * 16;
@@ -113,6 +136,7 @@ __global__ void __launch_bounds__(kThreads, 2) gradient_kernel(GradientWork k) {
 
   Copier<kOutputs> copier;
   copier.start(k, first, last, column_tile * kUnitsPerTile);
+  const int steps = copier.steps;
   for (int s = 0; s < kStages - 1; ++s) {
     uint16_t* a = stages + s * kStage;
     if (s < steps) copier.copy(k, first_output, a, a + kRows * kOutputs);

@@ -121,6 +121,12 @@ TEST(DeviceConv, TheUsualLayers) {
   check_case({9, 8, 1, 17, 16, 7, 7, 2, 3}, rng);
 }
 
+TEST(DeviceConv, WholeStepsOutsideTheImageAreLeftOut) {
+  Rng rng(5, Purpose::Test);
+  check_case({2, 2, 32, 128, 16, 3, 3, 1, 1}, rng);
+  check_case({3, 2, 64, 140, 40, 3, 3, 2, 1}, rng);
+}
+
 TEST(DeviceConv, RandomLayers) {
   Rng rng(2, Purpose::Test);
   for (int i = 0; i < 8; ++i) {
@@ -143,6 +149,7 @@ TEST(DeviceConv, LargeTilesAndNone) {
   // Tiles of 128 rows and 128 or 64 columns, which results large enough for a GPU get.
   check_case({3, 3, 33, 40, 140, 3, 3, 1, 1, 1}, rng);
   check_case({5, 5, 7, 64, 50, 3, 3, 2, 1, 1}, rng);
+  check_case({3, 2, 20, 16, 130, 1, 1, 1, 0}, rng);
 }
 
 TEST(DeviceConv, TheFirstLayerGathersItsRows) {
