@@ -79,7 +79,8 @@ __global__ void __launch_bounds__(kOpThreads) sum_kernel(SumWork k) {
   }
 }
 
-constexpr int kFinishChannels = 16, kFinishGroups = 32;  // threads of a block
+// Threads of a block: one sector of memory (8 floats) wide, so that few channels still occupy several multiprocessors.
+constexpr int kFinishChannels = 8, kFinishGroups = 64;
 
 /// The two sums of a channel over all parts; for the threads of group 0 only.
 __device__ __forceinline__ void add_parts(const float* parts, int count, int pitch, double& one, double& two) {
@@ -88,6 +89,7 @@ __device__ __forceinline__ void add_parts(const float* parts, int count, int pit
             group = static_cast<int>(threadIdx.x) / kFinishChannels;
   const int channel = static_cast<int>(blockIdx.x) * kFinishChannels + lane;
   one = two = 0;
+  KB_UNROLL
   for (int p = group; p < count; p += kFinishGroups) {
     const float* from = parts + static_cast<int64_t>(p) * 2 * pitch + channel;
     one += static_cast<double>(from[0]);

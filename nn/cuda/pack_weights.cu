@@ -6,17 +6,28 @@
 namespace kronbit::KB_SIDE {
 namespace {
 
-/// to[tap][k / 16][column][16] = w[column][k][tap], or w[k][column][tap]: zeros beyond the real channels.
-__global__ void pack_kernel(const float* w, int channels, int outputs, int taps, bool transposed, int k_pitch,
-                            int column_pitch, uint16_t* to) {
-  const int64_t all = static_cast<int64_t>(taps) * k_pitch * column_pitch;
+struct PackWork {
+  const float* w;
+  int channels, outputs, taps, pitch, out_pitch;
+  uint16_t *forward, *backward;  // null: not wanted
+};
+
+/// Row 0 of the grid: forward[tap][c / 16][o][16] = w[o][c][tap]; row 1: backward[tap][o / 16][c][16]. Zeros beyond the
+/// real channels.
+__global__ void __launch_bounds__(kOpThreads) pack_kernel(PackWork k) {
+  const bool transposed = blockIdx.y == 1;
+  uint16_t* to = transposed ? k.backward : k.forward;
+  if (to == nullptr) return;
+  const unsigned columns = static_cast<unsigned>(transposed ? k.pitch : k.out_pitch);
+  const unsigned units = static_cast<unsigned>(transposed ? k.out_pitch : k.pitch) / 16;
+  const int64_t all = static_cast<int64_t>(k.taps) * k.pitch * k.out_pitch;
   for (int64_t at = first_item(); at < all; at += item_step()) {
-    const int64_t group = at / 16 / column_pitch;
-    const int column = static_cast<int>(at / 16 % column_pitch), tap = static_cast<int>(group / (k_pitch / 16));
-    const int k = static_cast<int>(group % (k_pitch / 16)) * 16 + static_cast<int>(at % 16);
-    const int o = transposed ? k : column, c = transposed ? column : k;
-    const bool real = o < outputs && c < channels;
-    to[at] = real ? to_bf16(w[(static_cast<int64_t>(o) * channels + c) * taps + tap]) : uint16_t{0};
+    const auto place = static_cast<unsigned>(at / 16), group = place / columns;
+    const int column = static_cast<int>(place % columns), tap = static_cast<int>(group / units);
+    const int sum = static_cast<int>(group % units) * 16 + static_cast<int>(at % 16);
+    const int o = transposed ? sum : column, c = transposed ? column : sum;
+    const bool real = o < k.outputs && c < k.channels;
+    to[at] = real ? to_bf16(k.w[(static_cast<int64_t>(o) * k.channels + c) * k.taps + tap]) : uint16_t{0};
   }
 }
 
@@ -49,12 +60,11 @@ __global__ void gather_kernel(GatherWork k) {
 }  // namespace
 
 void pack_weights(const nn::ConvGeometry& g, const float* w, bf16* forward, bf16* backward, const DeviceQueue& queue) {
-  const Launch at = blocks_for(nn::packed_weights(g), queue);
+  Launch at = blocks_for(nn::packed_weights(g), queue);
   if (at.blocks_x == 0) return;
-  if (forward != nullptr)
-    launch(at, pack_kernel)(w, g.channels, g.outputs, g.taps(), false, g.pitch(), g.out_pitch(), bits(forward));
-  if (backward != nullptr)
-    launch(at, pack_kernel)(w, g.channels, g.outputs, g.taps(), true, g.out_pitch(), g.pitch(), bits(backward));
+  at.blocks_y = 2;
+  launch(at, pack_kernel)(
+      PackWork{w, g.channels, g.outputs, g.taps(), g.pitch(), g.out_pitch(), bits(forward), bits(backward)});
 }
 
 void gather(const nn::ConvGeometry& g, const bf16* x, bf16* gathered, const DeviceQueue& queue) {
