@@ -20,7 +20,7 @@ constexpr int kThreads = 128, kStages = 4;
 
 struct PanelBlock {
   uint4 fragments[32];
-  float multipliers[16];
+  float2 multipliers[8];  ///< of outputs 2 i, 2 i + 1
 };
 constexpr int kPanelChunks = sizeof(PanelBlock) / 16;
 
@@ -95,16 +95,16 @@ __device__ __forceinline__ void multiply(const Stage& stage, int row, int panel,
     const PanelBlock& weights = stage.weights[panel + j / 2];
     const uint4 both = weights.fragments[lane];
     const uint32_t fragment[2] = {j % 2 == 0 ? both.x : both.z, j % 2 == 0 ? both.y : both.w};
-    const float m0 = weights.multipliers[8 * (j % 2) + 2 * t], m1 = weights.multipliers[8 * (j % 2) + 2 * t + 1];
+    const float2 multiplier = weights.multipliers[4 * (j % 2) + t];
     KB_UNROLL
     for (int i = 0; i < kRowTiles; ++i) {
       int dots[4] = {0, 0, 0, 0};
       mma<kSigned>(dots, rows[i], fragment);
       float(&sums)[4] = y[i][j];
-      sums[0] = __fmaf_rn(__int2float_rn(dots[0]), m0 * steps[i][0], sums[0]);
-      sums[1] = __fmaf_rn(__int2float_rn(dots[1]), m1 * steps[i][0], sums[1]);
-      sums[2] = __fmaf_rn(__int2float_rn(dots[2]), m0 * steps[i][1], sums[2]);
-      sums[3] = __fmaf_rn(__int2float_rn(dots[3]), m1 * steps[i][1], sums[3]);
+      sums[0] = __fmaf_rn(__int2float_rn(dots[0]), multiplier.x * steps[i][0], sums[0]);
+      sums[1] = __fmaf_rn(__int2float_rn(dots[1]), multiplier.y * steps[i][0], sums[1]);
+      sums[2] = __fmaf_rn(__int2float_rn(dots[2]), multiplier.x * steps[i][1], sums[2]);
+      sums[3] = __fmaf_rn(__int2float_rn(dots[3]), multiplier.y * steps[i][1], sums[3]);
     }
   }
 }

@@ -1,5 +1,6 @@
 // The ordered list of the kernels, for the GPU and for the simulated one, and what leads from the contract to the plain
 // arguments of the .cu files.
+#include <algorithm>
 #include <array>
 
 #include "quant/kernels/bitserial/planes.h"
@@ -39,7 +40,10 @@ ProductArguments arguments_of(const DeviceConv& c, const void* weights, const De
 template <StartProduct& kStart>
 void run(const DeviceConv& conv, const void* weights, const DeviceRows& x, float* y, int64_t pitch,
          const DeviceQueue& queue) {
-  KB_CHECK(pitch % 4 == 0 && conv.in_rows() <= INT32_MAX && conv.out_rows() <= INT32_MAX);
+  const LayerShape& layer = conv.layer;
+  const int64_t most =
+      std::max({conv.in_rows() * layer.blocks(), layer.panels() * layer.taps * layer.blocks(), conv.out_rows()});
+  KB_CHECK(pitch % 4 == 0 && most < INT32_MAX / 2);
   if (conv.out_rows() > 0 && conv.layer.outputs > 0) kStart(arguments_of(conv, weights, x, y, pitch), queue);
 }
 

@@ -4,6 +4,8 @@
 //
 // Output rows follow one another pixel by pixel, the images within a pixel (quant/kernels/cuda/device_product.h), so a
 // tile covers few pixels, and a tap that is outside the image for all of them is no step at all.
+//
+// Blocks of 32 channels are counted in 32 bits, bytes are not.
 #pragma once
 
 #include "quant/kernels/cuda/kernels.h"
@@ -16,8 +18,7 @@ using namespace kronbit::KB_SIDE;  // NOLINT: the dialect
 
 /// Where an output row reads: the pixel (y, x) under tap (0, 0), which may be outside, and the row that it has.
 struct ReadRow {
-  int y, x;
-  int64_t row;
+  int y, x, row;
 };
 /// Of a row behind the last one, all taps are outside.
 __device__ __forceinline__ ReadRow read_row(const ProductArguments& a, int out_row) {
@@ -25,7 +26,7 @@ __device__ __forceinline__ ReadRow read_row(const ProductArguments& a, int out_r
   const int pixel = out_row / a.images, n = out_row - pixel * a.images;
   const int out_y = pixel / a.out_width, out_x = pixel - out_y * a.out_width;
   const int y = out_y * a.stride - a.pad, x = out_x * a.stride - a.pad;
-  return {y, x, (static_cast<int64_t>(y) * a.width + x) * a.images + n};
+  return {y, x, (y * a.width + x) * a.images + n};
 }
 __device__ __forceinline__ bool is_inside(const ProductArguments& a, const ReadRow& at, int ky, int kx) {
   return static_cast<unsigned>(at.y + ky) < static_cast<unsigned>(a.height) &&
@@ -64,11 +65,11 @@ struct Steps {
   }
   /// The block of the input that a row reads in this step: [row][block].
   __device__ __forceinline__ int64_t input_block(const ProductArguments& a, const ReadRow& at) const {
-    return (at.row + static_cast<int64_t>(ky * a.width + kx) * a.images) * a.blocks + block;
+    return (at.row + (ky * a.width + kx) * a.images) * a.blocks + block;
   }
   /// The block of the weights of a panel: [panel][tap][block].
   __device__ __forceinline__ int64_t weight_block(const ProductArguments& a, int panel) const {
-    return (static_cast<int64_t>(panel) * (a.kernel_h * a.kernel_w) + tap) * a.blocks + block;
+    return (panel * a.kernel_h * a.kernel_w + tap) * a.blocks + block;
   }
 };
 
