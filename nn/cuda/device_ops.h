@@ -102,7 +102,12 @@ struct SgdParameter {
 struct SgdNumbers {
   float lr = 0, momentum = 0, decay = 0;
   int nesterov = 0;
+  /// The sum of gradient_squares(); null: not looked at. Where it is not finite, nothing is updated.
+  const double* squares = nullptr;
+  double max_norm = 0;  ///< gradients are scaled by max_norm / (sqrt(*squares) + 1e-6) if that is below 1; 0: never
 };
+/// Doubles of gradient_squares()'s workspace.
+constexpr int64_t gradient_squares_workspace(int parameters) { return int64_t{64} * parameters; }
 
 /// Images in the device's memory and what their bytes become.
 struct ImageSet {
@@ -173,6 +178,9 @@ struct DeviceOps {
   void (*cross_entropy)(int images, int classes, const float* logits, const int* labels, double smoothing,
                         float* dlogits, void* workspace, LossTally* tally, const DeviceQueue& queue);
 
+  /// *squares = sum of all squared gradients of a list, in double: not finite where one of them is not.
+  void (*gradient_squares)(const SgdParameter* parameters, int count, double* workspace, double* squares,
+                           const DeviceQueue& queue);
   /// One launch for all parameters; the list is in the device's memory too, `largest` the greatest count.
   void (*sgd)(const SgdParameter* parameters, int count, int64_t largest, const SgdNumbers* numbers,
               const DeviceQueue& queue);

@@ -28,14 +28,53 @@ __global__ void __launch_bounds__(kOpThreads)
   }
 }
 
+constexpr int kSquareBlocks = static_cast<int>(nn::gradient_squares_workspace(1));
+
+/// The sum of all threads' v, in thread 0: in pairs, always the same.
+__device__ __forceinline__ double sum_of_block(double v) {
+  __shared__ double sums[kOpThreads];
+  const int t = static_cast<int>(threadIdx.x);
+  sums[t] = v;
+  for (int half = kOpThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (t < half) sums[t] += sums[t + half];
+  }
+  return sums[0];
+}
+
+/// Row y of the grid: one parameter.
+__global__ void __launch_bounds__(kOpThreads) squares_kernel(const nn::SgdParameter* parameters, double* parts) {
+  const nn::SgdParameter k = parameters[blockIdx.y];
+  double sum = 0;
+  for (int64_t i = first_item(); k.gradient != nullptr && i < k.count; i += item_step()) {
+    const double g = static_cast<double>(k.gradient[i]);
+    sum += g * g;
+  }
+  sum = sum_of_block(sum);
+  if (threadIdx.x == 0) parts[blockIdx.y * kSquareBlocks + blockIdx.x] = sum;
+}
+
+__global__ void __launch_bounds__(kOpThreads) add_squares_kernel(const double* parts, int count, double* squares) {
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += kOpThreads) sum += parts[i];
+  sum = sum_of_block(sum);
+  if (threadIdx.x == 0) *squares = sum;
+}
+
 /// Row y of the grid: one parameter.
 __global__ void __launch_bounds__(kOpThreads)
     sgd_kernel(const nn::SgdParameter* parameters, const nn::SgdNumbers* numbers) {
   const nn::SgdParameter k = parameters[blockIdx.y];
   const nn::SgdNumbers s = *numbers;
   if (k.gradient == nullptr) return;
+  float factor = 1;
+  if (s.squares != nullptr) {
+    if (!isfinite(*s.squares)) return;
+    if (s.max_norm > 0) factor = static_cast<float>(s.max_norm / (sqrt(*s.squares) + 1e-6));
+    if (!(factor < 1)) factor = 1;
+  }
   for (int64_t i = first_item(); i < k.count; i += item_step()) {
-    const float before = k.p[i], g = k.gradient[i] + s.decay * before;
+    const float before = k.p[i], g = k.gradient[i] * factor + s.decay * before;
     float change = g;
     if (k.velocity != nullptr) {
       const float v = s.momentum * k.velocity[i] + g;
@@ -58,6 +97,18 @@ void relu(int64_t count, const bf16* x, bf16* y, const DeviceQueue& queue) {
 
 void relu_backward(int64_t count, const bf16* dy, const bf16* y, bf16* dx, const DeviceQueue& queue) {
   if (count > 0) launch(blocks_for(count / 8, queue), mask_kernel)(count / 8, bits(dy), bits(y), bits(dx));
+}
+
+void gradient_squares(const nn::SgdParameter* parameters, int count, double* workspace, double* squares,
+                      const DeviceQueue& queue) {
+  Launch at{.blocks_x = kSquareBlocks,
+            .blocks_y = static_cast<unsigned>(count),
+            .threads = kOpThreads,
+            .stream = queue.stream,
+            .backward = queue.backward};
+  if (count > 0) launch(at, squares_kernel)(parameters, workspace);
+  at.blocks_x = at.blocks_y = 1;
+  launch(at, add_squares_kernel)(workspace, count * kSquareBlocks, squares);
 }
 
 void sgd(const nn::SgdParameter* parameters, int count, int64_t largest, const nn::SgdNumbers* numbers,

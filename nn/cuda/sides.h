@@ -36,6 +36,7 @@ Named<decltype(nn::DeviceOps::global_avg_pool_backward)> global_avg_pool_backwar
 Named<decltype(nn::DeviceOps::linear)> linear;
 Named<decltype(nn::DeviceOps::linear_backward)> linear_backward;
 Named<decltype(nn::DeviceOps::cross_entropy)> cross_entropy;
+Named<decltype(nn::DeviceOps::gradient_squares)> gradient_squares;
 Named<decltype(nn::DeviceOps::sgd)> sgd;
 Named<decltype(nn::DeviceOps::crop_images)> crop_images;
 

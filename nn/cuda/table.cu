@@ -28,6 +28,7 @@ const nn::DeviceOps kDeviceOps = {
     .linear = linear,
     .linear_backward = linear_backward,
     .cross_entropy = cross_entropy,
+    .gradient_squares = gradient_squares,
     .sgd = sgd,
     .crop_images = crop_images,
 };

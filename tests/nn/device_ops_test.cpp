@@ -351,6 +351,45 @@ TEST(DeviceOps, SgdHasTheBitsOfTheProcessor) {
   }
 }
 
+TEST(DeviceOps, GradientsAreLimitedAndWatched) {
+  Rng rng(20, Purpose::Test);
+  const Tensor p = random_tensor({700}, rng), other = random_tensor({3}, rng), start = random_tensor({700}, rng);
+  double want = 0;
+  for (const Tensor* t : {&p, &other})
+    for (const float g : t->values()) want += static_cast<double>(g) * static_cast<double>(g);
+  for (const double max_norm : {0.0, 1.5, 1e6}) {
+    for (const bool finite : {true, false}) {
+      on_devices([&](const Bench& at) {
+        const DeviceOps& ops = device_ops(at.device);
+        Guarded<float> first = to_device<float>(at.device, p), parameter = to_device<float>(at.device, start);
+        Tensor last = other.clone();
+        if (!finite) last.data<float>()[2] = INFINITY;
+        Guarded<float> second = to_device<float>(at.device, last), unused = to_device<float>(at.device, other);
+        Guarded<SgdParameter> list(at.device, std::vector<SgdParameter>{{parameter.data(), first.data(), nullptr, 700},
+                                                                        {unused.data(), second.data(), nullptr, 3},
+                                                                        {unused.data(), nullptr, nullptr, 3}});
+        Guarded<double> workspace(at.device, gradient_squares_workspace(3)), squares(at.device, 1);
+        Guarded<SgdNumbers> numbers(
+            at.device, std::vector<SgdNumbers>{{.lr = 0.5f, .squares = squares.data(), .max_norm = max_norm}});
+        ops.gradient_squares(list.data(), 3, workspace.data(), squares.data(), at.queue);
+        ops.sgd(list.data(), 3, 700, numbers.data(), at.queue);
+        const double found = squares.values()[0];
+        workspace.values();
+        Tensor updated = start.clone();
+        if (finite) {
+          EXPECT_NEAR(found, want, 1e-13 * want);
+          const auto factor = static_cast<float>(max_norm / (std::sqrt(found) + 1e-6));
+          for (int64_t i = 0; i < 700; ++i)
+            updated.data<float>()[i] -= 0.5f * (max_norm == 1.5 ? p.data<float>()[i] * factor : p.data<float>()[i]);
+        } else {
+          EXPECT_TRUE(std::isinf(found));
+        }
+        expect_same_bits<float>(to_host(parameter, updated), updated);
+      });
+    }
+  }
+}
+
 TEST(DeviceOps, CropsAsTheDataSetDoes) {
   Rng rng(19, Purpose::Test);
   data::MemorySource source;
