@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "nn/checkpoint.h"
+#include "nn/cuda/device_network.h"
 #include "nn/ops/conv2d_products.h"
 #include "nn/ops/softmax_cross_entropy.h"
 #include "tensor/brgemm/brgemm.h"
@@ -27,9 +28,9 @@ std::string fingerprint(const Network& net, const TrainOptions& o, int64_t steps
   const std::string rule =
       sgd ? fmt::format("sgd {} {} {} {}", sgd->lr, sgd->momentum, sgd->weight_decay, sgd->nesterov)
           : fmt::format("adam {} {} {} {} {}", adam->lr, adam->beta1, adam->beta2, adam->eps, adam->weight_decay);
-  return fmt::format("{} {} steps, {}, batch {}, seed {}, {}, {}, clip {}, smoothing {}", net.name(), steps,
+  return fmt::format("{} {} steps, {}, batch {}, seed {}, {}, {}, clip {}, smoothing {}{}", net.name(), steps,
                      name_of(o.precision), o.batch, o.seed, rule, describe(o.schedule), o.clip_gradients,
-                     o.label_smoothing);
+                     o.label_smoothing, o.device != nullptr ? ", on a device" : "");
 }
 
 bool all_finite(const Tensor& t) {
@@ -62,8 +63,13 @@ Trainer::Trainer(Network& net, const data::Dataset& train, const data::Normaliza
   if (train.classes() > net.classes()) {
     input_error("train", "classes: the network has {}, the data {}", net.classes(), train.classes());
   }
+  if (options.device != nullptr) {
+    if (options.precision != DType::BF16) input_error("train", "precision: wanted bf16 on a device, got fp32");
+    on_device_ = std::make_unique<DeviceNetwork>(net, *options.device, options.optimiser);
+  }
   steps_ = steps_in(options.epochs);
 }
+Trainer::~Trainer() = default;
 
 int64_t Trainer::steps_in(double epochs) const {
   if (epochs <= 0) return 0;
@@ -73,6 +79,10 @@ int64_t Trainer::steps_in(double epochs) const {
 StepReport Trainer::advance() {
   KB_CHECK(!done());
   const data::Batch batch = loader_.batch(step_ / steps_per_epoch(), step_ % steps_per_epoch());
+  const double lr =
+      learning_rate(options_.schedule, learning_rate(options_.optimiser), step_, steps_, steps_per_epoch());
+  kept_weights_.reset();
+  if (on_device_) return advance_on_device(batch, lr);
   optimiser_.clear_gradients();
   const RunContext context{
       .training = true, .precision = options_.precision, .seed = options_.seed, .step = static_cast<uint64_t>(step_)};
@@ -83,7 +93,7 @@ StepReport Trainer::advance() {
   report.loss = static_cast<double>(loss.value().data<float>()[0]);
   report.images = static_cast<int64_t>(batch.labels.size());
   report.correct = count_correct(logits.value(), batch.labels, 1);
-  report.lr = learning_rate(options_.schedule, learning_rate(options_.optimiser), step_, steps_, steps_per_epoch());
+  report.lr = lr;
   if (!std::isfinite(report.loss)) throw NumericalError(describe_first_non_finite(batch.images));
 
   backward(loss);
@@ -92,6 +102,28 @@ StepReport Trainer::advance() {
   optimiser_.step(report.lr);
   ++step_;
   return report;
+}
+
+StepReport Trainer::advance_on_device(const data::Batch& batch, double lr) {
+  try {
+    const DeviceLoss seen =
+        on_device_->train(batch.images, batch.labels, options_.label_smoothing, lr, options_.clip_gradients);
+    ++step_;
+    return {.loss = seen.loss, .correct = seen.correct, .images = seen.images, .lr = lr};
+  } catch (const NumericalError&) {  // this processor finds out where
+    fetch();
+    throw NumericalError(describe_first_non_finite(batch.images));
+  }
+}
+
+void Trainer::fetch() {
+  if (on_device_) on_device_->fetch();
+}
+
+Tensor Trainer::classify(const Tensor& images) {
+  if (on_device_) return on_device_->forward(images);
+  if (!kept_weights_) kept_weights_ = std::make_unique<ConvWeightCache>();
+  return net_.forward(images, {.precision = options_.precision, .weights = kept_weights_.get()}).value();
 }
 
 std::string Trainer::describe_first_non_finite(const Tensor& images) {
@@ -123,7 +155,12 @@ void Trainer::save(const std::filesystem::path& path, const std::map<std::string
   for (const auto& [key, value] : notes) meta["note." + key] = value;
   meta["run"] = fingerprint(net_, options_, steps_);
   meta["step"] = fmt::format("{}", step_);
-  save_checkpoint(path, net_, optimiser_.state(), meta);
+  std::map<std::string, Tensor> state = optimiser_.state();
+  if (on_device_) {
+    on_device_->fetch();
+    for (auto& [name, velocity] : on_device_->velocities()) state[name] = velocity;
+  }
+  save_checkpoint(path, net_, state, meta);
 }
 
 std::map<std::string, std::string> Trainer::restore(const std::filesystem::path& path) {
@@ -138,6 +175,11 @@ std::map<std::string, std::string> Trainer::restore(const std::filesystem::path&
   optimiser_.load_state(checkpoint.optimiser_state);
   for (size_t i = 0; i < net_.parameters().size(); ++i) {
     net_.parameters()[i].var.value().copy_from(loaded.parameters()[i].var.value());
+  }
+  kept_weights_.reset();
+  if (on_device_) {
+    on_device_->upload();
+    on_device_->set_velocities(checkpoint.optimiser_state);
   }
   step_ = step;
   std::map<std::string, std::string> notes;

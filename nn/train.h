@@ -15,6 +15,10 @@
 #include "nn/optim.h"
 #include "nn/schedule.h"
 
+namespace kronbit {
+class Device;  // tensor/cuda/device.h
+}
+
 namespace kronbit::nn {
 
 struct TrainOptions {
@@ -26,6 +30,7 @@ struct TrainOptions {
   double label_smoothing = 0;    ///< in [0, 1)
   uint64_t seed = 1;             ///< of order, augmentation and dropout
   DType precision = DType::F32;  ///< of activations and their gradients: F32 or BF16
+  Device* device = nullptr;      ///< null: this processor; else BF16, sgd, no dropout
 };
 
 /// What one step did.
@@ -35,11 +40,14 @@ struct StepReport {
   double lr = 0;
 };
 
+class DeviceNetwork;
+
 class Trainer {
  public:
   /// Trains `net` in place. Throws: InputError for options out of range or images that do not fit the network.
   Trainer(Network& net, const data::Dataset& train, const data::Normalization& normalization,
           const TrainOptions& options);
+  ~Trainer();
 
   int64_t steps() const { return steps_; }  ///< of the whole run
   int64_t step() const { return step_; }    ///< done so far
@@ -53,6 +61,10 @@ class Trainer {
   /// weights are then those before the step, but running statistics may not be. An update that overflows is noticed
   /// by the step after it.
   StepReport advance();
+  /// Brings the parameters as they are now into the network: they are there already unless a device has them.
+  void fetch();
+  /// The logits [1][1][N][classes] of images [H][W][N][3] with the running statistics, where the training runs.
+  Tensor classify(const Tensor& images);
 
   /// Everything a run needs to go on from here, in one file, atomically; `notes` are kept beside it.
   void save(const std::filesystem::path& path, const std::map<std::string, std::string>& notes = {}) const;
@@ -62,11 +74,14 @@ class Trainer {
 
  private:
   std::string describe_first_non_finite(const Tensor& images);
+  StepReport advance_on_device(const data::Batch& batch, double lr);
 
   Network& net_;
   TrainOptions options_;
   data::Loader loader_;
   Optimiser optimiser_;
+  std::unique_ptr<DeviceNetwork> on_device_;       // null: this processor trains
+  std::unique_ptr<ConvWeightCache> kept_weights_;  // of classify(), until the next step
   int64_t steps_ = 0, step_ = 0;
 };
 

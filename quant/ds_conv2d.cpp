@@ -1,5 +1,6 @@
 #include "quant/ds_conv2d.h"
 
+#include "quant/cuda/device_operands.h"
 #include "tensor/bits.h"
 
 namespace kronbit::quant {
@@ -28,6 +29,10 @@ Tensor DsConv2d::weights(const Tensor& w) const {
 
 Tensor DsConv2d::input_gradient(Tensor dx, const Tensor& x) const {
   return quantization_.quantize_input ? quantize_activations_backward(dx, x, quantization_.input_format()) : dx;
+}
+
+std::shared_ptr<const nn::DeviceOperands> DsConv2d::on_device(const Device& device) const {
+  return device_operands(quantization_, device);
 }
 
 }  // namespace kronbit::quant

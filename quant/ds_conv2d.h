@@ -32,6 +32,7 @@ class DsConv2d : public nn::Convolution {
   Tensor input(const Tensor& x) const override;
   Tensor weights(const Tensor& w) const override;
   Tensor input_gradient(Tensor dx, const Tensor& x) const override;
+  std::shared_ptr<const nn::DeviceOperands> on_device(const Device& device) const override;
 
  private:
   DsConvOptions quantization_;

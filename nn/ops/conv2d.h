@@ -5,7 +5,13 @@
 
 #include "nn/network.h"
 
+namespace kronbit {
+class Device;  // tensor/cuda/device.h
+}
+
 namespace kronbit::nn {
+
+class DeviceOperands;  // nn/cuda/device_operands.h
 
 struct Conv2dOptions {
   int64_t in_channels = 0, out_channels = 0;
@@ -51,6 +57,8 @@ class Convolution : public Op, public std::enable_shared_from_this<Convolution> 
   virtual Tensor input(const Tensor& x) const { return x; }
   virtual Tensor weights(const Tensor& w) const { return w; }
   virtual Tensor input_gradient(Tensor dx, [[maybe_unused]] const Tensor& x) const { return dx; }
+  /// The same three on a device; null: the identity.
+  virtual std::shared_ptr<const DeviceOperands> on_device(const Device&) const { return nullptr; }
 
  private:
   Conv2dOptions options_;

@@ -14,6 +14,7 @@
 #include "nn/models/builder.h"
 #include "tensor/io/file.h"
 #include "tensor/parallel.h"
+#include "tests/nn/random_images.h"
 #include "tests/nn/train_curve.h"
 
 namespace kronbit::nn {
@@ -29,18 +30,6 @@ TEST(TrainingCurve, FollowsPyTorchInBf16) {
   std::vector<double> tolerances(21);
   for (size_t i = 0; i < tolerances.size(); ++i) tolerances[i] = 0.01 + 0.005 * static_cast<double>(i);
   expect_curve(net, KRONBIT_SOURCE_DIR "/tests/nn/golden/train_curve.txt", tolerances, DType::BF16);
-}
-
-/// `count` images of 16x16 random pixels; the label of image i is i % classes.
-data::Dataset random_images(int64_t count, int classes = 10, int64_t size = 16) {
-  auto source = std::make_shared<data::MemorySource>();
-  source->height = source->width = size;
-  for (int k = 0; k < classes; ++k) source->class_names.push_back(fmt::format("class {}", k));
-  for (int64_t i = 0; i < count; ++i) source->labels.push_back(static_cast<int32_t>(i % classes));
-  source->pixels.resize(static_cast<size_t>(count * source->image_bytes()));
-  Rng rng(11, Purpose::Test);
-  for (uint8_t& value : source->pixels) value = static_cast<uint8_t>(rng.below(256));
-  return data::Dataset(source);
 }
 
 /// For 16x16 images: a convolution, a residual block that halves the map, dropout, a linear layer.

@@ -7,20 +7,12 @@
 
 #include "quant/kernels/cuda/device_product.h"
 #include "tests/quant/untrained_networks.h"
+#include "tests/tensor/devices.h"
 
 namespace kronbit::quant {
 namespace {
 
 using ::testing::HasSubstr;
-
-/// The devices of this machine: the simulated one, and the GPU if there is one.
-std::vector<std::unique_ptr<Device>> devices() {
-  std::vector<std::unique_ptr<Device>> all;
-  all.push_back(open_simulated_device());
-  std::string why;
-  if (std::unique_ptr<Device> gpu = open_cuda_device(why)) all.push_back(std::move(gpu));
-  return all;
-}
 
 template <class AnyEngine>
 std::vector<float> logits_of(AnyEngine& engine, const Tensor& x) {

@@ -1,0 +1,94 @@
+#include "nn/cuda/device_network.h"
+
+#include <cmath>
+
+#include "nn/cuda/device_pass.h"
+
+namespace kronbit::nn {
+namespace {
+
+constexpr const char* kVelocity = "velocity.";
+
+Sgd sgd_of(const OptimiserOptions& rule) {
+  if (const Sgd* sgd = std::get_if<Sgd>(&rule)) return *sgd;
+  input_error("device", "optimiser: wanted sgd on a GPU, got adam");
+}
+
+}  // namespace
+
+DeviceNetwork::DeviceNetwork(Network& net, Device& device, const OptimiserOptions& rule)
+    : net_(net), device_(device), rule_(sgd_of(rule)) {
+  for (const Node& node : net.nodes())
+    if (node.op->kind() == "dropout")
+      input_error("device", "{}: wanted a network without dropout, which is not trained on a GPU", node.name);
+  for (const Parameter& p : net.parameters()) {
+    const int64_t count = p.var.value().count();
+    Slot slot;
+    slot.value = DeviceArray<float>(device, count);
+    if (p.var.requires_grad()) {
+      slot.gradient = DeviceArray<float>(device, count);
+      slot.gradient.zero();
+      if (rule_.momentum > 0) {
+        slot.velocity = DeviceArray<float>(device, count);
+        slot.velocity.zero();
+      }
+    }
+    slots_.push_back(std::move(slot));
+  }
+  upload();
+}
+DeviceNetwork::~DeviceNetwork() = default;
+
+DevicePass& DeviceNetwork::pass(int64_t images, bool training) {
+  std::unique_ptr<DevicePass>& pass = passes_[{images, training}];
+  if (!pass) pass = std::make_unique<DevicePass>(*this, images, training);
+  return *pass;
+}
+
+DeviceLoss DeviceNetwork::train(const Tensor& images, const std::vector<int>& labels, double label_smoothing, double lr,
+                                double max_norm) {
+  DevicePass& p = pass(images.images(), true);
+  p.run(images, labels, label_smoothing);
+  const LossTally tally = p.tally();
+  const DeviceLoss seen{tally.loss / static_cast<double>(tally.images), tally.top1, tally.images};
+  if (!std::isfinite(seen.loss) || !std::isfinite(p.gradient_squares()))
+    throw NumericalError("[device] the loss or a gradient is not finite");
+  p.update(rule_, lr, max_norm);
+  return seen;
+}
+
+Tensor DeviceNetwork::forward(const Tensor& images) {
+  DevicePass& p = pass(images.images(), false);
+  p.run(images, {}, 0);
+  return p.logits();
+}
+
+void DeviceNetwork::fetch() {
+  for (size_t i = 0; i < slots_.size(); ++i)
+    device_.download(net_.parameters()[i].var.value().data<float>(), slots_[i].value.data(), slots_[i].value.bytes());
+}
+
+void DeviceNetwork::upload() {
+  for (size_t i = 0; i < slots_.size(); ++i) slots_[i].value.upload(net_.parameters()[i].var.value().data<float>());
+}
+
+std::map<std::string, Tensor> DeviceNetwork::velocities() const {
+  std::map<std::string, Tensor> state;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].velocity.count() == 0) continue;
+    Tensor to = Tensor::zeros(net_.parameters()[i].var.value().shape());
+    device_.download(to.data<float>(), slots_[i].velocity.data(), slots_[i].velocity.bytes());
+    state[kVelocity + net_.parameters()[i].name] = to;
+  }
+  return state;
+}
+
+void DeviceNetwork::set_velocities(const std::map<std::string, Tensor>& state) {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].velocity.count() == 0) continue;
+    const auto found = state.find(kVelocity + net_.parameters()[i].name);
+    if (found != state.end()) slots_[i].velocity.upload(found->second.data<float>());
+  }
+}
+
+}  // namespace kronbit::nn

@@ -1,0 +1,160 @@
+// Training on a device (the simulated GPU, and a real one where there is one) against training on this processor in
+// bf16: both round the same numbers to bf16 and differ in the order of their sums only.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <limits>
+
+#include "nn/models/builder.h"
+#include "nn/train.h"
+#include "tests/nn/random_images.h"
+#include "tests/tensor/devices.h"
+
+namespace kronbit::nn {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// A residual block that halves the map, a fork into a convolution and a pool, a concatenation.
+Network branches() {
+  Builder b("branches", 12, 10);
+  const int x = b.relu("relu1", b.batch_norm("bn1", b.conv("conv1", kInput, {.channels = 16})));
+  const int y = b.batch_norm("bn2", b.conv("conv2", x, {.channels = 32, .stride = 2}));
+  const int z = b.relu("relu2", b.add("add", y, b.shortcut_a("shortcut", x, 32, 2)));
+  const int u = b.relu("relu3", b.batch_norm("bn3", b.conv("conv3", z, {.channels = 24, .kernel = 1, .pad = 0})));
+  const int v = b.max_pool("pool", z, {.kernel = 3, .stride = 1, .pad = 1});
+  const int w = b.relu("relu4", b.batch_norm("bn4", b.concat("concat", {u, v})));
+  b.linear("linear", b.global_avg_pool("mean", w), 10);
+  return b.take();
+}
+
+/// A residual block with a convolution in its shortcut, pooling, flattening.
+Network flat() {
+  Builder b("flat", 10, 10);
+  const int x = b.relu("relu1", b.batch_norm("bn1", b.conv("conv1", kInput, {.channels = 20, .kernel = 5, .pad = 2})));
+  const int y = b.batch_norm("bn2", b.conv("conv2", x, {.channels = 40, .stride = 2}));
+  const int s = b.batch_norm("bn3", b.conv("conv3", x, {.channels = 40, .kernel = 1, .stride = 2, .pad = 0}));
+  const int z = b.max_pool("pool", b.relu("relu2", b.add("add", y, s)), {});
+  b.linear("linear", b.flatten("flatten", z), 10);
+  return b.take();
+}
+
+Network initialized(Network net) {
+  net.initialize(4);
+  return net;
+}
+
+TrainOptions options_on(Device* device) {
+  TrainOptions o;
+  o.epochs = 1;
+  o.batch = 12;
+  o.optimiser = Sgd{.lr = 0.05, .weight_decay = 1e-3};
+  o.label_smoothing = 0.1;
+  o.clip_gradients = 1.5;
+  o.precision = DType::BF16;
+  o.device = device;
+  return o;
+}
+
+std::vector<float> parameters_of(const Network& net) {
+  std::vector<float> all;
+  for (const Parameter& p : net.parameters())
+    for (const float v : p.var.value().values()) all.push_back(v);
+  return all;
+}
+
+/// |a - b| / |b - start|: how far two trainings are apart, compared with the way they went.
+double apart(const std::vector<float>& a, const std::vector<float>& b, const std::vector<float>& start) {
+  double difference = 0, way = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(double{a[i]} - double{b[i]}, 2);
+    way += std::pow(double{b[i]} - double{start[i]}, 2);
+  }
+  return std::sqrt(difference / way);
+}
+
+TEST(DeviceTraining, GoesTheWayOfTheProcessor) {
+  for (const auto& make : {branches, flat}) {
+    const Network start = initialized(make());
+    const data::Dataset images = random_images(36, 10, start.input_shape()[0]);
+    Network wanted = start.clone();
+    Trainer processor(wanted, images, data::kCifar10, options_on(nullptr));
+    std::vector<double> losses;
+    while (!processor.done()) losses.push_back(processor.advance().loss);
+    for (const auto& device : devices()) {
+      Network net = start.clone();
+      Trainer trainer(net, images, data::kCifar10, options_on(device.get()));
+      for (const double loss : losses) EXPECT_NEAR(trainer.advance().loss, loss, 0.005 * loss) << start.name();
+      EXPECT_EQ(parameters_of(net), parameters_of(start)) << "the network changes when it is fetched";
+      trainer.fetch();
+      EXPECT_LT(apart(parameters_of(net), parameters_of(wanted), parameters_of(start)), 0.03) << start.name();
+      // And inference, with the running statistics that it has gathered.
+      const Tensor x = Tensor::activation(start.input_shape()[0], start.input_shape()[1], 3, 3);
+      const std::vector<float> there = trainer.classify(x).values(), here = processor.classify(x).values();
+      for (size_t i = 0; i < here.size(); ++i) EXPECT_NEAR(there[i], here[i], 0.05) << start.name();
+    }
+  }
+}
+
+TEST(DeviceTraining, HasTheSameBitsEveryTimeAndWhenResumed) {
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / fmt::format("kronbit-device-{}.safetensors", getpid());
+  const Network start = initialized(branches());
+  const data::Dataset images = random_images(36, 10, 12);
+  for (const auto& device : devices()) {
+    Network unbroken = start.clone(), broken = start.clone(), resumed = start.clone();
+    Trainer run(unbroken, images, data::kCifar10, options_on(device.get()));
+    while (!run.done()) run.advance();
+    run.fetch();
+    Trainer first(broken, images, data::kCifar10, options_on(device.get()));
+    first.advance();
+    first.save(file);
+    Trainer second(resumed, images, data::kCifar10, options_on(device.get()));
+    second.restore(file);
+    EXPECT_EQ(second.step(), 1);
+    while (!second.done()) second.advance();
+    second.fetch();
+    EXPECT_EQ(parameters_of(resumed), parameters_of(unbroken));
+    Network elsewhere = start.clone();
+    Trainer processor(elsewhere, images, data::kCifar10, options_on(nullptr));
+    EXPECT_THROW(processor.restore(file), InputError) << "a run does not change its device";
+  }
+  std::filesystem::remove(file);
+}
+
+TEST(DeviceTraining, SaysWhereNumbersOverflow) {
+  const std::unique_ptr<Device> device = open_simulated_device();
+  Network net = initialized(flat());
+  for (Parameter& p : net.parameters())
+    if (p.name == "conv2.weight") p.var.value().data<float>()[3] = std::numeric_limits<float>::infinity();
+  Trainer trainer(net, random_images(36, 10, 10), data::kCifar10, options_on(device.get()));
+  try {
+    trainer.advance();
+    FAIL() << "nothing was thrown";
+  } catch (const NumericalError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("step 0: conv2.weight is not finite"));
+  }
+}
+
+TEST(DeviceTraining, RefusesWhatItDoesNotDo) {
+  const std::unique_ptr<Device> device = open_simulated_device();
+  Network net = initialized(flat());
+  const data::Dataset images = random_images(36, 10, 10);
+  const auto refused = [&](const std::function<void(TrainOptions&)>& change) {
+    TrainOptions options = options_on(device.get());
+    change(options);
+    EXPECT_THROW(Trainer(net, images, data::kCifar10, options), InputError);
+  };
+  refused([](TrainOptions& o) { o.optimiser = Adam{}; });
+  refused([](TrainOptions& o) { o.precision = DType::F32; });
+  Builder b("dropout", 10, 10);
+  b.linear("linear", b.dropout("dropout", b.global_avg_pool("mean", b.conv("conv", kInput, {.channels = 16})), 0.5),
+           10);
+  Network dropout = b.take();
+  EXPECT_THROW(Trainer(dropout, images, data::kCifar10, options_on(device.get())), InputError);
+}
+
+}  // namespace
+}  // namespace kronbit::nn
