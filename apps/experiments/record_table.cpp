@@ -116,9 +116,9 @@ Head head_of(const Options& o, Subject& s) {
   std::string tasks;
   for (const double epochs : s.job.epochs) tasks += (tasks.empty() ? "" : " ") + number_text(epochs);
   const app::TuneOptions& t = s.job.tune;
+  const auto classify = [&](const Tensor& x) { return s.net.forward(x, {}).value(); };
   const auto accuracy = [&](const data::Dataset& images) {
-    return accuracy_text(
-        app::answers_of(s.net, images, s.splits.normalization, DType::F32, &app::stop_requested).accuracy);
+    return accuracy_text(app::answers_of(classify, images, s.splits.normalization, &app::stop_requested).accuracy);
   };
   return {
       {"network", fmt::format("{}, {} classes", o.network.net, s.net.classes())},

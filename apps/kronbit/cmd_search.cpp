@@ -362,7 +362,7 @@ int run(const Frame& frame, const Options& options) {
   const std::string first = replicates == 1 || options.out.empty()
                                 ? options.out
                                 : (std::filesystem::path(options.out) / fmt::format("seed-{}", settings.seed)).string();
-  settings.tune.precision = resolve_precision(settings.tune.precision, first);
+  settings.tune.precision = resolve_precision(settings.tune.precision, settings.tune.device, first);
   examine(settings, frame, first, options.dry_run);
   if (replicates > 1 && !options.dry_run) return run_replicates(frame, options, settings, replicates);
   if (options.dry_run) return print_plan(frame, settings, make_space(settings), budget);

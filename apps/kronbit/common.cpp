@@ -124,7 +124,11 @@ void add_precision_option(CLI::App* command, std::string& precision) {
   command->add_option("--precision", precision, "of activations: auto (what is fastest here), fp32 or bf16");
 }
 
-DType parse_precision(const std::string& precision) {
+DType parse_precision(const std::string& precision, const std::string& device) {
+  if (device != "cpu") {
+    if (precision == "fp32") input_error("--precision", "wanted bf16 with --device {}, got fp32", device);
+    if (precision == "auto") return DType::BF16;
+  }
   const BrgemmVariant* kernel = forced_brgemm_variant();
   if (precision == "auto") {
     const DType fastest = nn::fastest_precision();
@@ -144,8 +148,9 @@ DType parse_precision(const std::string& precision) {
 
 const char* precision_name(DType precision) { return precision == DType::BF16 ? "bf16" : "fp32"; }
 
-std::string resolve_precision(const std::string& precision, const std::filesystem::path& run) {
-  const char* resolved = precision_name(parse_precision(precision));
+std::string resolve_precision(const std::string& precision, const std::string& device,
+                              const std::filesystem::path& run) {
+  const char* resolved = precision_name(parse_precision(precision, device));
   if (precision != "auto" || run.empty()) return resolved;
   const search::JournalContent known = search::read_journal(run);
   if (known.lines.empty()) return resolved;

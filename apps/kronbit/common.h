@@ -64,9 +64,11 @@ std::filesystem::path data_folder();
 
 void add_precision_option(CLI::App* command, std::string& precision);
 /// Of activations and their gradients: auto (what this machine is fastest in), fp32 or bf16.
-DType parse_precision(const std::string& precision);
+/// A device other than cpu trains in bf16.
+DType parse_precision(const std::string& precision, const std::string& device = "cpu");
 const char* precision_name(DType precision);  ///< "fp32"
 /// What auto means for a run: what its journal says when it is resumed, elsewhere perhaps, else what is fastest here.
-std::string resolve_precision(const std::string& precision, const std::filesystem::path& run);
+std::string resolve_precision(const std::string& precision, const std::string& device,
+                              const std::filesystem::path& run);
 
 }  // namespace kronbit::app

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "apps/kronbit/device.h"
 #include "apps/kronbit/reference.h"
 #include "quant/packed.h"
 #include "tensor/io/crc32.h"
@@ -19,7 +20,7 @@ nn::TrainOptions training_options(const Job& job) {
   options.optimiser = optimiser_options(job.tune);
   options.schedule = nn::parse_schedule(job.schedule);
   options.seed = job.seed;
-  options.precision = parse_precision(job.tune.precision);
+  options.precision = parse_precision(job.tune.precision, job.tune.device);
   return options;
 }
 
@@ -56,8 +57,9 @@ void train_to(nn::Trainer& trainer, double epochs, PerTask& tasks) {
   tasks.train_seconds.push_back(seconds_since(start));
 }
 
-void measure(nn::Network& net, const data::Splits& splits, const Tensor& reference, DType precision, PerTask& tasks) {
-  const Answers answers = answers_of(net, splits.validation, splits.normalization, precision, &stop_requested);
+void measure(nn::Trainer& trainer, const data::Splits& splits, const Tensor& reference, PerTask& tasks) {
+  const Answers answers = answers_of([&](const Tensor& images) { return trainer.classify(images); }, splits.validation,
+                                     splits.normalization, &stop_requested);
   if (!std::isfinite(answers.accuracy.loss)) throw NumericalError("[evaluate] the validation loss is not finite");
   tasks.accuracies.push_back(answers.accuracy.top1);
   tasks.losses.push_back(answers.accuracy.loss);
@@ -65,8 +67,9 @@ void measure(nn::Network& net, const data::Splits& splits, const Tensor& referen
   tasks.evaluation_seconds.push_back(answers.accuracy.seconds);
 }
 
-nn::Accuracy test(nn::Network& net, const data::Splits& splits, DType precision) {
-  const nn::Accuracy a = nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested, precision);
+nn::Accuracy test(nn::Trainer& trainer, const data::Splits& splits) {
+  const nn::Accuracy a = nn::evaluate([&](const Tensor& images) { return trainer.classify(images); }, splits.test,
+                                      splits.normalization, 250, {}, &stop_requested);
   if (!std::isfinite(a.loss)) throw NumericalError("[evaluate] the test loss is not finite");
   return a;
 }
@@ -80,6 +83,7 @@ void add_tune_options(CLI::App* command, TuneOptions& options) {
   command->add_option("--weight-decay", options.weight_decay, "L2 term of the gradient");
   command->add_option("--batch", options.batch, "images per step");
   add_precision_option(command, options.precision);
+  add_device_option(command, options.device);
 }
 
 nn::OptimiserOptions optimiser_options(const TuneOptions& options) {
@@ -108,6 +112,7 @@ Json to_json(const Job& job) {
           {"weight_decay", job.tune.weight_decay},
           {"batch", job.tune.batch},
           {"precision", job.tune.precision},
+          {"device", job.tune.device},
           {"bits", job.layers},
           {"epochs", job.epochs},
           {"schedule", job.schedule},
@@ -130,7 +135,8 @@ Job job_from_json(const Json& j) {
               get_string(j, "image_size", where), get_string(j, "data_seed", where)};
   job.bits = {"", get_string(j, "mode", where), get_string(j, "block", where)};
   job.tune = {get_string(j, "optimiser", where),    get_string(j, "lr", where),    get_string(j, "momentum", where),
-              get_string(j, "weight_decay", where), get_string(j, "batch", where), get_string(j, "precision", where)};
+              get_string(j, "weight_decay", where), get_string(j, "batch", where), get_string(j, "precision", where),
+              get_string(j, "device", where)};
   for (int64_t b : get_ints(j, "bits", kMinBits, kMaxBits, where)) job.layers.push_back(static_cast<int>(b));
   job.epochs = get_numbers(j, "epochs", 0, 1e6, where);
   job.schedule = get_string(j, "schedule", where);
@@ -159,13 +165,15 @@ Json run_job(const Job& job) {
 
   nn::TrainOptions options = training_options(job);
   options.epochs = job.epochs.back();
+  const std::unique_ptr<Device> device = open_device(job.tune.device);
+  options.device = device.get();
   nn::Trainer trainer(net, splits.train, splits.normalization, options);
   PerTask tasks;
   for (const double epochs : job.epochs) {
     train_to(trainer, epochs, tasks);
-    measure(net, splits, reference, options.precision, tasks);
+    measure(trainer, splits, reference, tasks);
     if (!job.test_every_task) continue;
-    const nn::Accuracy a = test(net, splits, options.precision);
+    const nn::Accuracy a = test(trainer, splits);
     tasks.test_accuracies.push_back(a.top1);
     tasks.test_losses.push_back(a.loss);
   }
@@ -181,10 +189,11 @@ Json run_job(const Job& job) {
         {"accuracies", tasks.test_accuracies}, {"losses", tasks.test_losses}, {"images", splits.test.size()}};
   }
   if (job.test) {
-    const nn::Accuracy a = test(net, splits, options.precision);
+    const nn::Accuracy a = test(trainer, splits);
     result["test"] = {{"top1", a.top1}, {"top5", a.top5}, {"loss", a.loss}, {"images", a.images}};
   }
   if (!job.keep.empty()) {
+    trainer.fetch();
     quant::PackOptions pack;
     pack.normalization = splits.normalization.text();
     pack.class_names = splits.test.class_names();

@@ -16,7 +16,7 @@ namespace kronbit::app {
 /// high task passes the lower ones exactly as runs of their own would.
 struct TuneOptions {
   std::string optimiser = "sgd", lr = "0.005", momentum = "0.9", weight_decay = "0.0001", batch = "128",
-              precision = "auto";
+              precision = "auto", device = "cpu";
 };
 void add_tune_options(CLI::App* command, TuneOptions& options);
 nn::OptimiserOptions optimiser_options(const TuneOptions& options);

@@ -58,21 +58,22 @@ double mean_kl(const Tensor& reference, const Tensor& logits) {
   return std::max(0.0, sum / static_cast<double>(logits.rows()));
 }
 
-Answers answers_of(nn::Network& net, const data::Dataset& images, const data::Normalization& normalization,
-                   DType precision, const std::atomic<bool>* stop) {
-  nn::ConvWeightCache weights;
-  const nn::RunContext context{.precision = precision, .weights = &weights};
+Answers answers_of(const std::function<Tensor(const Tensor&)>& classify, const data::Dataset& images,
+                   const data::Normalization& normalization, const std::atomic<bool>* stop) {
   Answers answers;
-  answers.logits = Tensor::uninitialized({images.size(), net.classes()});
-  float* next = answers.logits.data<float>();
-  const auto classify = [&](const Tensor& batch) {
-    Tensor logits = net.forward(batch, context).value();
+  float* next = nullptr;
+  const auto keep = [&](const Tensor& batch) {
+    Tensor logits = classify(batch);
+    if (next == nullptr) {
+      answers.logits = Tensor::uninitialized({images.size(), logits.cols()});
+      next = answers.logits.data<float>();
+    }
     for (int64_t row = 0; row < logits.rows(); ++row, next += logits.cols()) {
       std::copy_n(logits.data<float>() + row * logits.pitch(), logits.cols(), next);
     }
     return logits;
   };
-  answers.accuracy = nn::evaluate(classify, images, normalization, kImagesAtOnce, {}, stop);
+  answers.accuracy = nn::evaluate(keep, images, normalization, kImagesAtOnce, {}, stop);
   return answers;
 }
 
@@ -83,7 +84,10 @@ Tensor reference_logits(const std::filesystem::path& path, const std::string& ke
   const std::string whole_key = key + (precision == DType::BF16 ? ", bf16" : "");
   const Shape shape = {splits.validation.size(), net.classes()};
   if (const std::optional<Tensor> known = read(path, whole_key, shape)) return *known;
-  const Tensor logits = answers_of(net, splits.validation, splits.normalization, precision, stop).logits;
+  nn::ConvWeightCache weights;
+  const nn::RunContext context{.precision = precision, .weights = &weights};
+  const auto classify = [&](const Tensor& images) { return net.forward(images, context).value(); };
+  const Tensor logits = answers_of(classify, splits.validation, splits.normalization, stop).logits;
   if (!path.empty()) {
     SafetensorsWriter writer;
     writer.add("logits", logits);

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "data/open.h"
@@ -26,8 +27,8 @@ struct Answers {
   Tensor logits;  ///< [images][classes] f32
 };
 /// Throws: Error when `*stop` becomes true.
-Answers answers_of(nn::Network& net, const data::Dataset& images, const data::Normalization& normalization,
-                   DType precision, const std::atomic<bool>* stop);
+Answers answers_of(const std::function<Tensor(const Tensor& images)>& classify, const data::Dataset& images,
+                   const data::Normalization& normalization, const std::atomic<bool>* stop);
 
 /// The logits in `path` if it was written for the same `key` (network, weights, data), else those that `net` gives now,
 /// written there in one step: processes that race write the same file. A file that is damaged or of another key is

@@ -171,6 +171,7 @@ Json to_json(const SearchSettings& settings) {
   SearchSettings s = settings;
   Json json = Json::object();
   for (const auto& [key, value] : text_fields(s)) json[key] = *value;
+  if (s.tune.device != "cpu") json["device"] = s.tune.device;
   json["fix"] = s.rules.fix;
   json["tie"] = s.rules.tie;
   json["try"] = s.tries;
@@ -201,6 +202,7 @@ search::ErrorTable errors_from_json(const Json& json, std::string_view where) {
 SearchSettings settings_from_json(const Json& json, std::string_view where) {
   SearchSettings s;
   for (const auto& [key, value] : text_fields(s)) *value = get_string(json, key, where);
+  if (has(json, "device")) s.tune.device = get_string(json, "device", where);
   s.rules.fix = get_strings(json, "fix", where);
   s.rules.tie = get_strings(json, "tie", where);
   s.tries = get_strings(json, "try", where);

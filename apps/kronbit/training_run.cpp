@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "apps/kronbit/device.h"
 #include "apps/kronbit/progress.h"
 #include "nn/state_dict.h"
 #include "nn/train.h"
@@ -27,26 +28,28 @@ Json settings_of(const std::string& command, const TrainingOptions& o, const nn:
                  const data::Splits& splits, DType precision) {
   std::string weights = "none";
   if (!o.network.weights.empty()) weights = "crc32:" + hex_of(crc32_of_file(o.network.weights));
-  return {{"command", command},
-          {"net", net.name()},
-          {"classes", net.classes()},
-          {"weights", weights},
-          {"data", splits.fingerprint},
-          {"normalization", splits.normalization.text()},
-          {"bits", o.bits.bits.empty() ? Json(nullptr) : Json(quant::current_bits(net))},
-          {"mode", o.bits.mode},
-          {"block", o.bits.block},
-          {"optimiser", o.tune.optimiser},
-          {"lr", o.tune.lr},
-          {"momentum", o.tune.momentum},
-          {"weight_decay", o.tune.weight_decay},
-          {"batch", o.tune.batch},
-          {"epochs", o.epochs},
-          {"schedule", o.schedule},
-          {"clip", o.clip},
-          {"smoothing", o.smoothing},
-          {"seed", o.seed},
-          {"precision", precision_name(precision)}};
+  Json settings = {{"command", command},
+                   {"net", net.name()},
+                   {"classes", net.classes()},
+                   {"weights", weights},
+                   {"data", splits.fingerprint},
+                   {"normalization", splits.normalization.text()},
+                   {"bits", o.bits.bits.empty() ? Json(nullptr) : Json(quant::current_bits(net))},
+                   {"mode", o.bits.mode},
+                   {"block", o.bits.block},
+                   {"optimiser", o.tune.optimiser},
+                   {"lr", o.tune.lr},
+                   {"momentum", o.tune.momentum},
+                   {"weight_decay", o.tune.weight_decay},
+                   {"batch", o.tune.batch},
+                   {"epochs", o.epochs},
+                   {"schedule", o.schedule},
+                   {"clip", o.clip},
+                   {"smoothing", o.smoothing},
+                   {"seed", o.seed},
+                   {"precision", precision_name(precision)}};
+  if (o.tune.device != "cpu") settings["device"] = o.tune.device;
+  return settings;
 }
 
 /// The journal of a run that is new, or is resumed with the same settings.
@@ -82,6 +85,7 @@ class TrainingRun {
         net_(std::move(net)),
         splits_(std::move(splits)),
         journal_(std::move(journal)),
+        device_(options.tune.device),
         precision_(train.precision),
         trainer_(net_, splits_.train, splits_.normalization, train) {
     if (std::filesystem::exists(checkpoint())) restore();
@@ -134,6 +138,7 @@ class TrainingRun {
             {"steps", step},
             {"precision", precision_name(precision_)},
             {"kernel", brgemm_variant(precision_).name},
+            {"device", device_},
             {"weights", (folder_ / "best" / "weights.safetensors").string()},
             {"peak_bytes", peak_resident_bytes()}};
   }
@@ -145,8 +150,9 @@ class TrainingRun {
 
   void end_epoch(double lr, Progress& progress) {
     const int64_t step = trainer_.step();
-    const nn::Accuracy val =
-        nn::evaluate(net_, splits_.validation, splits_.normalization, kEvaluationBatch, {}, nullptr, precision_);
+    const nn::Accuracy val = nn::evaluate([&](const Tensor& images) { return trainer_.classify(images); },
+                                          splits_.validation, splits_.normalization, kEvaluationBatch);
+    trainer_.fetch();
     if (val.top1 > best_ || !std::filesystem::exists(folder_ / "best" / "weights.safetensors")) save_best();
     best_ = std::max(best_, val.top1);
     const double epoch = static_cast<double>(step) / static_cast<double>(trainer_.steps_per_epoch());
@@ -213,6 +219,7 @@ class TrainingRun {
   nn::Network net_;
   data::Splits splits_;
   search::Journal journal_;
+  std::string device_;
   DType precision_;
   nn::Trainer trainer_;
   double best_ = 0;
@@ -246,7 +253,10 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   train.clip_gradients = parse_number(options.clip, 0, 1e9, "--clip");
   train.label_smoothing = parse_number(options.smoothing, 0, 0.999, "--smoothing");
   train.seed = static_cast<uint64_t>(parse_int(options.seed, 0, INT64_MAX, "--seed"));
-  train.precision = parse_precision(resolve_precision(options.tune.precision, options.out));
+  train.precision = parse_precision(resolve_precision(options.tune.precision, options.tune.device, options.out));
+
+  const std::unique_ptr<Device> device = open_device(options.tune.device);
+  train.device = device.get();
 
   const std::string weights_normalization =
       options.network.weights.empty() ? ""
