@@ -78,13 +78,29 @@ TEST(DeviceQuantize, WeightsOfManyOrdinaryBlocks) {
   }
 }
 
+// Eight partial sums 1 + 2^-24, 0, 0, 0, t, t, t, t: added as the processor does, every t = 2^-54 is lost against the
+// first sum and the mean is halfway between two floats; had the t met each other first, it would be above.
+TEST(DeviceQuantize, PartialSumsMeetInTheOrderOfTheProcessor) {
+  Tensor w = Tensor::zeros({1, 32, 1, 1});
+  w.data<float>()[0] = 1;
+  w.data<float>()[8] = 0x1p-24f;
+  for (int64_t c = 4; c < 8; ++c) w.data<float>()[c] = 0x1p-54f;
+  const Tensor want = fake_quantize_weights(w, 1, Mode::Binary);
+  EXPECT_EQ(want.data<float>()[0], 1.0f / 32);
+  on_devices([&](const Bench& at) {
+    Guarded<float> from = nn::to_device<float>(at.device, w), to(at.device, w.count());
+    device_quantizers(at.device).weights(1, 32, 1, from.data(), 1, Mode::Binary, 32, to.data(), at.queue);
+    expect_bits(to.values(), want.data<float>());
+  });
+}
+
 void check_rows(const ActivationFormat& format, int64_t rows, int64_t channels, Rng& rng) {
   const int64_t pitch = pitch_of(channels);
   std::vector<bf16> x(static_cast<size_t>(rows * pitch)), dy = x, y = x, dx = x;
   for (int64_t r = 0; r < rows; ++r) {
     const auto row = random_numbers<bf16>(channels, format.block, format.is_signed || r % 4 == 0, rng);
     std::copy(row.begin(), row.end(), x.begin() + r * pitch);
-    for (int64_t c = 0; c < channels; ++c)
+    for (int64_t c = 0; c < pitch; ++c)  // what lies in the padding of dy does not matter
       dy[static_cast<size_t>(r * pitch + c)] = bf16(static_cast<float>(rng.normal()));
   }
   quantize_rows(x.data(), y.data(), rows, pitch, channels, format);
