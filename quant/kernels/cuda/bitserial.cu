@@ -73,7 +73,7 @@ __device__ __forceinline__ void multiply(const ProductArguments& a, const Stage&
   int dots[kMyRows][kMyOutputs];
   KB_UNROLL
   for (int r = 0; r < kMyRows; ++r) {
-    const int start = a.binary ? stage.sums[row + r] : 0;
+    const int start = kNoDot + (a.binary ? stage.sums[row + r] : 0);
     KB_UNROLL
     for (int o = 0; o < kMyOutputs; ++o) dots[r][o] = start;
   }
@@ -98,8 +98,7 @@ __device__ __forceinline__ void multiply(const ProductArguments& a, const Stage&
   for (int r = 0; r < kMyRows; ++r) {
     const float step = stage.steps[row + r];
     KB_UNROLL
-    for (int o = 0; o < kMyOutputs; ++o)
-      y[r][o] = __fmaf_rn(__int2float_rn(dots[r][o]), multipliers[o] * step, y[r][o]);
+    for (int o = 0; o < kMyOutputs; ++o) y[r][o] = __fmaf_rn(float_of_dot(dots[r][o]), multipliers[o] * step, y[r][o]);
   }
 }
 

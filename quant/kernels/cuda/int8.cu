@@ -98,13 +98,13 @@ __device__ __forceinline__ void multiply(const Stage& stage, int row, int panel,
     const float2 multiplier = weights.multipliers[4 * (j % 2) + t];
     KB_UNROLL
     for (int i = 0; i < kRowTiles; ++i) {
-      int dots[4] = {0, 0, 0, 0};
+      int dots[4] = {kNoDot, kNoDot, kNoDot, kNoDot};
       mma<kSigned>(dots, rows[i], fragment);
-      float(&sums)[4] = y[i][j];
-      sums[0] = __fmaf_rn(__int2float_rn(dots[0]), multiplier.x * steps[i][0], sums[0]);
-      sums[1] = __fmaf_rn(__int2float_rn(dots[1]), multiplier.y * steps[i][0], sums[1]);
-      sums[2] = __fmaf_rn(__int2float_rn(dots[2]), multiplier.x * steps[i][1], sums[2]);
-      sums[3] = __fmaf_rn(__int2float_rn(dots[3]), multiplier.y * steps[i][1], sums[3]);
+      KB_UNROLL
+      for (int n = 0; n < 4; ++n) {
+        const float scale = (n % 2 == 0 ? multiplier.x : multiplier.y) * steps[i][n / 2];
+        y[i][j][n] = __fmaf_rn(float_of_dot(dots[n]), scale, y[i][j][n]);
+      }
     }
   }
 }
