@@ -464,12 +464,19 @@ void DevicePass::run(const Tensor& images, const std::vector<int>& labels, doubl
   const Tensor x = images.to(DType::BF16);
   KB_CHECK_EQ(x.stored(), numbers(value(0)));
   device_.upload(value(0).z.data(), x.data<bf16>(), static_cast<size_t>(x.bytes()));
-  smoothing_ = label_smoothing;
+  if (!recorded_ || smoothing_ != label_smoothing) {
+    smoothing_ = label_smoothing;
+    recorded_ = device_.record([this] { begin(); });
+  }
   if (training_) {
     KB_CHECK_EQ(std::ssize(labels), images_);
     labels_.upload(labels.data());
     tally_.zero();
   }
+  device_.replay(recorded_);
+}
+
+void DevicePass::begin() {
   for (const Work& work : forward_) work();
   for (const Work& work : backward_) work();
   if (training_)

@@ -84,6 +84,7 @@ class DevicePass {
   void add_linear(int node, int input);
   void add_loss(int node);
   void settle();
+  void begin();
 
   PoolGeometry pool_geometry(int node, int input, const PoolOptions& options);
   Share claim(int node);
@@ -112,6 +113,7 @@ class DevicePass {
   DeviceArray<float> logits_, dlogits_;
   int logits_pitch_ = 0;
   double smoothing_ = 0;
+  std::shared_ptr<void> recorded_;  // forward, backward and the squares of the gradients, with this smoothing
   DeviceArray<LossTally> tally_;
   DeviceArray<std::byte> loss_workspace_;
   DeviceArray<SgdParameter> update_list_;

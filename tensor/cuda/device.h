@@ -35,6 +35,10 @@ class Device {
   /// Waits for all that was begun. Throws: Error when a kernel failed: the device is then of no more use to this
   /// process.
   virtual void synchronize() = 0;
+  /// Keeps what `work` would begin (kernels and zero(), no copies, no allocation), to be begun as one by replay(): on a
+  /// GPU a graph, whose many small kernels follow each other without the host. The pointers they work on must stay.
+  virtual std::shared_ptr<void> record(const std::function<void()>& work) = 0;
+  virtual void replay(const std::shared_ptr<void>& recorded) = 0;
   /// Seconds that the device needs for what `work` begins.
   virtual double seconds(const std::function<void()>& work) = 0;
   /// As Launch::stream.

@@ -63,6 +63,20 @@ class CudaDevice : public Device {
   }
   void zero(void* to, size_t bytes) override { check(cudaMemsetAsync(to, 0, bytes, stream_), "zeroing memory"); }
   void synchronize() override { check(cudaStreamSynchronize(stream_), "work on the device"); }
+  std::shared_ptr<void> record(const std::function<void()>& work) override {
+    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording work");
+    work();
+    cudaGraph_t graph{};
+    check(cudaStreamEndCapture(stream_, &graph), "recording work");
+    cudaGraphExec_t whole{};
+    const cudaError_t code = cudaGraphInstantiate(&whole, graph, 0);
+    cudaGraphDestroy(graph);
+    check(code, "recording work");
+    return {whole, [](void* p) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(p)); }};
+  }
+  void replay(const std::shared_ptr<void>& recorded) override {
+    check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(recorded.get()), stream_), "recorded work");
+  }
   double seconds(const std::function<void()>& work) override {
     cudaEvent_t begin{}, end{};
     check(cudaEventCreate(&begin), "an event");

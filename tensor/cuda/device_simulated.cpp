@@ -34,6 +34,12 @@ class SimulatedDevice : public Device {
     if (bytes > 0) std::memset(to, 0, bytes);
   }
   void synchronize() override {}
+  std::shared_ptr<void> record(const std::function<void()>& work) override {
+    return std::make_shared<std::function<void()>>(work);
+  }
+  void replay(const std::shared_ptr<void>& recorded) override {
+    (*static_cast<const std::function<void()>*>(recorded.get()))();
+  }
   double seconds(const std::function<void()>& work) override {
     const auto start = std::chrono::steady_clock::now();
     work();

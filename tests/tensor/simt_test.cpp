@@ -278,6 +278,17 @@ TEST(Simt, DynamicSharedMemory) {
   EXPECT_EQ(y.values()[0], 0);
 }
 
+TEST(Simt, RecordedWorkIsBegunByReplays) {
+  const std::unique_ptr<Device> device = open_simulated_device();
+  DeviceArray<float> y(*device, 4);
+  y.zero();
+  const std::shared_ptr<void> recorded = device->record(
+      [&] { launch({.threads = 4, .shared_bytes = 16, .stream = device->stream()}, dynamic_kernel)(y.data()); });
+  EXPECT_EQ(y.values()[0], 0);
+  device->replay(recorded);
+  EXPECT_EQ(y.values()[0], 3);
+}
+
 TEST(Simt, DotProductsOfFourBytes) {
   Rng rng(6, Purpose::Test);
   for (int i = 0; i < 1000; ++i) {
