@@ -1,6 +1,6 @@
 # kronbit: `make demo` shows a search, `make test` builds and tests everything, `make help` lists the rest.
 .DEFAULT_GOAL := all
-.PHONY: all demo paper-quick test bench bench-training bench-deployed bench-gp bench-search report asan format deps help cifar10 clean
+.PHONY: all demo paper-quick test bench bench-training bench-deployed bench-gp bench-search cuda-check cuda-bundle report asan format deps help cifar10 clean
 BUILD ?= build
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 # make CUDA=0 builds without kernels for NVIDIA GPUs; by itself they are built where nvcc is found.
@@ -41,6 +41,17 @@ bench-gp: deps  ## the search's Gaussian process beside BoTorch, where python3 h
 	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS) --target bench_gp
 	@python3 bench/gp.py --ours $(BUILD)/bench_gp $(ARGS)
+
+CUDA_TARGETS = kronbit_program bench_device test_tensor test_nn test_quant
+cuda-check: deps  ## on a machine with an NVIDIA GPU: tests every kernel there, times them, writes docs/results/cuda-GPU.md
+	@$(CONFIGURE) -DKRONBIT_TESTS=ON -DKRONBIT_BENCH=ON >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target $(CUDA_TARGETS)
+	@python3 bench/cuda.py --bin $(BUILD) $(ARGS)
+
+cuda-bundle: deps  ## build/cuda-bundle/: the same check for a machine with a GPU but without packages (sh check.sh there)
+	@$(CONFIGURE) -DKRONBIT_TESTS=ON -DKRONBIT_BENCH=ON >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target $(CUDA_TARGETS)
+	@sh bench/cuda_bundle.sh $(BUILD) $(BUILD)/cuda-bundle
 
 bench-search: all  ## search strategies and models judged on data/tables/, by replays; writes docs/results/
 	$(BUILD)/experiments/strategies --preset paper --inputs bits+error --budget 20 \

@@ -48,6 +48,7 @@ DevicePass& DeviceNetwork::pass(int64_t images, bool training) {
 DeviceLoss DeviceNetwork::train(const Tensor& images, const std::vector<int>& labels, double label_smoothing, double lr,
                                 double max_norm) {
   DevicePass& p = pass(images.images(), true);
+  last_trained_ = &p;
   p.run(images, labels, label_smoothing);
   const LossTally tally = p.tally();
   const DeviceLoss seen{tally.loss / static_cast<double>(tally.images), tally.top1, tally.images};
@@ -55,6 +56,11 @@ DeviceLoss DeviceNetwork::train(const Tensor& images, const std::vector<int>& la
     throw NumericalError("[device] the loss or a gradient is not finite");
   p.update(rule_, lr, max_norm);
   return seen;
+}
+
+void DeviceNetwork::repeat() {
+  KB_CHECK(last_trained_ != nullptr);
+  last_trained_->repeat();
 }
 
 Tensor DeviceNetwork::forward(const Tensor& images) {

@@ -38,6 +38,8 @@ class DeviceNetwork {
   ///           statistics may not be
   DeviceLoss train(const Tensor& images, const std::vector<int>& labels, double label_smoothing, double lr,
                    double max_norm);
+  /// Begins the forward and backward passes of the last train() again, on the same images: for timing them alone.
+  void repeat();
   /// The logits [1][1][N][classes] f32 with the running statistics.
   Tensor forward(const Tensor& images);
 
@@ -62,6 +64,7 @@ class DeviceNetwork {
   std::vector<Slot> slots_;                       // by parameter of the network
   std::vector<DeviceArray<float>> coefficients_;  // of the passes' normalizations
   std::map<std::pair<int64_t, bool>, std::unique_ptr<DevicePass>> passes_;
+  DevicePass* last_trained_ = nullptr;
 };
 
 }  // namespace kronbit::nn

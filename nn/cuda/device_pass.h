@@ -26,6 +26,8 @@ class DevicePass {
 
   /// Begins the pass on images [H][W][N][C] f32; training: with these labels.
   void run(const Tensor& images, const std::vector<int>& labels, double label_smoothing);
+  /// Begins it again on what is there.
+  void repeat() { device_.replay(recorded_); }
   /// After run(), training: what was seen. Waits.
   LossTally tally() const;
   /// After run(): [1][1][N][classes]. Waits.

@@ -33,6 +33,7 @@ class DeviceEngine {
   static constexpr int64_t kGroup = 256;
 
   int64_t classes() const { return classes_; }
+  const nn::Network& network() const { return net_; }
   /// Shapes:   x [H][W][N][3] f32, normalized; logits [N][classes]
   /// Throws:   InputError when a size does not fit
   void run(const Tensor& x, std::span<float> logits);
