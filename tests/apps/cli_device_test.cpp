@@ -1,0 +1,118 @@
+// --device: training, search and inference with the kernels of GPUs, on the simulated one.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "search/journal.h"
+#include "tensor/cuda/device.h"
+#include "tests/apps/program.h"
+
+namespace kronbit::app {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+/// Few images: a simulated GPU is slow.
+Words tiny(const std::string& command, const fs::path& out, const std::string& device) {
+  return {command, "--net",   "toy10", "--data", "synthetic",  "--validation", "train:4", "--epochs",
+          "0.001", "--batch", "4",     "--out",  out.string(), "--device",     device};
+}
+
+/// A network that the simulated GPU has trained for two steps and fine-tuned to 3 bits for two.
+const fs::path& tuned() {
+  static const fs::path run = [] {
+    const fs::path trained = fresh("device-trained"), folder = fresh("device-tuned");
+    const Ended end = kronbit(tiny("train", trained, "simulated"));
+    EXPECT_EQ(end.code, 0) << end.err;
+    Words finetune = tiny("finetune", folder, "simulated");
+    finetune.insert(finetune.end(),
+                    {"--weights", (trained / "best/weights.safetensors").string(), "--bits", "3", "--json"});
+    const Json result = kronbit_json(finetune);
+    EXPECT_EQ(result["device"], "simulated");
+    EXPECT_EQ(result["precision"], "bf16");
+    EXPECT_EQ(result["steps"], 2);
+    return folder;
+  }();
+  return run;
+}
+
+TEST(OnADevice, APackedNetworkGivesTheNumbersOfTheProcessor) {
+  const auto eval = [](const std::string& device) {
+    return kronbit_json({"eval", "--net", "toy10", "--weights", (tuned() / "best/model.safetensors").string(), "--data",
+                         "synthetic", "--images", "3", "--exact", "--device", device, "--json"});
+  };
+  const Json here = eval("cpu"), there = eval("simulated");
+  EXPECT_EQ(here["loss"], there["loss"]);
+  EXPECT_EQ(here["top5"], there["top5"]);
+  EXPECT_THAT(there["kernel"].get<std::string>(), HasSubstr("-cuda"));
+}
+
+TEST(OnADevice, ARunStaysWhereItBegan) {
+  Words resume = tiny("finetune", tuned(), "cpu");
+  resume.insert(resume.end(), {"--weights", "w.safetensors", "--bits", "3", "--resume"});
+  EXPECT_EQ(kronbit(resume).code, 2);
+  const search::JournalContent journal = search::read_journal(tuned());
+  EXPECT_EQ(journal.lines[0]["settings"]["device"], "simulated");
+}
+
+TEST(OnADevice, ASearchEvaluatesThere) {
+  const fs::path run = fresh("device-search");
+  const Ended end = kronbit({"search",
+                             "--net",
+                             "toy10",
+                             "--weights",
+                             (tuned() / "best/weights.safetensors").string(),
+                             "--data",
+                             "synthetic",
+                             "--validation",
+                             "train:4",
+                             "--tasks",
+                             "0,0.0005",
+                             "--batch",
+                             "4",
+                             "--budget",
+                             "2evals",
+                             "--final-top",
+                             "0",
+                             "--probe",
+                             "4",
+                             "--device",
+                             "simulated",
+                             "--quiet",
+                             "--out",
+                             run.string()});
+  EXPECT_EQ(end.code, 0) << end.err;
+  const search::JournalContent journal = search::read_journal(run);
+  EXPECT_EQ(journal.lines[0]["settings"]["device"], "simulated");
+  EXPECT_EQ(kronbit({"rank", run.string()}).code, 0);
+}
+
+TEST(OnADevice, IsRefusedInOneLine) {
+  const auto refused = [](const std::string& device, const Words& more) {
+    Words words = tiny("train", fresh("device-refused"), device);
+    words.insert(words.end(), more.begin(), more.end());
+    return kronbit(words);
+  };
+  const Ended unknown = refused("abacus", {});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_EQ(unknown.err, "kronbit: [--device] wanted cpu, cuda or simulated, got \"abacus\"\n");
+  const Ended fp32 = refused("simulated", {"--precision", "fp32"});
+  EXPECT_EQ(fp32.code, 2);
+  EXPECT_THAT(fp32.err, HasSubstr("[--precision] wanted bf16 with --device simulated, got fp32"));
+  const Ended adam = refused("simulated", {"--optimiser", "adam"});
+  EXPECT_EQ(adam.code, 2);
+  EXPECT_THAT(adam.err, HasSubstr("wanted sgd on a GPU, got adam"));
+  const Ended weights = kronbit({"eval", "--net", "toy10", "--weights", (tuned() / "best/weights.safetensors").string(),
+                                 "--data", "synthetic", "--device", "simulated"});
+  EXPECT_EQ(weights.code, 2);
+  EXPECT_THAT(weights.err, HasSubstr("wanted a packed network, got weights"));
+  std::string why;
+  if (open_cuda_device(why)) GTEST_SKIP() << "there is a GPU here";
+  const Ended none = refused("cuda", {});
+  EXPECT_EQ(none.code, 1);
+  EXPECT_EQ(none.error_lines(), 1);
+  EXPECT_THAT(none.err, StartsWith("kronbit: [--device] cuda: " + why));
+}
+
+}  // namespace
+}  // namespace kronbit::app
