@@ -103,7 +103,9 @@ std::unique_ptr<Device> open_cuda_device(std::string& why) {
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);
   if (code != cudaSuccess || count == 0) {
-    why = code != cudaSuccess ? cudaGetErrorString(code) : "no GPU is visible";
+    why = code == cudaErrorInsufficientDriver ? "no NVIDIA driver, or one older than this build's CUDA"
+          : code != cudaSuccess               ? cudaGetErrorString(code)
+                                              : "no GPU is visible";
     return nullptr;
   }
   int major = 0;
