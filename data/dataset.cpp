@@ -14,11 +14,15 @@ void MemorySource::read(int64_t index, uint8_t* rgb) const {
   std::copy_n(pixels.data() + index * image_bytes(), image_bytes(), rgb);
 }
 
+Shift MemorySource::draw_shift(Rng& rng) {
+  constexpr int kPad = 4;
+  const int dy = static_cast<int>(rng.below(2 * kPad + 1)) - kPad;
+  const int dx = static_cast<int>(rng.below(2 * kPad + 1)) - kPad;
+  return {dy, dx, rng.below(2) == 1};
+}
+
 void MemorySource::read_augmented(int64_t index, Rng& rng, uint8_t* rgb) const {
-  constexpr int64_t kPad = 4;
-  const int64_t dy = static_cast<int64_t>(rng.below(2 * kPad + 1)) - kPad;
-  const int64_t dx = static_cast<int64_t>(rng.below(2 * kPad + 1)) - kPad;
-  const bool flip = rng.below(2) == 1;
+  const auto [dy, dx, flip] = draw_shift(rng);
   const uint8_t* image = pixels.data() + index * image_bytes();
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < width; ++x, rgb += 3) {

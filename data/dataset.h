@@ -32,10 +32,18 @@ class ImageSource {
   std::vector<int32_t> labels;  ///< 0 <= label < class_names.size()
 };
 
+/// How the augmentation of images in memory changes one: pixel (y, x) becomes that of
+/// (y + dy, (flip ? width - 1 - x : x) + dx), black outside.
+struct Shift {
+  int dy = 0, dx = 0;
+  bool flip = false;
+};
+
 /// All images of a source, in memory. Augmentation: 4 black pixels around it, a random crop of the same size, a random
 /// flip.
 class MemorySource final : public ImageSource {
  public:
+  static Shift draw_shift(Rng& rng);
   void read(int64_t index, uint8_t* rgb) const override;
   void read_augmented(int64_t index, Rng& rng, uint8_t* rgb) const override;
   uint32_t checksum() const override;

@@ -9,21 +9,8 @@
 namespace kronbit::data {
 namespace {
 
-/// normalized[channel][pixel value].
-using Table = std::array<std::array<float, 256>, 3>;
-
-Table make_table(const Normalization& normalization) {
-  Table table;
-  for (size_t c = 0; c < 3; ++c) {
-    for (size_t v = 0; v < 256; ++v) {
-      table[c][v] = (static_cast<float>(v) / 255.0f - normalization.mean[c]) / normalization.std[c];
-    }
-  }
-  return table;
-}
-
 /// Image `n` of the activation `x` = the normalized pixels.
-void write_image(const uint8_t* rgb, const Table& table, int64_t n, Tensor& x) {
+void write_image(const uint8_t* rgb, const PixelTable& table, int64_t n, Tensor& x) {
   const int64_t pixels = x.height() * x.width();
   for (int64_t p = 0; p < pixels; ++p) {
     float* to = x.row<float>(p * x.images() + n);
@@ -35,7 +22,7 @@ void write_image(const uint8_t* rgb, const Table& table, int64_t n, Tensor& x) {
 
 Tensor to_tensor(const Image& image, const Normalization& normalization) {
   Tensor x = Tensor::activation(image.height, image.width, 1, 3);
-  write_image(image.rgb.data(), make_table(normalization), 0, x);
+  write_image(image.rgb.data(), pixel_table(normalization), 0, x);
   return x;
 }
 
@@ -63,16 +50,36 @@ Batch Loader::batch(int64_t epoch, int64_t index) {
   return result;
 }
 
-Batch Loader::make(int64_t epoch, int64_t index) {
-  const uint64_t epoch_key = static_cast<uint64_t>(epoch);
-  if (options_.training && ordered_epoch_ != epoch) {
-    order_ = Rng(options_.seed, Purpose::Shuffle, {epoch_key}).permutation(dataset_.size());
-    ordered_epoch_ = epoch;
+void Loader::order_for(int64_t epoch) {
+  if (!options_.training || ordered_epoch_ == epoch) return;
+  order_ = Rng(options_.seed, Purpose::Shuffle, {static_cast<uint64_t>(epoch)}).permutation(dataset_.size());
+  ordered_epoch_ = epoch;
+}
+
+Rng Loader::augmentation(int64_t epoch, int64_t image) const {
+  return Rng(options_.seed, Purpose::Augment, {static_cast<uint64_t>(epoch), static_cast<uint64_t>(image)});
+}
+
+Picks Loader::picks(int64_t epoch, int64_t index) {
+  KB_CHECK(options_.training && epoch >= 0 && index >= 0 && index < batches());
+  if (next_.valid()) next_.wait();  // it uses order_
+  order_for(epoch);
+  Picks picks;
+  for (int64_t n = index * options_.batch_size; n < index * options_.batch_size + count_of(index); ++n) {
+    const int64_t position = order_[static_cast<size_t>(n)];
+    picks.images.push_back(dataset_.chosen()[static_cast<size_t>(position)]);
+    Rng rng = augmentation(epoch, picks.images.back());
+    picks.shifts.push_back(MemorySource::draw_shift(rng));
+    picks.labels.push_back(dataset_.label(position));
   }
+  return picks;
+}
+
+Batch Loader::make(int64_t epoch, int64_t index) {
+  order_for(epoch);
   const ImageSource& source = dataset_.source();
-  const int64_t begin = index * options_.batch_size;
-  const int64_t count = std::min(options_.batch_size, dataset_.size() - begin);
-  const Table table = make_table(normalization_);
+  const int64_t begin = index * options_.batch_size, count = count_of(index);
+  const PixelTable table = pixel_table(normalization_);
   Batch batch{Tensor::activation_uninitialized(source.height, source.width, count, 3),
               std::vector<int>(static_cast<size_t>(count))};
   // Images in memory are copied faster by one thread than a second one is woken up and taken from the network's work.
@@ -83,7 +90,7 @@ Batch Loader::make(int64_t epoch, int64_t index) {
       const int64_t position = options_.training ? order_[static_cast<size_t>(begin + n)] : begin + n;
       const int64_t image = dataset_.chosen()[static_cast<size_t>(position)];
       if (options_.training) {
-        Rng rng(options_.seed, Purpose::Augment, {epoch_key, static_cast<uint64_t>(image)});
+        Rng rng = augmentation(epoch, image);
         source.read_augmented(image, rng, rgb.data());
       } else {
         source.read(image, rgb.data());

@@ -2,6 +2,7 @@
 // and part of an epoch is simply its first batches. The next batch is made in the background while the network works.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -16,6 +17,13 @@ namespace kronbit::data {
 struct Batch {
   Tensor images;            ///< [H][W][N][3] f32, normalized
   std::vector<int> labels;  ///< N
+};
+
+/// What a batch of augmented images in memory is made of, for somebody who has these images himself.
+struct Picks {
+  std::vector<int64_t> images;  ///< positions in the source
+  std::vector<Shift> shifts;
+  std::vector<int> labels;
 };
 
 struct LoaderOptions {
@@ -39,9 +47,16 @@ class Loader {
   /// order gives the same batches. Not to be called from two threads at once.
   /// Requires: 0 <= index < batches(), epoch >= 0.
   Batch batch(int64_t epoch, int64_t index);
+  /// The same batch as choices. Requires: training, and images of a MemorySource.
+  Picks picks(int64_t epoch, int64_t index);
   const Dataset& dataset() const { return dataset_; }
 
  private:
+  void order_for(int64_t epoch);
+  int64_t count_of(int64_t index) const {
+    return std::min(options_.batch_size, dataset_.size() - index * options_.batch_size);
+  }
+  Rng augmentation(int64_t epoch, int64_t image) const;
   Batch make(int64_t epoch, int64_t index);
 
   Dataset dataset_;

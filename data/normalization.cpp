@@ -28,6 +28,14 @@ std::string Normalization::text() const {
   return fmt::format("{},{},{}/{},{},{}", mean[0], mean[1], mean[2], std[0], std[1], std[2]);
 }
 
+PixelTable pixel_table(const Normalization& normalization) {
+  PixelTable table;
+  for (size_t c = 0; c < 3; ++c)
+    for (size_t v = 0; v < 256; ++v)
+      table[c][v] = (static_cast<float>(v) / 255.0f - normalization.mean[c]) / normalization.std[c];
+  return table;
+}
+
 Normalization parse_normalization(std::string_view text) {
   if (text == "imagenet") return kImageNet;
   if (text == "cifar10") return kCifar10;

@@ -66,6 +66,10 @@ Trainer::Trainer(Network& net, const data::Dataset& train, const data::Normaliza
   if (options.device != nullptr) {
     if (options.precision != DType::BF16) input_error("train", "precision: wanted bf16 on a device, got fp32");
     on_device_ = std::make_unique<DeviceNetwork>(net, *options.device, options.optimiser);
+    // Images in memory lie on the device and are augmented there; others come from the loader.
+    const auto* source = dynamic_cast<const data::MemorySource*>(&train.source());
+    images_on_device_ = source != nullptr;
+    if (images_on_device_) on_device_->keep_images(*source, normalization);
   }
   steps_ = steps_in(options.epochs);
 }
@@ -78,11 +82,12 @@ int64_t Trainer::steps_in(double epochs) const {
 
 StepReport Trainer::advance() {
   KB_CHECK(!done());
-  const data::Batch batch = loader_.batch(step_ / steps_per_epoch(), step_ % steps_per_epoch());
+  const int64_t epoch = step_ / steps_per_epoch(), index = step_ % steps_per_epoch();
   const double lr =
       learning_rate(options_.schedule, learning_rate(options_.optimiser), step_, steps_, steps_per_epoch());
   kept_weights_.reset();
-  if (on_device_) return advance_on_device(batch, lr);
+  if (on_device_) return advance_on_device(epoch, index, lr);
+  const data::Batch batch = loader_.batch(epoch, index);
   optimiser_.clear_gradients();
   const RunContext context{
       .training = true, .precision = options_.precision, .seed = options_.seed, .step = static_cast<uint64_t>(step_)};
@@ -104,15 +109,20 @@ StepReport Trainer::advance() {
   return report;
 }
 
-StepReport Trainer::advance_on_device(const data::Batch& batch, double lr) {
+StepReport Trainer::advance_on_device(int64_t epoch, int64_t index, double lr) {
   try {
-    const DeviceLoss seen =
-        on_device_->train(batch.images, batch.labels, options_.label_smoothing, lr, options_.clip_gradients);
+    DeviceLoss seen;
+    if (images_on_device_) {
+      seen = on_device_->train(loader_.picks(epoch, index), options_.label_smoothing, lr, options_.clip_gradients);
+    } else {
+      const data::Batch batch = loader_.batch(epoch, index);
+      seen = on_device_->train(batch.images, batch.labels, options_.label_smoothing, lr, options_.clip_gradients);
+    }
     ++step_;
     return {.loss = seen.loss, .correct = seen.correct, .images = seen.images, .lr = lr};
   } catch (const NumericalError&) {  // this processor finds out where
     fetch();
-    throw NumericalError(describe_first_non_finite(batch.images));
+    throw NumericalError(describe_first_non_finite(loader_.batch(epoch, index).images));
   }
 }
 

@@ -74,13 +74,14 @@ class Trainer {
 
  private:
   std::string describe_first_non_finite(const Tensor& images);
-  StepReport advance_on_device(const data::Batch& batch, double lr);
+  StepReport advance_on_device(int64_t epoch, int64_t index, double lr);
 
   Network& net_;
   TrainOptions options_;
   data::Loader loader_;
   Optimiser optimiser_;
-  std::unique_ptr<DeviceNetwork> on_device_;       // null: this processor trains
+  std::unique_ptr<DeviceNetwork> on_device_;  // null: this processor trains
+  bool images_on_device_ = false;
   std::unique_ptr<ConvWeightCache> kept_weights_;  // of classify(), until the next step
   int64_t steps_ = 0, step_ = 0;
 };

@@ -45,11 +45,39 @@ DevicePass& DeviceNetwork::pass(int64_t images, bool training) {
   return *pass;
 }
 
+void DeviceNetwork::keep_images(const data::MemorySource& source, const data::Normalization& normalization) {
+  const data::PixelTable table = data::pixel_table(normalization);
+  image_bytes_ = DeviceArray<uint8_t>(device_, source.pixels);
+  pixel_values_ = DeviceArray<float>(device_, table[0].data(), 3 * 256);
+  images_ = {.rgb = image_bytes_.data(),
+             .values = pixel_values_.data(),
+             .height = static_cast<int>(source.height),
+             .width = static_cast<int>(source.width)};
+}
+
+DeviceLoss DeviceNetwork::train(const data::Picks& picks, double label_smoothing, double lr, double max_norm) {
+  KB_CHECK(images_.rgb != nullptr);
+  std::vector<CropChoice> choices;
+  for (size_t n = 0; n < picks.images.size(); ++n) {
+    const data::Shift& shift = picks.shifts[n];
+    choices.push_back({static_cast<int>(picks.images[n]), shift.dy, shift.dx, shift.flip ? 1 : 0});
+  }
+  DevicePass& p = pass(std::ssize(choices), true);
+  p.put(images_, choices);
+  return finish_step(p, picks.labels, label_smoothing, lr, max_norm);
+}
+
 DeviceLoss DeviceNetwork::train(const Tensor& images, const std::vector<int>& labels, double label_smoothing, double lr,
                                 double max_norm) {
   DevicePass& p = pass(images.images(), true);
+  p.put(images);
+  return finish_step(p, labels, label_smoothing, lr, max_norm);
+}
+
+DeviceLoss DeviceNetwork::finish_step(DevicePass& p, const std::vector<int>& labels, double label_smoothing, double lr,
+                                      double max_norm) {
   last_trained_ = &p;
-  p.run(images, labels, label_smoothing);
+  p.run(labels, label_smoothing);
   const LossTally tally = p.tally();
   const DeviceLoss seen{tally.loss / static_cast<double>(tally.images), tally.top1, tally.images};
   if (!std::isfinite(seen.loss) || !std::isfinite(p.gradient_squares()))
@@ -65,7 +93,8 @@ void DeviceNetwork::repeat() {
 
 Tensor DeviceNetwork::forward(const Tensor& images) {
   DevicePass& p = pass(images.images(), false);
-  p.run(images, {}, 0);
+  p.put(images);
+  p.run({}, 0);
   return p.logits();
 }
 

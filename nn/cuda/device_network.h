@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "data/loader.h"
+#include "nn/cuda/device_ops.h"
 #include "nn/network.h"
 #include "nn/optim.h"
 #include "tensor/cuda/device.h"
@@ -38,6 +40,9 @@ class DeviceNetwork {
   ///           statistics may not be
   DeviceLoss train(const Tensor& images, const std::vector<int>& labels, double label_smoothing, double lr,
                    double max_norm);
+  /// The same on images that lie on the device: keep_images() copies all of a source there.
+  DeviceLoss train(const data::Picks& picks, double label_smoothing, double lr, double max_norm);
+  void keep_images(const data::MemorySource& source, const data::Normalization& normalization);
   /// Begins the forward and backward passes of the last train() again, on the same images: for timing them alone.
   void repeat();
   /// The logits [1][1][N][classes] f32 with the running statistics.
@@ -57,6 +62,8 @@ class DeviceNetwork {
     DeviceArray<float> value, gradient, velocity;  // the last two of trainable parameters only
   };
   DevicePass& pass(int64_t images, bool training);
+  DeviceLoss finish_step(DevicePass& pass, const std::vector<int>& labels, double label_smoothing, double lr,
+                         double max_norm);
 
   Network& net_;
   Device& device_;
@@ -65,6 +72,9 @@ class DeviceNetwork {
   std::vector<DeviceArray<float>> coefficients_;  // of the passes' normalizations
   std::map<std::pair<int64_t, bool>, std::unique_ptr<DevicePass>> passes_;
   DevicePass* last_trained_ = nullptr;
+  DeviceArray<uint8_t> image_bytes_;
+  DeviceArray<float> pixel_values_;
+  ImageSet images_;
 };
 
 }  // namespace kronbit::nn

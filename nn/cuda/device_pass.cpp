@@ -460,10 +460,20 @@ void DevicePass::settle() {
   squares_workspace_ = DeviceArray<double>(device_, gradient_squares_workspace(static_cast<int>(list.size())));
 }
 
-void DevicePass::run(const Tensor& images, const std::vector<int>& labels, double label_smoothing) {
+void DevicePass::put(const Tensor& images) {
   const Tensor x = images.to(DType::BF16);
   KB_CHECK_EQ(x.stored(), numbers(value(0)));
   device_.upload(value(0).z.data(), x.data<bf16>(), static_cast<size_t>(x.bytes()));
+}
+
+void DevicePass::put(const ImageSet& set, const std::vector<CropChoice>& choices) {
+  KB_CHECK_EQ(std::ssize(choices), images_);
+  if (choices_.count() == 0) choices_ = DeviceArray<CropChoice>(device_, images_);
+  choices_.upload(choices.data());
+  ops_.crop_images(set, choices_.data(), images(), value(0).z.data(), queue_);
+}
+
+void DevicePass::run(const std::vector<int>& labels, double label_smoothing) {
   if (!recorded_ || smoothing_ != label_smoothing) {
     smoothing_ = label_smoothing;
     recorded_ = device_.record([this] { begin(); });

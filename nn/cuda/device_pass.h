@@ -24,8 +24,11 @@ class DevicePass {
  public:
   DevicePass(DeviceNetwork& owner, int64_t images, bool training);
 
-  /// Begins the pass on images [H][W][N][C] f32; training: with these labels.
-  void run(const Tensor& images, const std::vector<int>& labels, double label_smoothing);
+  /// Brings the images there: [H][W][N][C] f32, or cut out of a set that is there.
+  void put(const Tensor& images);
+  void put(const ImageSet& set, const std::vector<CropChoice>& choices);
+  /// Begins the pass on them; training: with these labels.
+  void run(const std::vector<int>& labels, double label_smoothing);
   /// Begins it again on what is there.
   void repeat() { device_.replay(recorded_); }
   /// After run(), training: what was seen. Waits.
@@ -111,6 +114,7 @@ class DevicePass {
   std::vector<Work> forward_, backward_, makers_;
   Scratch<bf16> input_, share_, dy_, packed_;
   Scratch<float> parts_, norm_, gradient_, fake_;
+  DeviceArray<CropChoice> choices_;
   DeviceArray<int> labels_;
   DeviceArray<float> logits_, dlogits_;
   int logits_pitch_ = 0;

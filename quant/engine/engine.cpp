@@ -4,10 +4,8 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
-#include "data/image.h"
 #include "data/normalization.h"
 #include "quant/engine/run_plan.h"
 #include "tensor/cpu.h"
@@ -15,28 +13,13 @@
 #include "tensor/parallel.h"
 
 namespace kronbit::quant {
-namespace {
-
-/// What a pixel value becomes, per channel: the numbers data::to_tensor() makes.
-using PixelTable = std::array<std::array<float, 3>, 256>;
-
-PixelTable pixel_table(const data::Normalization& normalization) {
-  data::Image ramp{1, 256, {}};
-  for (int v = 0; v < 256; ++v) ramp.rgb.insert(ramp.rgb.end(), 3, static_cast<uint8_t>(v));
-  const Tensor numbers = data::to_tensor(ramp, normalization);
-  PixelTable table;
-  for (int v = 0; v < 256; ++v) std::copy_n(numbers.row<float>(v), 3, table[static_cast<size_t>(v)].begin());
-  return table;
-}
-
-}  // namespace
 
 struct Engine::State {
   EngineOptions options;
   int workers;
   int64_t size, classes;
   bool normalized = false;  // the file says its normalization
-  PixelTable pixels = {};
+  data::PixelTable pixels = {};
   Chooser chooser;
   std::unique_ptr<Plan> single, group;
   std::vector<std::shared_ptr<void>> memory;
@@ -50,7 +33,7 @@ struct Engine::State {
         chooser(options, fmt::format("{}, {}; {} {}, {} classes, {}", cpu().model, name_of(isa_level()),
                                      network.network_name(), size, classes, format_bits(network.bits()))) {
     if (!network.normalization().empty()) {
-      pixels = pixel_table(data::parse_normalization(network.normalization()));
+      pixels = data::pixel_table(data::parse_normalization(network.normalization()));
       normalized = true;
     }
     const nn::Network net = network.network(PackedKernel::Reference);
@@ -161,7 +144,7 @@ void Engine::run(std::span<const uint8_t> rgb, int64_t images, std::span<float> 
       [&](int64_t n, float* to, int64_t step) {
         const uint8_t* from = rgb.data() + n * pixels * 3;
         for (int64_t p = 0; p < pixels; ++p)
-          for (int64_t c = 0; c < 3; ++c) to[p * step + c] = state_->pixels[from[p * 3 + c]][static_cast<size_t>(c)];
+          for (int64_t c = 0; c < 3; ++c) to[p * step + c] = state_->pixels[static_cast<size_t>(c)][from[p * 3 + c]];
       },
       logits.data());
 }

@@ -124,6 +124,40 @@ TEST(DeviceTraining, HasTheSameBitsEveryTimeAndWhenResumed) {
   std::filesystem::remove(file);
 }
 
+/// The same images as a source that the device cannot keep.
+class Elsewhere final : public data::ImageSource {
+ public:
+  explicit Elsewhere(const data::MemorySource& source) : source_(source) {
+    height = source.height;
+    width = source.width;
+    class_names = source.class_names;
+    labels = source.labels;
+  }
+  void read(int64_t index, uint8_t* rgb) const override { source_.read(index, rgb); }
+  void read_augmented(int64_t index, Rng& rng, uint8_t* rgb) const override { source_.read_augmented(index, rng, rgb); }
+  uint32_t checksum() const override { return source_.checksum(); }
+
+ private:
+  data::MemorySource source_;
+};
+
+TEST(DeviceTraining, ImagesOnTheDeviceAreThoseOfTheLoader) {
+  const data::Dataset here = random_images(36, 10, 10);
+  const data::Dataset elsewhere(std::make_shared<Elsewhere>(dynamic_cast<const data::MemorySource&>(here.source())),
+                                here.chosen());
+  for (const auto& device : devices()) {
+    std::vector<std::vector<float>> ends;
+    for (const data::Dataset& images : {here, elsewhere}) {
+      Network net = initialized(flat());
+      Trainer trainer(net, images, data::kCifar10, options_on(device.get()));
+      while (!trainer.done()) trainer.advance();
+      trainer.fetch();
+      ends.push_back(parameters_of(net));
+    }
+    EXPECT_EQ(ends[0], ends[1]);
+  }
+}
+
 TEST(DeviceTraining, SaysWhereNumbersOverflow) {
   const std::unique_ptr<Device> device = open_simulated_device();
   Network net = initialized(flat());
