@@ -1,21 +1,18 @@
 #include "quant/engine/device/device_plan.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "nn/fusion.h"
 #include "nn/ops/avg_pool.h"
 #include "nn/ops/max_pool.h"
 #include "nn/ops/shortcut_a.h"
+#include "quant/engine/device/device_choice.h"
 #include "quant/packed_conv2d.h"
-#include "tensor/io/text.h"
 
 namespace kronbit::quant {
 namespace {
 
 constexpr int64_t kInputPitch = 4;
-/// Calls of a kernel that are timed together, and how often: launches cost some microseconds each.
-constexpr int kTimedCalls = 5, kTimings = 3;
 
 int64_t aligned(int64_t bytes) { return (bytes + 255) / 256 * 256; }
 
@@ -37,9 +34,7 @@ struct DeviceEpilogue {
 class DevicePlanner {
  public:
   DevicePlanner(DevicePlan& plan, const nn::Network& net, const DeviceEngineOptions& options)
-      : plan_(plan), net_(net), options_(options), kernels_(device_kernels(plan.device_)) {
-    if (kernels_.products.empty()) throw Error("[engine] this build has no kernels for the device");
-    choose_forced();
+      : plan_(plan), net_(net), chooser_(plan.device_, options) {
     value_of_.assign(net.nodes().size(), -1);
     plan.choices_.resize(net.convolutions().size());
     const Shape& image = net.input_shape();
@@ -52,6 +47,7 @@ class DevicePlanner {
     plan_.output_ = value_of_.back();
     used(plan_.output_);
     settle();
+    plan_.forced_used_ = chooser_.forced_was_used();
   }
 
  private:
@@ -65,16 +61,6 @@ class DevicePlanner {
   }
   int images() const { return static_cast<int>(plan_.images_); }
   int64_t rows_of(int v) const { return value(v).pixels() * plan_.images_; }
-
-  void choose_forced() {
-    if (options_.kernel.empty()) return;
-    std::string names;
-    for (const DeviceKernel* kernel : kernels_.products) {
-      if (kernel->name == options_.kernel) forced_ = kernel;
-      names += (names.empty() ? "" : ", ") + std::string(kernel->name);
-    }
-    if (forced_ == nullptr) input_error("kernel", "wanted one of {}, got {}", names, quote(options_.kernel));
-  }
 
   /// A copy in the device's memory for as long as the plan lives.
   template <class T>
@@ -350,7 +336,7 @@ class DevicePlanner {
         return i;
     copies.push_back({form, format, -1, -1, -1});
     const size_t i = copies.size() - 1;
-    push([this_ = &plan_, pack = kernels_.pack_rows, x, i, rows = rows_of(x), pitch = value(x).pitch] {
+    push([this_ = &plan_, pack = chooser_.pack_rows(), x, i, rows = rows_of(x), pitch = value(x).pitch] {
       const Value& v = this_->values_[static_cast<size_t>(x)];
       pack(this_->numbers(x), pitch, rows, this_->rows(x, v.copies[i]), {this_->device_.stream(), false});
     });
@@ -359,11 +345,10 @@ class DevicePlanner {
 
   LayerChoice push_block_conv(const std::string& name, const DeviceConv& site, const PackedLayer& layer, int x, int y) {
     LayerChoice choice{name, site.layer.bits, "", 0, "", 0};
-    const DeviceKernel& kernel = choose(site, layer, choice);
-    choice.kernel = kernel.name;
+    const DeviceKernel& kernel = chooser_.choose(site, layer, choice);
     plan_.exact_ = plan_.exact_ && kernel.exact;
     const size_t copy = packed_copy(x, kernel.form, site.layer.activations);
-    const std::byte* weights = keep(packed(kernel, site.layer, layer));
+    const std::byte* weights = keep(packed_weights(kernel, site.layer, layer));
     used(x);
     push([this_ = &plan_, &kernel, site, weights, x, y, copy] {
       const Value &in = this_->values_[static_cast<size_t>(x)], &out = this_->values_[static_cast<size_t>(y)];
@@ -371,73 +356,6 @@ class DevicePlanner {
                  {this_->device_.stream(), false});
     });
     return choice;
-  }
-
-  static std::vector<std::byte> packed(const DeviceKernel& kernel, const LayerShape& shape, const PackedLayer& layer) {
-    std::vector<std::byte> bytes(static_cast<size_t>(kernel.packed_bytes(shape)));
-    kernel.pack(shape, layer, bytes.data());
-    return bytes;
-  }
-
-  /// The kernel that is fastest here, all operands in place; where only one comes into question, or nothing can be
-  /// timed, the first.
-  const DeviceKernel& choose(const DeviceConv& site, const PackedLayer& layer, LayerChoice& choice) {
-    if (forced_ != nullptr && forced_->declines(site) == nullptr) {
-      plan_.forced_used_ = true;
-      return *forced_;
-    }
-    std::vector<const DeviceKernel*> candidates;
-    const int capability = device().properties().capability;
-    for (const DeviceKernel* kernel : kernels_.products)
-      if (kernel->declines(site) == nullptr && (kernel->exact || !options_.exact) &&
-          (device().simulated() || kernel->capability <= capability))
-        candidates.push_back(kernel);
-    if (candidates.empty()) input_error("engine", "{}: no kernel of this device takes such a layer", choice.layer);
-    if (candidates.size() == 1 || device().simulated()) return *candidates[0];
-    double best = std::numeric_limits<double>::infinity(), second = best;
-    const DeviceKernel *winner = nullptr, *runner_up = nullptr;
-    for (const DeviceKernel* kernel : candidates) {
-      const double microseconds = time(*kernel, site, layer);
-      if (microseconds < best) {
-        second = best;
-        runner_up = winner;
-        best = microseconds;
-        winner = kernel;
-      } else if (microseconds < second) {
-        second = microseconds;
-        runner_up = kernel;
-      }
-    }
-    choice.microseconds = best / static_cast<double>(plan_.images_);
-    choice.runner_up = runner_up->name;
-    choice.runner_up_microseconds = second / static_cast<double>(plan_.images_);
-    return *winner;
-  }
-
-  /// Microseconds of one call, rows packed anew included, on numbers of both signs (zeros take less power, so less
-  /// time).
-  double time(const DeviceKernel& kernel, const DeviceConv& site, const PackedLayer& layer) {
-    const int64_t pitch = 32 * ((site.layer.outputs + 31) / 32), lanes = 32 * site.layer.blocks();
-    std::vector<float> numbers(static_cast<size_t>(site.in_rows() * lanes));
-    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i * 2654435761u % 1021) / 512 - 1;
-    DeviceArray<float> x(device(), numbers), y(device(), site.out_rows() * pitch);
-    DeviceArray<std::byte> mantissas(device(), 64 * site.in_rows() * site.layer.blocks());
-    DeviceArray<float> steps(device(), site.in_rows() * site.layer.blocks());
-    DeviceArray<int32_t> sums(device(), site.in_rows() * site.layer.blocks());
-    DeviceArray<std::byte> weights(device(), packed(kernel, site.layer, layer));
-    const DeviceRows rows{kernel.form,      site.layer.activations, site.layer.blocks(),
-                          mantissas.data(), steps.data(),           sums.data()};
-    const DeviceQueue queue{device().stream(), false};
-    const auto calls = [&] {
-      for (int i = 0; i < kTimedCalls; ++i) {
-        kernels_.pack_rows(x.data(), lanes, site.in_rows(), rows, queue);
-        kernel.run(site, weights.data(), rows, y.data(), pitch, queue);
-      }
-    };
-    calls();
-    double best = std::numeric_limits<double>::infinity();
-    for (int i = 0; i < kTimings; ++i) best = std::min(best, device().seconds(calls));
-    return best * 1e6 / kTimedCalls;
   }
 
   int place(int64_t bytes, size_t v) {
@@ -466,9 +384,7 @@ class DevicePlanner {
 
   DevicePlan& plan_;
   const nn::Network& net_;
-  const DeviceEngineOptions& options_;
-  DeviceKernels kernels_;
-  const DeviceKernel* forced_ = nullptr;
+  DeviceChooser chooser_;
   std::vector<int> value_of_;              // by node
   std::vector<int> first_use_, last_use_;  // by value: steps
 };
