@@ -5,6 +5,7 @@
 #include "nn/ops/shortcut_a.h"
 
 namespace kronbit::nn {
+
 const DeviceCopies& device_copies(const Device& device) {
   return device.simulated() ? simulated::kDeviceCopies : cuda::kDeviceCopies;
 }
