@@ -69,7 +69,7 @@ asan: deps  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (
 	@cd build/asan && ASAN_OPTIONS=detect_leaks=1 ctest --output-on-failure --progress -j $(JOBS)
 
 format:  ## clang-format every source
-	@clang-format -i $$(git ls-files '*.h' '*.cpp')
+	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu')
 
 deps:  ## install the Debian packages that are missing
 	@sh .ci/deps
