@@ -12,9 +12,9 @@ namespace {
 constexpr size_t kMostEvidence = 6;
 
 struct Options {
-  std::string run, top = "10", out;
+  std::string run, top, out;                             ///< top "": 10, or the whole front
   WishOptions wish{"", "", "", "", "", "", "", "", ""};  ///< only what the command line says; the rest is the run's
-  bool csv = false, why = false;
+  bool csv = false, why = false, front = false;
 };
 
 WishOptions merged(WishOptions run, const WishOptions& given) {
@@ -64,6 +64,13 @@ void keep_accurate(const RunView& run, const search::Goal& goal, std::vector<sea
       100 * nearest.sd));
 }
 
+/// The front alone, smallest first.
+void by_rising_size(const RunView& run, std::vector<search::Ranked>& ranked) {
+  std::erase_if(ranked, [](const search::Ranked& r) { return !r.on_front; });
+  std::ranges::stable_sort(ranked, {},
+                           [&](const search::Ranked& r) { return run.space.candidates[r.candidate].cost.bytes; });
+}
+
 Json json_of(const Expected& e) {
   return {{"bits", e.bits},
           {"text", format_bits(e.bits)},
@@ -94,8 +101,8 @@ void print_csv(const std::vector<Expected>& rows) {
   }
 }
 
-void print_table(const RunView& run, const std::vector<Expected>& rows, const std::vector<bool>& front,
-                 const Rivals& others) {
+void print_table(const RunView& run, const Expected& best, const std::vector<Expected>& rows,
+                 const std::vector<bool>& front, const Rivals& others) {
   size_t width = 4;
   for (const Expected& e : rows) width = std::max(width, format_bits(e.bits).size());
   for (const Expected* e : {&others.uniform, &others.reversed}) width = std::max(width, format_bits(e->bits).size());
@@ -112,7 +119,7 @@ void print_table(const RunView& run, const std::vector<Expected>& rows, const st
   for (size_t i = 0; i < rows.size(); ++i) print_row(fmt::format("{}", i + 1), rows[i], front[i]);
   print_row("uniform", others.uniform, false);
   print_row("reversed", others.reversed, false);
-  fmt::print("\n{} {}\n", format_bits(rows[0].bits), expected_verdict(rows[0], others.uniform));
+  fmt::print("\n{} {}\n", format_bits(best.bits), expected_verdict(best, others.uniform));
 }
 
 /// Why the first of the ranking is first: what was measured near it, and what its rivals cost.
@@ -150,7 +157,8 @@ void write_winner(const RunView& run, const Bits& bits, const std::string& path)
 }
 
 int run_rank(const Frame& frame, const Options& options) {
-  const int64_t top = parse_int(options.top, 1, 1'000'000, "--top");
+  constexpr int64_t kAll = 1'000'000;
+  const int64_t top = options.top.empty() ? (options.front ? kAll : 10) : parse_int(options.top, 1, kAll, "--top");
   RunView run = open_run(options.run);
   const WishOptions wish = merged(run.settings.wish, options.wish);
   if (!options.wish.profile.empty()) use_profile(run, options.wish.profile);
@@ -162,7 +170,9 @@ int run_rank(const Frame& frame, const Options& options) {
       model, run.space.candidates, search::measured_at_last_task(run.state.explorer()), goal, limits_of(wish));
   check_limits(run, ranked);
   keep_accurate(run, goal, ranked);
-  const size_t candidates = ranked.size();
+  const size_t candidates = ranked.size(), winner = ranked[0].candidate;
+  const Expected best = expected_of(run, ranked[0]);
+  if (options.front) by_rising_size(run, ranked);
   ranked.resize(std::min(ranked.size(), static_cast<size_t>(top)));
   std::vector<Expected> rows;
   std::vector<bool> front;
@@ -170,8 +180,8 @@ int run_rank(const Frame& frame, const Options& options) {
     rows.push_back(expected_of(run, r));
     front.push_back(r.on_front);
   }
-  const Rivals others = rivals(run, model, goal, ranked[0].candidate);
-  if (!options.out.empty()) write_winner(run, rows[0].bits, options.out);
+  const Rivals others = rivals(run, model, goal, winner);
+  if (!options.out.empty()) write_winner(run, best.bits, options.out);
 
   if (frame.json) {
     Json list = Json::array();
@@ -185,14 +195,14 @@ int run_rank(const Frame& frame, const Options& options) {
                    {"reversed", json_of(others.reversed)},
                    {"ranked", candidates},
                    {"evaluations", run.state.evaluations()},
-                   {"verdict", expected_verdict(rows[0], others.uniform)}};
-    if (options.why) answer["why"] = why_json(run, model, rows[0]);
+                   {"verdict", expected_verdict(best, others.uniform)}};
+    if (options.why) answer["why"] = why_json(run, model, best);
     print_json(answer);
   } else if (options.csv) {
     print_csv(rows);
   } else {
-    print_table(run, rows, front, others);
-    if (options.why) print_why(run, model, rows[0], others);
+    print_table(run, best, rows, front, others);
+    if (options.why) print_why(run, model, best, others);
   }
   return 0;
 }
@@ -206,13 +216,16 @@ void add_rank(CLI::App& app, Frame& frame) {
                   "Examples:\n  kronbit rank RUN\n  kronbit rank RUN --by accuracy --max-size 100KB --top 5\n"
                   "  kronbit rank RUN --by size --max-drop 0.5% --out best.json\n"
                   "  kronbit rank RUN --top 1 --why\n"
+                  "  kronbit rank RUN --front --csv\n"
                   "  kronbit rank RUN --by latency --profile resnet20.json --max-drop 1%\n"
                   "Wishes not given here are those of the run. Accuracy is what the model expects at the last "
                   "task, on validation images.",
                   [&frame, options] { return run_rank(frame, *options); });
   command->add_option("RUN", options->run, "folder of a search")->required();
   add_wish_options(command, options->wish);
-  command->add_option("--top", options->top, "how many to list");
+  command->add_option("--top", options->top, "how many to list (10; all of the front)");
+  command->add_flag("--front", options->front,
+                    "the whole front, smallest first: what no other is expected to beat at its size");
   command->add_option("--out", options->out, "write the first one as a bits.json, for --bits @FILE");
   command->add_flag("--why", options->why, "show what the first one's expectation rests on, and what its rivals cost");
   command->add_flag("--csv", options->csv, "comma-separated values");

@@ -142,6 +142,14 @@ TEST(Program, SearchRankAndStatusInJson) {
   EXPECT_EQ(again["evaluations"], 10);
   const Json rank = kronbit_json({"rank", run.string(), "--top", "3", "--out", (scratch() / "best.json").string()});
   ASSERT_EQ(rank["candidates"].size(), 3u);
+  const Json front = kronbit_json({"rank", run.string(), "--front"});
+  ASSERT_GE(front["candidates"].size(), 2u);
+  EXPECT_EQ(front["verdict"], rank["verdict"]) << "the best one is the same";
+  for (size_t i = 1; i < front["candidates"].size(); ++i) {
+    const Json &smaller = front["candidates"][i - 1], &larger = front["candidates"][i];
+    EXPECT_LT(smaller["bytes"].get<double>(), larger["bytes"].get<double>());
+    EXPECT_LT(smaller["accuracy"].get<double>(), larger["accuracy"].get<double>());
+  }
   for (const Json& candidate : rank["candidates"])
     expect_keys(candidate, {"bits", "curve", "accuracy", "accuracy_sd", "effective", "bytes", "bops", "measured"});
   const Json status = kronbit_json({"status", run.string()});
