@@ -2,6 +2,7 @@
 #include "apps/kronbit/common.h"
 #include "apps/kronbit/packed_runner.h"
 #include "apps/kronbit/progress.h"
+#include "nn/cuda/device_network.h"
 #include "nn/train.h"
 #include "quant/packed.h"
 #include "tensor/brgemm/brgemm.h"
@@ -70,8 +71,6 @@ int run(const Frame& frame, const Options& options) {
   const int64_t batch = parse_int(options.batch, 1, 1 << 20, "--batch");
   const bool packed = !options.network.weights.empty() &&
                       quant::PackedNetwork::is_packed(SafetensorsFile::open(options.network.weights));
-  if (!packed && options.device != "cpu")
-    input_error("--device", "{}: wanted a packed network, got weights", options.device);
   if (!packed && options.exact) input_error("--exact", "wanted a packed network, got weights");
   if (!packed && !frame.kernel.empty() && frame.kernel != "auto" && !forced_brgemm_variant())
     input_error("--kernel", "{}: wanted a kernel that computes with floating point weights (kronbit info lists them)",
@@ -79,7 +78,8 @@ int run(const Frame& frame, const Options& options) {
   if (packed && options.precision != "auto")
     input_error("--precision", "wanted auto for a packed network, whose kernels decide (--exact, --kernel), got {}",
                 options.precision);
-  const DType precision = packed ? DType::F32 : parse_precision(options.precision);
+  const DType precision = packed ? DType::F32 : parse_precision(options.precision, options.device);
+  const std::unique_ptr<Device> device = packed ? nullptr : open_device(options.device);
   // The weights first: their mistakes show before the data is read.
   Subject subject = packed ? open_packed(frame, options) : open_subject(options, 0);
   const data::Splits splits = open_data(options.data, subject.normalization);
@@ -93,10 +93,13 @@ int run(const Frame& frame, const Options& options) {
 
   Progress progress(frame, "eval", "images");
   const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
+  std::unique_ptr<nn::DeviceNetwork> there;
+  if (device) there = std::make_unique<nn::DeviceNetwork>(*subject.net, *device);
+  const auto classify = [&](const Tensor& x) { return packed ? subject.runner->classify(x) : there->forward(x); };
   const nn::Accuracy a =
-      packed ? nn::evaluate([&](const Tensor& x) { return subject.runner->classify(x); }, split, splits.normalization,
-                            batch, show, &stop_requested)
-             : nn::evaluate(*subject.net, split, splits.normalization, batch, show, &stop_requested, precision);
+      packed || there
+          ? nn::evaluate(classify, split, splits.normalization, batch, show, &stop_requested)
+          : nn::evaluate(*subject.net, split, splits.normalization, batch, show, &stop_requested, precision);
   progress.finish();
   const Arithmetic with =
       packed ? Arithmetic{kernel_summary(subject.runner->choices()), subject.runner->exact() ? "exact" : "folded"}

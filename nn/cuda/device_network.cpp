@@ -16,16 +16,16 @@ Sgd sgd_of(const OptimiserOptions& rule) {
 
 }  // namespace
 
-DeviceNetwork::DeviceNetwork(Network& net, Device& device, const OptimiserOptions& rule)
-    : net_(net), device_(device), rule_(sgd_of(rule)) {
+DeviceNetwork::DeviceNetwork(Network& net, Device& device, const std::optional<OptimiserOptions>& rule)
+    : net_(net), device_(device), trains_(rule.has_value()), rule_(sgd_of(rule.value_or(Sgd{}))) {
   for (const Node& node : net.nodes())
-    if (node.op->kind() == "dropout")
+    if (trains_ && node.op->kind() == "dropout")
       input_error("device", "{}: wanted a network without dropout, which is not trained on a GPU", node.name);
   for (const Parameter& p : net.parameters()) {
     const int64_t count = p.var.value().count();
     Slot slot;
     slot.value = DeviceArray<float>(device, count);
-    if (p.var.requires_grad()) {
+    if (trains_ && p.var.requires_grad()) {
       slot.gradient = DeviceArray<float>(device, count);
       slot.gradient.zero();
       if (rule_.momentum > 0) {
@@ -40,6 +40,7 @@ DeviceNetwork::DeviceNetwork(Network& net, Device& device, const OptimiserOption
 DeviceNetwork::~DeviceNetwork() = default;
 
 DevicePass& DeviceNetwork::pass(int64_t images, bool training) {
+  KB_CHECK(trains_ || !training);
   std::unique_ptr<DevicePass>& pass = passes_[{images, training}];
   if (!pass) pass = std::make_unique<DevicePass>(*this, images, training);
   return *pass;

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,16 +28,16 @@ struct DeviceLoss {
 /// Requires: one caller at a time; the network and the device outlive it.
 class DeviceNetwork {
  public:
-  /// Copies the parameters of `net` to the device. Throws: InputError naming an operator that is not trained there
-  /// (dropout), or a rule that is not (Adam); Error when the device has no memory or no kernels.
-  DeviceNetwork(Network& net, Device& device, const OptimiserOptions& rule);
+  /// Copies the parameters of `net` to the device; without a rule for forward() alone. Throws: InputError naming an
+  /// operator that is not trained there (dropout), or a rule that is not (Adam); Error when the device has no memory or
+  /// no kernels.
+  DeviceNetwork(Network& net, Device& device, const std::optional<OptimiserOptions>& rule = {});
   ~DeviceNetwork();
 
-  /// One batch forward and backward, one update at learning rate `lr`, the norm of all gradients limited to max_norm
-  /// (0: not limited).
-  /// Shapes:   images [H][W][N][C] f32; labels N, each below the number of classes
-  /// Throws:   NumericalError when the loss or a gradient is not finite; the parameters are then those before the step,
-  /// running
+  /// Requires: a rule. One batch forward and backward, one update at learning rate `lr`, the norm of all gradients
+  /// limited to max_norm (0: not limited). Shapes:   images [H][W][N][C] f32; labels N, each below the number of
+  /// classes Throws:   NumericalError when the loss or a gradient is not finite; the parameters are then those before
+  /// the step, running
   ///           statistics may not be
   DeviceLoss train(const Tensor& images, const std::vector<int>& labels, double label_smoothing, double lr,
                    double max_norm);
@@ -67,6 +68,7 @@ class DeviceNetwork {
 
   Network& net_;
   Device& device_;
+  bool trains_;
   Sgd rule_;
   std::vector<Slot> slots_;                       // by parameter of the network
   std::vector<DeviceArray<float>> coefficients_;  // of the passes' normalizations

@@ -54,6 +54,10 @@ void DevicePass::add_step(const Step& step) {
   if (dynamic_cast<const Convolution*>(&op) != nullptr) return add_convolution({.node = n, .conv = n});
   const int input = node(n).inputs[0];
   if (kind == "linear") return add_linear(n, input);
+  if (kind == "dropout") {  // nothing happens outside training
+    value(n) = value(input);
+    return;
+  }
   make_value(n);
   if (kind == "batch_norm") {
     add_norm(n, input);

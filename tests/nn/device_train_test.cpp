@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "nn/cuda/device_network.h"
 #include "nn/models/builder.h"
 #include "nn/train.h"
 #include "tests/nn/random_images.h"
@@ -186,8 +187,15 @@ TEST(DeviceTraining, RefusesWhatItDoesNotDo) {
   Builder b("dropout", 10, 10);
   b.linear("linear", b.dropout("dropout", b.global_avg_pool("mean", b.conv("conv", kInput, {.channels = 16})), 0.5),
            10);
-  Network dropout = b.take();
+  Network dropout = initialized(b.take());
   EXPECT_THROW(Trainer(dropout, images, data::kCifar10, options_on(device.get())), InputError);
+  // Without training it does nothing, there as here.
+  Tensor x = Tensor::activation(10, 10, 2, 3);
+  for (int64_t r = 0; r < x.rows(); ++r) x.row<float>(r)[r % 3] = static_cast<float>(r % 7) - 3;
+  DeviceNetwork there(dropout, *device);
+  const std::vector<float> got = there.forward(x).values(),
+                           wanted = dropout.forward(x, {.precision = DType::BF16}).value().values();
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 0.02);
 }
 
 }  // namespace

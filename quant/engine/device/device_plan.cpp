@@ -392,6 +392,9 @@ class DevicePlanner {
 DevicePlan::DevicePlan(const nn::Network& net, int64_t images, Device& device, const DeviceEngineOptions& options)
     : device_(device), images_(images) {
   DevicePlanner(*this, net, options).build();
+  recorded_ = device_.record([this] {
+    for (const std::function<void()>& step : steps_) step();
+  });
 }
 
 DeviceRows DevicePlan::rows(int v, const PackedCopy& copy) const {
@@ -403,12 +406,12 @@ DeviceRows DevicePlan::rows(int v, const PackedCopy& copy) const {
           .sums = copy.sums < 0 ? nullptr : at<int32_t>(copy.sums)};
 }
 
-void DevicePlan::run(const Tensor& x, float* logits) const {
+void DevicePlan::run(const Tensor& x, float* logits) {
   const int64_t rows = values_[0].pixels() * images_;
   std::vector<float> image(static_cast<size_t>(rows * kInputPitch), 0.0f);
   for (int64_t r = 0; r < rows; ++r) std::copy_n(x.row<float>(r), x.channels(), image.data() + r * kInputPitch);
   device_.upload(numbers(0), image.data(), image.size() * sizeof(float));
-  for (const std::function<void()>& step : steps_) step();
+  device_.replay(recorded_);
   const Value& out = values_[static_cast<size_t>(output_)];
   std::vector<float> all(static_cast<size_t>(images_ * out.pitch));
   device_.download(all.data(), numbers(output_), all.size() * sizeof(float));

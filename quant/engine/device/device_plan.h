@@ -22,7 +22,7 @@ class DevicePlan {
 
   int64_t images() const { return images_; }
   /// x [H][W][images][3] f32; logits [images][classes].
-  void run(const Tensor& x, float* logits) const;
+  void run(const Tensor& x, float* logits);
   const std::vector<LayerChoice>& choices() const { return choices_; }
   int64_t memory_bytes() const { return memory_bytes_; }
   bool exact() const { return exact_; }
@@ -43,6 +43,7 @@ class DevicePlan {
   std::vector<Value> values_;
   std::vector<Place> places_;
   std::vector<std::function<void()>> steps_;
+  std::shared_ptr<void> recorded_;                // all of them, begun as one
   std::vector<std::shared_ptr<void>> constants_;  // weights and tables on the device
   std::shared_ptr<void> buffers_;
   std::vector<LayerChoice> choices_;
