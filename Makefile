@@ -48,7 +48,7 @@ cuda-check: deps  ## on a machine with an NVIDIA GPU: tests every kernel there, 
 	@cmake --build $(BUILD) -j $(JOBS) --target $(CUDA_TARGETS)
 	@python3 bench/cuda.py --bin $(BUILD) $(ARGS)
 
-cuda-bundle: deps  ## build/cuda-bundle/: the same check for a machine with a GPU but without packages (sh check.sh there)
+cuda-bundle: deps  ## build/cuda-bundle.tar.xz: the same check for a machine with a GPU but without packages or network
 	@$(CONFIGURE) -DKRONBIT_TESTS=ON -DKRONBIT_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS) --target $(CUDA_TARGETS)
 	@sh bench/cuda_bundle.sh $(BUILD) $(BUILD)/cuda-bundle

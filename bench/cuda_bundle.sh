@@ -1,7 +1,8 @@
 #!/bin/sh
 # usage: bench/cuda_bundle.sh BUILD FOLDER
 # Puts what bench/cuda.py needs into a folder that can be carried to a machine with a GPU and without network, compiler
-# or packages: programs, the libraries they are linked with, scripts. There:  sh FOLDER/check.sh [OUT]
+# or packages: programs, the libraries they are linked with, scripts; and FOLDER.tar.xz of it. There:
+#   tar -xf FOLDER.tar.xz && sh FOLDER/check.sh [OUT]
 set -eu
 build=$1 folder=$2
 here=$(dirname "$0")
@@ -26,4 +27,5 @@ cat >"$folder/check.sh" <<'CHECK'
 cd "$(dirname "$0")"
 LD_LIBRARY_PATH=$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec python3 bench/cuda.py --bin bin --out "${1:-.}"
 CHECK
-du -sh "$folder"
+tar -C "$(dirname "$folder")" -cf - "$(basename "$folder")" | xz -T0 -3 >"$folder.tar.xz"
+du -h "$folder.tar.xz"
