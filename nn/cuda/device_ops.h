@@ -121,6 +121,27 @@ struct CropChoice {
   int image = 0, dy = 0, dx = 0, flip = 0;
 };
 
+/// Channels from one activation to another: a part of a concatenation, the shortcut without parameters, and the way
+/// back of both. Every number of the result is written once: y[(h, w, n)][lane] = x[(h', w', n)][lane - first +
+/// x_first] for the lanes from `first` on, `channels` of them; all others are zero, or stay as they are where `keep`
+/// says so. Units: stride >= 1: h' = h * stride; stride <= -1: h' = h / -stride where that is whole, else zeros
+struct ChannelCopy {
+  const bf16* x = nullptr;
+  bf16* y = nullptr;
+  int x_pitch = 0, y_pitch = 0;
+  int x_width = 0, height = 0, width = 0, images = 0;  ///< height, width of y
+  int first = 0, x_first = 0, channels = 0;
+  int stride = 1;
+  bool keep = false;
+};
+
+/// A map whose channels and pixels become one row per image.
+struct FlattenGeometry {
+  int pixels = 0, images = 0, channels = 0;
+  constexpr int pitch() const { return channels_pitch(channels); }
+  constexpr int flat_pitch() const { return channels_pitch(channels * pixels); }
+};
+
 /// The functions of one side (simulated or cuda). Names and formulas as in nn/ops; what differs is said.
 struct DeviceOps {
   /// w [O, C, kh, kw] f32 rounded to bf16, for either direction; null: not wanted.
@@ -187,6 +208,11 @@ struct DeviceOps {
 
   /// x [height][width][images][3] from choices [images], which are in the device's memory.
   void (*crop_images)(const ImageSet& set, const CropChoice* choices, int images, bf16* x, const DeviceQueue& queue);
+
+  void (*copy_channels)(const ChannelCopy& copy, const DeviceQueue& queue);
+  /// flat[n][c * pixels + p] = x[(p, n)][c], the rest of each row zero; and back.
+  void (*flatten)(const FlattenGeometry& g, const bf16* x, bf16* flat, const DeviceQueue& queue);
+  void (*unflatten)(const FlattenGeometry& g, const bf16* flat, bf16* x, const DeviceQueue& queue);
 };
 /// Those of a device.
 const DeviceOps& device_ops(const Device& device);

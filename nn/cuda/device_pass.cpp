@@ -6,15 +6,10 @@
 
 namespace kronbit::nn {
 
-const DeviceCopies& device_copies(const Device& device) {
-  return device.simulated() ? simulated::kDeviceCopies : cuda::kDeviceCopies;
-}
-
 DevicePass::DevicePass(DeviceNetwork& owner, int64_t images, bool training)
     : owner_(owner),
       device_(owner.device_),
       ops_(device_ops(device_)),
-      copies_(device_copies(device_)),
       queue_{device_.stream(), false},
       images_(images),
       training_(training) {

@@ -7,7 +7,6 @@
 #include <memory>
 #include <vector>
 
-#include "nn/cuda/copies.h"
 #include "nn/cuda/device_network.h"
 #include "nn/cuda/device_ops.h"
 #include "nn/fusion.h"
@@ -16,9 +15,6 @@
 #include "nn/ops/pool.h"
 
 namespace kronbit::nn {
-
-/// The copies of a device.
-const DeviceCopies& device_copies(const Device& device);
 
 class DevicePass {
  public:
@@ -106,7 +102,6 @@ class DevicePass {
   DeviceNetwork& owner_;
   Device& device_;
   const DeviceOps& ops_;
-  const DeviceCopies& copies_;
   DeviceQueue queue_;
   int64_t images_;
   bool training_, making_backward_ = false;

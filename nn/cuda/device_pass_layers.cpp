@@ -173,20 +173,19 @@ void DevicePass::add_relu(int n, int input) {
 void DevicePass::add_sum(int n, int a, int b) {
   push([=, this] { ops_.add(numbers(value(n)), value(a).z.data(), value(b).z.data(), value(n).z.data(), queue_); });
   backward([=, this] {
-    // Half of the sum of a number and itself: a copy.
     for (int input : {a, b})
       push_share(input, [=, this](bf16* to) {
         const Value& v = value(n);
-        copies_.channels({.x = v.gradient.data(),
-                          .y = to,
-                          .x_pitch = v.pitch,
-                          .y_pitch = v.pitch,
-                          .x_width = v.width,
-                          .height = v.height,
-                          .width = v.width,
-                          .images = images(),
-                          .channels = v.channels},
-                         queue_);
+        ops_.copy_channels({.x = v.gradient.data(),
+                            .y = to,
+                            .x_pitch = v.pitch,
+                            .y_pitch = v.pitch,
+                            .x_width = v.width,
+                            .height = v.height,
+                            .width = v.width,
+                            .images = images(),
+                            .channels = v.channels},
+                           queue_);
       });
   });
 }
@@ -233,14 +232,14 @@ void DevicePass::add_copy(int n, int input, const ChannelCopy& to, const Channel
     ChannelCopy copy = to;
     copy.x = value(input).z.data();
     copy.y = value(n).z.data();
-    copies_.channels(copy, queue_);
+    ops_.copy_channels(copy, queue_);
   });
   backward([=, this] {
     push_share(input, [=, this](bf16* where) {
       ChannelCopy copy = back;
       copy.x = value(n).gradient.data();
       copy.y = where;
-      copies_.channels(copy, queue_);
+      ops_.copy_channels(copy, queue_);
     });
   });
 }
@@ -292,25 +291,10 @@ void DevicePass::add_shortcut(int n, int input, int stride) {
 }
 
 void DevicePass::add_flatten(int n, int input) {
-  FlattenCopy copy{.map_pitch = value(input).pitch,
-                   .flat_pitch = value(n).pitch,
-                   .pixels = value(input).height * value(input).width,
-                   .images = images(),
-                   .channels = value(input).channels};
-  push([=, this] {
-    FlattenCopy c = copy;
-    c.map = value(input).z.data();
-    c.flat = value(n).z.data();
-    copies_.flatten(c, queue_);
-  });
+  const FlattenGeometry g{value(input).height * value(input).width, images(), value(input).channels};
+  push([=, this] { ops_.flatten(g, value(input).z.data(), value(n).z.data(), queue_); });
   backward([=, this] {
-    push_share(input, [=, this](bf16* to) {
-      FlattenCopy c = copy;
-      c.map = to;
-      c.flat = value(n).gradient.data();
-      c.back = true;
-      copies_.flatten(c, queue_);
-    });
+    push_share(input, [=, this](bf16* to) { ops_.unflatten(g, value(n).gradient.data(), to, queue_); });
   });
 }
 

@@ -6,7 +6,7 @@
 
 #include "nn/cuda/device_ops.h"
 #include "nn/cuda/tiles.h"
-#include "tensor/cuda/simt.h"
+#include "tensor/cuda/items.h"
 
 namespace kronbit::KB_SIDE {
 
@@ -39,22 +39,9 @@ Named<decltype(nn::DeviceOps::cross_entropy)> cross_entropy;
 Named<decltype(nn::DeviceOps::gradient_squares)> gradient_squares;
 Named<decltype(nn::DeviceOps::sgd)> sgd;
 Named<decltype(nn::DeviceOps::crop_images)> crop_images;
-
-constexpr int kOpThreads = 256;
-
-/// One thread for every item, up to a number of blocks that fills any GPU: kernels go on in steps of the grid.
-inline Launch blocks_for(int64_t items, const DeviceQueue& queue) {
-  const int64_t blocks = (items + kOpThreads - 1) / kOpThreads;
-  return {.blocks_x = static_cast<unsigned>(blocks < 4096 ? blocks : 4096),
-          .threads = kOpThreads,
-          .stream = queue.stream,
-          .backward = queue.backward};
-}
-/// The first item of a thread and the step to its next.
-__device__ __forceinline__ int64_t first_item() {
-  return static_cast<int64_t>(blockIdx.x) * kOpThreads + static_cast<int64_t>(threadIdx.x);
-}
-__device__ __forceinline__ int64_t item_step() { return static_cast<int64_t>(gridDim.x) * kOpThreads; }
+Named<decltype(nn::DeviceOps::copy_channels)> copy_channels;
+Named<decltype(nn::DeviceOps::flatten)> flatten;
+Named<decltype(nn::DeviceOps::unflatten)> unflatten;
 
 inline const uint16_t* bits(const bf16* p) { return reinterpret_cast<const uint16_t*>(p); }
 inline uint16_t* bits(bf16* p) { return reinterpret_cast<uint16_t*>(p); }

@@ -31,6 +31,9 @@ const nn::DeviceOps kDeviceOps = {
     .gradient_squares = gradient_squares,
     .sgd = sgd,
     .crop_images = crop_images,
+    .copy_channels = copy_channels,
+    .flatten = flatten,
+    .unflatten = unflatten,
 };
 
 }  // namespace kronbit::KB_SIDE

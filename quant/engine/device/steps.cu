@@ -1,32 +1,15 @@
 // The steps between block products: one thread for every number of the output.
 #include "quant/engine/device/steps.h"
 
-#include "tensor/cuda/simt.h"
+#include "tensor/cuda/items.h"
 
 namespace kronbit::quant::KB_SIDE {
 namespace {
 
 using namespace kronbit::KB_SIDE;  // NOLINT: the dialect
 
-constexpr unsigned kThreads = 128;
-
-/// As many blocks as give every one of n numbers a thread.
-Launch one_each(int64_t n, void* stream) {
-  Launch at;
-  at.blocks_x = static_cast<unsigned>((n + kThreads - 1) / kThreads);
-  at.threads = kThreads;
-  at.stream = stream;
-  return at;
-}
-
-__device__ __forceinline__ int64_t global_index() {
-  return static_cast<int64_t>(blockIdx.x) * kThreads + static_cast<int64_t>(threadIdx.x);
-}
-
-__global__ void dense_kernel(DenseStep s) {
-  const int64_t i = global_index();
+__device__ __forceinline__ void dense(const DenseStep& s, int64_t i) {
   const int64_t row = i / s.out_lanes;
-  if (row >= static_cast<int64_t>(s.out_height) * s.out_width * s.images) return;
   const int o = static_cast<int>(i % s.out_lanes), n = static_cast<int>(row % s.images);
   const int pixel = static_cast<int>(row / s.images);
   const int h = pixel / s.out_width * s.stride - s.pad, w = pixel % s.out_width * s.stride - s.pad;
@@ -42,19 +25,15 @@ __global__ void dense_kernel(DenseStep s) {
   s.y[i] = y;
 }
 
-__global__ void rowwise_kernel(RowwiseStep s) {
-  const int64_t i = global_index();
-  if (i >= s.rows * s.lanes) return;
+__device__ __forceinline__ void rowwise(const RowwiseStep& s, int64_t i) {
   float v = s.x[i];
   if (s.scale != nullptr) v = __fadd_rn(__fmul_rn(v, s.scale[i % s.lanes]), s.shift[i % s.lanes]);
   if (s.residual != nullptr) v = __fadd_rn(v, s.residual[i]);
   s.y[i] = s.relu && !(v > 0) ? 0.0f : v;
 }
 
-__global__ void pool_kernel(PoolStep s) {
-  const int64_t i = global_index();
+__device__ __forceinline__ void pool(const PoolStep& s, int64_t i) {
   const int64_t pixel = i / s.lanes, lane = i % s.lanes;
-  if (pixel >= static_cast<int64_t>(s.out_height) * s.out_width) return;
   const DeviceWindow down = s.down[pixel / s.out_width], across = s.across[pixel % s.out_width];
   float sum = 0, best = 0;
   bool first = true, nan = false;
@@ -76,45 +55,44 @@ __global__ void pool_kernel(PoolStep s) {
   s.y[i] = __fmul_rn(static_cast<float>(1.0 / inside), sum);
 }
 
-__global__ void gather_kernel(GatherStep s) {
-  const int64_t i = global_index();
+__device__ __forceinline__ void gather(const GatherStep& s, int64_t i) {
   const int64_t row = i / s.channels;
   const int c = static_cast<int>(i % s.channels), n = static_cast<int>(row % s.images);
-  if (row >= static_cast<int64_t>(s.out_height) * s.out_width * s.images) return;
   const int64_t pixel = row / s.images;
   const int64_t from = pixel / s.out_width * s.stride * s.width + pixel % s.out_width * s.stride;
   s.y[row * s.y_pitch + s.first + c] = s.x[(from * s.images + n) * s.x_pitch + c];
 }
 
-__global__ void flatten_kernel(FlattenStep s) {
-  const int64_t i = global_index();
+__device__ __forceinline__ void flatten(const FlattenStep& s, int64_t i) {
   const int64_t row = i / s.channels;
   const int c = static_cast<int>(i % s.channels), n = static_cast<int>(row % s.images);
   const int64_t p = row / s.images;
-  if (p >= s.pixels) return;
   s.y[n * s.y_pitch + static_cast<int64_t>(c) * s.pixels + p] = s.x[row * s.x_pitch + c];
 }
+
+template <class Step, void (*kItem)(const Step&, int64_t)>
+__global__ void __launch_bounds__(kOpThreads) items_kernel(Step step, int64_t items) {
+  for (int64_t i = first_item(); i < items; i += item_step()) kItem(step, i);
+}
+
+template <class Step, void (*kItem)(const Step&, int64_t)>
+void start(const Step& step, int64_t items, void* stream) {
+  launch(blocks_for(items, {stream, false}), items_kernel<Step, kItem>)(step, items);
+}
+
+int64_t out_rows(const auto& step) { return static_cast<int64_t>(step.out_height) * step.out_width * step.images; }
 
 }  // namespace
 
 const DeviceSteps kDeviceSteps = {
-    .dense =
-        [](const DenseStep& s, void* stream) {
-          const int64_t rows = static_cast<int64_t>(s.out_height) * s.out_width * s.images;
-          launch(one_each(rows * s.out_lanes, stream), dense_kernel)(s);
-        },
-    .rowwise = [](const RowwiseStep& s,
-                  void* stream) { launch(one_each(s.rows * s.lanes, stream), rowwise_kernel)(s); },
+    .dense = [](const DenseStep& s, void* stream) { start<DenseStep, dense>(s, out_rows(s) * s.out_lanes, stream); },
+    .rowwise = [](const RowwiseStep& s, void* stream) { start<RowwiseStep, rowwise>(s, s.rows * s.lanes, stream); },
     .pool = [](const PoolStep& s,
-               void* stream) { launch(one_each(s.lanes * s.out_height * s.out_width, stream), pool_kernel)(s); },
-    .gather =
-        [](const GatherStep& s, void* stream) {
-          const int64_t rows = static_cast<int64_t>(s.out_height) * s.out_width * s.images;
-          launch(one_each(rows * s.channels, stream), gather_kernel)(s);
-        },
+               void* stream) { start<PoolStep, pool>(s, s.lanes * s.out_height * s.out_width, stream); },
+    .gather = [](const GatherStep& s, void* stream) { start<GatherStep, gather>(s, out_rows(s) * s.channels, stream); },
     .flatten =
         [](const FlattenStep& s, void* stream) {
-          launch(one_each(static_cast<int64_t>(s.pixels) * s.images * s.channels, stream), flatten_kernel)(s);
+          start<FlattenStep, flatten>(s, static_cast<int64_t>(s.pixels) * s.images * s.channels, stream);
         },
 };
 
