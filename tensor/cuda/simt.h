@@ -113,9 +113,6 @@ struct alignas(8) float2 {
 struct alignas(16) float4 {
   float x, y, z, w;
 };
-struct alignas(8) int2 {
-  int x, y;
-};
 struct alignas(16) int4 {
   int x, y, z, w;
 };
@@ -180,7 +177,6 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
                               [](unsigned bits, unsigned v, unsigned lane) { return bits | v << lane; });
 }
 inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
-inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) == mask; }
 inline unsigned __reduce_max_sync(unsigned mask, unsigned v) {
   return over_lanes<unsigned>(mask, v, 0, [](unsigned a, unsigned b, unsigned) { return a > b ? a : b; });
 }
@@ -190,7 +186,6 @@ inline int __reduce_add_sync(unsigned mask, int v) {
 
 // Arithmetic that CUDA names; each is one rounding.
 inline int __popc(unsigned x) { return std::popcount(x); }
-inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1; }
 inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float __fmul_rn(float a, float b) { return a * b; }
@@ -201,8 +196,6 @@ inline unsigned __float_as_uint(float v) { return std::bit_cast<unsigned>(v); }
 inline float __uint_as_float(unsigned v) { return std::bit_cast<float>(v); }
 inline int __float_as_int(float v) { return std::bit_cast<int>(v); }
 inline float __int_as_float(int v) { return std::bit_cast<float>(v); }
-inline float rsqrtf(float v) { return 1 / std::sqrt(v); }
-inline float __ldexpf(float v, int e) { return std::ldexp(v, e); }
 template <class T>
 T __ldg(const T* at) {
   return *at;
@@ -215,10 +208,6 @@ inline float fmaxf(float a, float b) { return std::fmax(a, b); }
 inline float fminf(float a, float b) { return std::fmin(a, b); }
 inline float fabsf(float v) { return std::fabs(v); }
 inline float rintf(float v) { return std::nearbyint(v); }
-inline float ldexpf(float v, int e) { return std::ldexp(v, e); }
-inline float expf(float v) { return std::exp(v); }
-inline float logf(float v) { return std::log(v); }
-inline float sqrtf(float v) { return std::sqrt(v); }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
 inline unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
@@ -234,20 +223,6 @@ inline int dp4a_ss(int a, int b, int c) {
          static_cast<int8_t>(static_cast<unsigned>(b) >> (8 * i) & 0xffu);
   return c;
 }
-template <class T>
-T atomicAdd(T* at, T v) {
-  const T old = *at;
-  *at = old + v;
-  return old;
-}
-template <class T>
-T atomicMax(T* at, T v) {
-  const T old = *at;
-  if (v > old) *at = v;
-  return old;
-}
-inline void __threadfence() {}
-
 }  // namespace kronbit::simulated
 
 #endif
