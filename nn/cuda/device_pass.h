@@ -83,7 +83,6 @@ class DevicePass {
   void add_shortcut(int node, int input, int stride);
   void add_flatten(int node, int input);
   void add_linear(int node, int input);
-  void add_loss(int node);
   void settle();
   void begin();
 
