@@ -103,7 +103,7 @@ int run(const Frame& frame, const Options& options) {
   progress.finish();
   const Arithmetic with =
       packed ? Arithmetic{kernel_summary(subject.runner->choices()), subject.runner->exact() ? "exact" : "folded"}
-             : Arithmetic{std::string(brgemm_variant(precision).name), precision_name(precision)};
+             : Arithmetic{product_kernel(options.device, precision), precision_name(precision)};
   const double rate = static_cast<double>(a.images) / a.seconds;
   if (frame.json) {
     Json result = {{"top1", a.top1},

@@ -146,6 +146,10 @@ DType parse_precision(const std::string& precision, const std::string& device) {
   return type;
 }
 
+std::string product_kernel(const std::string& device, DType precision) {
+  return device == "cpu" ? std::string(brgemm_variant(precision).name) : "conv-" + device;
+}
+
 const char* precision_name(DType precision) { return precision == DType::BF16 ? "bf16" : "fp32"; }
 
 std::string resolve_precision(const std::string& precision, const std::string& device,

@@ -66,6 +66,8 @@ void add_precision_option(CLI::App* command, std::string& precision);
 /// Of activations and their gradients: auto (what this machine is fastest in), fp32 or bf16.
 /// A device other than cpu trains in bf16.
 DType parse_precision(const std::string& precision, const std::string& device = "cpu");
+/// What multiplies in training and in evaluating weights: the kernel of this processor, or "conv-cuda".
+std::string product_kernel(const std::string& device, DType precision);
 const char* precision_name(DType precision);  ///< "fp32"
 /// What auto means for a run: what its journal says when it is resumed, elsewhere perhaps, else what is fastest here.
 std::string resolve_precision(const std::string& precision, const std::string& device,

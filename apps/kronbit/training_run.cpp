@@ -9,7 +9,6 @@
 #include "quant/bits_file.h"
 #include "quant/packed.h"
 #include "search/journal.h"
-#include "tensor/brgemm/brgemm.h"
 #include "tensor/io/crc32.h"
 #include "tensor/io/file.h"
 #include "tensor/io/parse.h"
@@ -137,7 +136,7 @@ class TrainingRun {
             {"test_loss", line["loss"]},
             {"steps", step},
             {"precision", precision_name(precision_)},
-            {"kernel", brgemm_variant(precision_).name},
+            {"kernel", product_kernel(device_, precision_)},
             {"device", device_},
             {"weights", (folder_ / "best" / "weights.safetensors").string()},
             {"peak_bytes", peak_resident_bytes()}};
@@ -285,7 +284,8 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
                100 * result["val_top1"].get<double>(), 100 * result["test_top1"].get<double>(),
                result["weights"].get<std::string>());
     fmt::print("{}, kernel {}, {} threads, peak memory {:.0f} MB\n", precision_name(train.precision),
-               brgemm_variant(train.precision).name, threads(), static_cast<double>(peak_resident_bytes()) / 1e6);
+               product_kernel(options.tune.device, train.precision), threads(),
+               static_cast<double>(peak_resident_bytes()) / 1e6);
   }
   return 0;
 }

@@ -29,6 +29,7 @@ const fs::path& tuned() {
                     {"--weights", (trained / "best/weights.safetensors").string(), "--bits", "3", "--json"});
     const Json result = kronbit_json(finetune);
     EXPECT_EQ(result["device"], "simulated");
+    EXPECT_EQ(result["kernel"], "conv-simulated");
     EXPECT_EQ(result["precision"], "bf16");
     EXPECT_EQ(result["steps"], 2);
     return folder;
@@ -61,6 +62,7 @@ TEST(OnADevice, WeightsAreEvaluatedThere) {
     const Json a = eval(bits), b = eval(there);
     EXPECT_NEAR(a["loss"].get<double>(), b["loss"].get<double>(), 0.02);
     EXPECT_EQ(b["device"], "simulated");
+    EXPECT_EQ(b["kernel"], "conv-simulated");
   }
 }
 
