@@ -7,7 +7,7 @@ out=${2:-$build/paper-quick}
 mkdir -p "$out"
 for name in fig2 fig4 table1 table2 table3 fig5 table4; do
   printf '$ %s --preset quick --out %s\n' "$build/experiments/$name" "$out"
-  "$build/experiments/$name" --preset quick --out "$out" >"$out/$name.log" 2>&1 || {
+  "$build/experiments/$name" --preset quick --out "$out" >/dev/null 2>"$out/$name.log" || {
     code=$?
     tail -n 20 "$out/$name.log" >&2
     exit $code

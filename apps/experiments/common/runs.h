@@ -82,7 +82,7 @@ struct Row {
   double mean() const;
   double sd() const;  ///< between seeds; 0 with fewer than two
 };
-/// Runs what is missing of seeds first..last (1 is the first).
+/// Runs what is missing of seeds first..last (1 is the first); of each stays its journal and best/model.safetensors.
 void measure(Experiment& experiment, const Subject& subject, const Training& training, int64_t first_seed,
              int64_t last_seed, Row& row);
 Json to_json(const Row& row);
