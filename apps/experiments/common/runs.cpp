@@ -176,6 +176,23 @@ std::optional<Search> search(Experiment& experiment, const Subject& subject, con
   return Search(experiment.folder(place), result->command);
 }
 
+std::vector<Bits> allocate(Experiment& experiment, const Subject& subject, const Training& training,
+                           const std::vector<int64_t>& bytes) {
+  std::vector<std::string> words = base("sensitivity", subject);
+  add(words, {"--weights", training.weights, "--images", "1"});
+  for (int64_t b : bytes) add(words, {"--allocate", fmt::format("{}B", b)});
+  const std::string place = subject.place() + "/sensitivity";
+  const std::optional<StepResult> result = experiment.step(place, words);
+  std::vector<Bits> lists;
+  if (result) {
+    for (const Json& allocation : result->answer.at("allocations")) {
+      const std::vector<int64_t> bits = get_ints(allocation, "bits", kMinBits, kMaxBits, place);
+      lists.emplace_back(bits.begin(), bits.end());
+    }
+  }
+  return lists;
+}
+
 Sizes sizes_of(const std::vector<nn::ConvInfo>& layers, const Bits& bits) {
   const auto bytes = [&](quant::SizeRule rule) { return quant::size_of(layers, bits, rule).bytes; };
   const quant::SizeReport paper = quant::size_of(layers, bits, quant::SizeRule::Paper);

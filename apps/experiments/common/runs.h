@@ -62,6 +62,11 @@ class Search {
 std::optional<Search> search(Experiment& experiment, const Subject& subject, const std::string& curve,
                              const std::vector<std::string>& more = {});
 
+/// What `kronbit sensitivity --allocate` finds for each size (packed bytes) from the errors of single layers, without
+/// any training; empty where nothing has run.
+std::vector<Bits> allocate(Experiment& experiment, const Subject& subject, const Training& training,
+                           const std::vector<int64_t>& bytes);
+
 /// Sizes of a bit list by the three rules, bytes.
 struct Sizes {
   int64_t packed = 0, paper = 0, payload = 0, weights = 0, total_bits = 0;

@@ -29,8 +29,9 @@ struct NetworkResult {
   int64_t seeds = 0;
 };
 
-/// The paper's rows, then ours at the sizes of its found ones.
-std::vector<TableRow> choose_rows(const TableSpec& spec, const NetworkResult& result) {
+/// The paper's rows, then ours at the sizes of its found ones: the best of our search, and bits allocated by the errors
+/// of single layers.
+std::vector<TableRow> choose_rows(Experiment& experiment, const TableSpec& spec, const NetworkResult& result) {
   const std::vector<nn::ConvInfo> layers = nn::conv_layers(nn::build(result.subject.net));
   std::vector<TableRow> rows;
   const auto add = [&](const std::string& origin, const std::string& label, const Bits& bits, const PaperRow* paper) {
@@ -52,6 +53,11 @@ std::vector<TableRow> choose_rows(const TableSpec& spec, const NetworkResult& re
     const auto best = result.search->best_within(static_cast<double>(paper.sizes.packed));
     if (best) add("ours", fmt::format("ours, size of paper {}", i + 1), best->bits, nullptr);
   }
+  std::vector<int64_t> sizes;
+  for (size_t i : spec.found_rows) sizes.push_back(rows[i].sizes.packed);
+  const std::vector<Bits> allocated = allocate(experiment, result.subject, *result.training, sizes);
+  for (size_t k = 0; k < allocated.size(); ++k)
+    add("allocated", fmt::format("allocated, size of paper {}", spec.found_rows[k] + 1), allocated[k], nullptr);
   return rows;
 }
 
@@ -60,7 +66,7 @@ void run_network(Experiment& experiment, const TableSpec& spec, NetworkResult& r
   result.seeds = scale.seeds;
   result.training = train(experiment, result.subject);
   if (result.training) result.search = search(experiment, result.subject, spec.curve);
-  result.rows = choose_rows(spec, result);
+  result.rows = choose_rows(experiment, spec, result);
   if (!result.training) return;
   // Every row once before any row twice: an interrupted table is then wide, not deep.
   for (int64_t seed = 1; seed <= scale.seeds; ++seed) {
@@ -134,7 +140,8 @@ std::string markdown(const Experiment& experiment, const TableSpec& spec, const 
   text +=
       "GP estimate: what the model expects on validation images after the last task of the search, with its standard "
       "deviation. before: test top-1 of the quantized network without fine-tuning. top-1: of the test split after "
-      "fine-tuning, mean and standard deviation over the seeds. lost: against our floating point network. delta: top-1 "
+      "fine-tuning, mean and standard deviation over the seeds. allocated: the bits that the errors of single layers "
+      "suggest, without a search. lost: against our floating point network. delta: top-1 "
       "minus estimate. MB (paper's rule): P b / 8 + P / 16; packed: the convolutions' bytes in our file.\n\n";
   for (const NetworkResult& result : networks) {
     std::vector<std::vector<std::string>> rows = {{"net", "row", "bits", "GP estimate", "before", "top-1", "seeds",
@@ -207,7 +214,7 @@ Results::Plot plot(const NetworkResult& result) {
       result.subject.net, app::ink::kText);
   s.line("set key outside right center vertical");
   app::DataBlock printed("printed"), found("found"), reversed("reversed"), uniform("uniform"), ours("ours"),
-      fp32("fp32");
+      allocated("allocated"), fp32("fp32");
   double most = 0;
   for (const TableRow& row : result.rows) {
     const double mb = static_cast<double>(row.sizes.paper) / 1e6;
@@ -216,10 +223,11 @@ Results::Plot plot(const NetworkResult& result) {
     if (row.row.top1.empty()) continue;
     const bool is_uniform = row.label.find("uniform") != std::string::npos;
     const bool is_reversed = row.label.find("reversed") != std::string::npos;
-    (row.origin == "ours" ? ours
-     : is_uniform         ? uniform
-     : is_reversed        ? reversed
-                          : found)
+    (row.origin == "ours"        ? ours
+     : row.origin == "allocated" ? allocated
+     : is_uniform                ? uniform
+     : is_reversed               ? reversed
+                                 : found)
         .row({mb, 100 * row.row.mean(), 100 * row.row.sd()});
   }
   if (result.training)
@@ -233,6 +241,8 @@ Results::Plot plot(const NetworkResult& result) {
          fmt::format("with yerrorbars pt 11 ps 1 lw 1.5 lc rgb '{}' title 'the same reversed'", app::ink::series(1)));
   s.plot(uniform, fmt::format("with yerrorbars pt 5 ps 0.9 lw 1.5 lc rgb '{}' title 'uniform'", app::ink::series(2)));
   s.plot(ours, fmt::format("with yerrorbars pt 13 ps 1.3 lw 1.5 lc rgb '{}' title 'ours'", app::ink::series(3)));
+  s.plot(allocated, fmt::format("with yerrorbars pt 9 ps 1.1 lw 1.5 lc rgb '{}' title 'by single-layer errors'",
+                                app::ink::series(4)));
   return {result.subject.net, fmt::format("{}: accuracy against size", result.subject.net), s.empty() ? "" : s.text(),
           760, 380};
 }
