@@ -46,7 +46,9 @@ TEST_P(DeviceEngineOf, HasTheBitsOfTheProcessor) {
 
 INSTANTIATE_TEST_SUITE_P(Networks, DeviceEngineOf,
                          testing::Values(Case{"resnet20", "666 5555 44444 33333 22", 32, 1},
-                                         Case{"vgg11", "8 7 6 5 4 3 2 1", 32, 1}, Case{"toy10", "1", 32, 3}),
+                                         Case{"vgg11", "8 7 6 5 4 3 2 1", 32, 1}, Case{"toy10", "1", 32, 3},
+                                         Case{"googlenet_imagenet", "7", 32, 1}, Case{"vgg16_imagenet", "6", 32, 1},
+                                         Case{"resnet50_imagenet", "5", 32, 1}),
                          [](const auto& given) { return given.param.net + "_" + std::to_string(given.index); });
 
 TEST(DeviceEngine, RunsEveryKernelThatIsForced) {

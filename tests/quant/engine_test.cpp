@@ -112,8 +112,9 @@ INSTANTIATE_TEST_SUITE_P(Networks, EngineOf,
 // far; at many bits the distance stays well below that of two different networks, which is about 1.
 TEST(Engine, ComputesWhatTheNetworkDoes) {
   for (const Case& c : {Case{"resnet20", "666 5555 44444 33333 22"}, Case{"resnet20", "1"}, Case{"vgg11", "8"},
-                        Case{"resnet18", "4"}, Case{"googlenet", "3"}}) {
-    const PackedNetwork network = packed(c.net, c.bits);
+                        Case{"resnet18", "4"}, Case{"googlenet", "3"}, Case{"vgg16_imagenet", "6"},
+                        Case{"googlenet_imagenet", "7"}, Case{"resnet50_imagenet", "5"}}) {
+    const PackedNetwork network = packed(c.net, c.bits, {}, MultiplierFormat::Auto, 32);
     const Tensor x = images(c.net == "resnet20" ? 11 : 2);
     Engine engine(network, {.exact = true});
     EXPECT_TRUE(engine.exact());

@@ -151,8 +151,16 @@ TEST(Sensitivity, RefusesWhatItCannotMeasure) {
   probe.net.initialize(1);
   probe.net.parameters()[0].var.value().data<float>()[0] = std::numeric_limits<float>::infinity();
   EXPECT_THROW(probe.measure(), NumericalError);
+}
+
+TEST(Sensitivity, Stops) {
   const std::atomic<bool> stop{true};
-  EXPECT_THROW(probe.measure({.stop = &stop}), Error);
+  try {
+    Probe().measure({.stop = &stop});
+    FAIL() << "it went on";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), testing::HasSubstr("stopped"));
+  }
 }
 
 }  // namespace

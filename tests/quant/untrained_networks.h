@@ -15,20 +15,42 @@ namespace kronbit::quant {
 
 inline constexpr const char* kNormalization = "0.5,0.5,0.5/0.25,0.25,0.25";
 
+/// Statistics, scales, shifts and biases as after some training: of every channel its own.
+inline void disturb(nn::Network& net) {
+  Rng rng(3, Purpose::Synthetic, {1});
+  for (nn::Parameter& p : net.parameters()) {
+    const auto fill = [&](double low, double high) {
+      Tensor& t = p.var.value();
+      for (int64_t i = 0; i < t.count(); ++i) t.data<float>()[i] = static_cast<float>(rng.uniform(low, high));
+    };
+    switch (p.role) {
+      case nn::Role::Mean:
+        fill(-0.1, 0.1);
+        break;
+      case nn::Role::Variance:
+        fill(0.5, 1.5);
+        break;
+      case nn::Role::Scale:
+        fill(0.5, 1.5);
+        break;
+      case nn::Role::Shift:
+        fill(-0.1, 0.3);
+        break;
+      case nn::Role::Bias:
+        fill(-0.1, 0.1);
+        break;
+      case nn::Role::Weight:
+        break;
+    }
+  }
+}
+
 /// input_size 0: the network's usual one.
 inline PackedNetwork packed(const std::string& name, const std::string& bits, const AssignOptions& options = {},
                             MultiplierFormat multipliers = MultiplierFormat::Auto, int64_t input_size = 0) {
   nn::Network net = nn::build(name, {.classes = 10, .input_size = input_size});
   net.initialize(7);
-  // Statistics as after some training: normalization then does something.
-  Rng rng(3, Purpose::Synthetic, {1});
-  for (nn::Parameter& p : net.parameters()) {
-    for (float& v : p.var.value().values()) {
-      if (p.role == nn::Role::Mean) v = static_cast<float>(rng.uniform(-0.1, 0.1));
-      if (p.role == nn::Role::Variance) v = static_cast<float>(rng.uniform(0.5, 1.5));
-      if (p.role == nn::Role::Shift) v = static_cast<float>(rng.uniform(-0.1, 0.3));
-    }
-  }
+  disturb(net);
   assign_bits(net, parse_bits(bits, std::ssize(net.convolutions())), options);
   return pack(net, {.multipliers = multipliers, .normalization = kNormalization});
 }
