@@ -45,13 +45,15 @@ TEST(PaperTables, GiveShortcutsTheBitsOfTheLayerBefore) {
   EXPECT_EQ(experiments::bits_of("888 6 8 6 8 6 8 6 8 6 8 6 8 8", nn::conv_layers(nn::build("vgg16"))).size(), 13u);
 }
 
-TEST(Experiments, WriteFourFiles) {
+TEST(Experiments, WriteTheirFiles) {
   const fs::path out = fresh("fig2");
   const Ended ended = run("fig2", {"--out", out.string()});
   EXPECT_EQ(ended.code, 0) << ended.err;
-  for (const char* kind : {"json", "csv", "md", "svg"})
+  for (const char* kind : {"json", "csv", "md"})
     EXPECT_FALSE(file_text(out / (std::string("fig2.") + kind)).empty()) << kind;
-  EXPECT_THAT(file_text(out / "fig2.svg"), HasSubstr("xmlns=\"http://www.w3.org/2000/svg\""));
+  if (has_gnuplot()) {
+    EXPECT_THAT(file_text(out / "fig2.svg"), HasSubstr("xmlns=\"http://www.w3.org/2000/svg\""));
+  }
 }
 
 TEST(Experiments, SayWhatTheyWouldRunAndRunNothing) {

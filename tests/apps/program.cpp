@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -68,15 +69,6 @@ Words environment_of(const Surroundings& surroundings) {
   execve(program, argv, environment);
   _exit(121);
 }
-
-struct RemoveAtExit {
-  fs::path path;
-  ~RemoveAtExit() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-    fs::remove(path.parent_path(), ignored);  // if empty
-  }
-};
 
 }  // namespace
 
@@ -146,7 +138,7 @@ Ended Program::wait() {
 }
 
 bool Program::wait_for_lines(const fs::path& path, int lines) {
-  while (running()) {
+  while (running() && seconds() < kLongest) {
     const std::string text = fs::exists(path) ? file_text(path) : "";
     if (std::count(text.begin(), text.end(), '\n') >= lines) return true;
     pause();
@@ -185,9 +177,9 @@ Json kronbit_json(const Words& arguments, const Surroundings& surroundings) {
 }
 
 fs::path scratch() {
-  static const RemoveAtExit folder{search::fresh_folder("program")};
-  fs::create_directories(folder.path);
-  return folder.path;
+  static const fs::path folder = search::fresh_folder("program");
+  fs::create_directories(folder);
+  return folder;
 }
 
 fs::path fresh(const std::string& name) {
@@ -195,6 +187,8 @@ fs::path fresh(const std::string& name) {
   fs::remove_all(path);
   return path;
 }
+
+bool has_gnuplot() { return std::system("gnuplot --version > /dev/null 2>&1") == 0; }
 
 std::string file_text(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);

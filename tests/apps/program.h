@@ -75,6 +75,7 @@ fs::path scratch();
 /// A place in it where nothing is.
 fs::path fresh(const std::string& name);
 std::string file_text(const fs::path& path);
+bool has_gnuplot();
 void write_file(const fs::path& path, const std::string& bytes);
 
 /// CIFAR-10 in its binary version: random images, 60 in each of the six files. Made once.

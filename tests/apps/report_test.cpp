@@ -10,6 +10,7 @@
 #include "search/journal.h"
 #include "tensor/io/file.h"
 #include "tests/apps/fake_run.h"
+#include "tests/apps/program.h"
 
 namespace kronbit::app {
 namespace {
@@ -34,8 +35,6 @@ size_t count(const std::string& text, const std::string& piece) {
   for (size_t at = text.find(piece); at != std::string::npos; at = text.find(piece, at + 1)) ++n;
   return n;
 }
-
-bool has_gnuplot() { return std::system("gnuplot --version > /dev/null 2>&1") == 0; }
 
 TEST(Report, OfAFinishedSearchAnswersFirst) {
   const auto folder = search::fresh_folder("report");
