@@ -24,7 +24,10 @@ test: deps  ## build and run all tests
 bench: deps  ## build and run the kernel benchmarks
 	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS)
-	@for b in $(BUILD)/bench_*; do [ -x $$b ] && $$b || exit 1; done
+	@for b in $(BUILD)/bench_*; do \
+	  case $$b in */bench_device) nvidia-smi >/dev/null 2>&1 || { echo "$$b: skipped, no GPU"; continue; };; esac; \
+	  $$b || exit 1; \
+	done
 
 bench-training: deps  ## whole training steps beside PyTorch, where python3 has it; writes docs/results/ (ARGS=--quick)
 	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null

@@ -24,5 +24,10 @@ if [ "$got" != "$md5" ]; then
   exit 1
 fi
 mv "$archive.part" "$archive"
-tar -xzf "$archive" -C "$folder"
+rm -rf "$folder/unpacking"
+mkdir "$folder/unpacking"
+tar -xzf "$archive" -C "$folder/unpacking"
+rm -rf "$folder/cifar-10-batches-bin"
+mv "$folder/unpacking/cifar-10-batches-bin" "$folder/"
+rmdir "$folder/unpacking"
 echo "ready: --data cifar10:$folder/cifar-10-batches-bin"

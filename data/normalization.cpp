@@ -47,10 +47,10 @@ Normalization parse_normalization(std::string_view text) {
     rest.remove_prefix(1);
     good = take_triple(rest, result.std) && rest.empty();
   }
-  for (float s : result.std) good = good && s > 0;
+  for (float s : result.std) good = good && s >= 1e-6f;
   if (!good) {
-    input_error("normalize", "wanted imagenet, cifar10, cifar100 or R,G,B/R,G,B (mean, then std > 0), got \"{}\"",
-                text);
+    input_error("normalize",
+                "wanted imagenet, cifar10, cifar100 or R,G,B/R,G,B (mean, then std, 1e-6 at least), got \"{}\"", text);
   }
   return result;
 }

@@ -17,7 +17,7 @@ void check_options(const OptimiserOptions& options) {
   };
   if (const Sgd* sgd = std::get_if<Sgd>(&options)) {
     check("sgd", "lr", sgd->lr, INFINITY);
-    check("sgd", "momentum", sgd->momentum, INFINITY);
+    check("sgd", "momentum", sgd->momentum, 1);
     check("sgd", "weight_decay", sgd->weight_decay, INFINITY);
     if (sgd->nesterov && sgd->momentum == 0) input_error("sgd", "nesterov: wanted a momentum above 0, got 0");
   } else {

@@ -6,6 +6,7 @@
 
 #include "tensor/memory.h"
 #include "tensor/parallel.h"
+#include "tensor/rows/rows.h"
 
 namespace kronbit {
 
@@ -75,43 +76,24 @@ Tensor Tensor::clone() const {
   return t;
 }
 
-namespace {
-double load(const Tensor& t, int64_t i) {
-  switch (t.dtype()) {
-    case DType::F32:
-      return static_cast<double>(t.data<float>()[i]);
-    case DType::BF16:
-      return static_cast<double>(static_cast<float>(t.data<bf16>()[i]));
-    case DType::F64:
-      return t.data<double>()[i];
-  }
-  return 0;
-}
-}  // namespace
-
-namespace {
-template <class From, class To>
-void convert(const From* from, int64_t n, To* to) {
-  using Number = std::conditional_t<std::is_same_v<From, double> && std::is_same_v<To, double>, double, float>;
-  for (int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(static_cast<Number>(from[i]));
-}
-template <class F>
-void visit(DType type, F&& f) {
-  if (type == DType::F32) f.template operator()<float>();
-  if (type == DType::BF16) f.template operator()<bf16>();
-  if (type == DType::F64) f.template operator()<double>();
-}
-}  // namespace
-
 Tensor Tensor::to(DType type) const {
   if (type == type_) return clone();
   Tensor t(shape_, pitch_, type, Fill::Nothing);
-  visit(type_, [&]<class From>() { visit(type, [&]<class To>() { convert(data<From>(), stored(), t.data<To>()); }); });
+  constexpr int64_t kGrain = 1 << 16;
+  parallel_for(stored(), kGrain, [&](int64_t begin, int64_t end) {
+    if (type_ == DType::F32 && type == DType::BF16)
+      return float_kernels().to_bf16(end - begin, data<float>() + begin, t.data<bf16>() + begin);
+    if (type_ == DType::BF16 && type == DType::F32)
+      return float_kernels().to_float(end - begin, data<bf16>() + begin, t.data<float>() + begin);
+    // From or to double, which only definitions and tests use: by way of float where bf16 is the other side.
+    visit_number(type_, [&]<class From>() {
+      visit_number(type, [&]<class To>() {
+        using Way = std::conditional_t<std::is_same_v<From, bf16> || std::is_same_v<To, bf16>, float, double>;
+        for (int64_t i = begin; i < end; ++i) t.data<To>()[i] = static_cast<To>(static_cast<Way>(data<From>()[i]));
+      });
+    });
+  });
   return t;
-}
-
-void Tensor::set_zero() {
-  if (bytes() > 0) std::memset(storage_.get(), 0, static_cast<size_t>(bytes()));
 }
 
 void Tensor::copy_from(const Tensor& src) {
@@ -140,8 +122,10 @@ Tensor Tensor::reshaped(const Shape& shape) const {
 std::vector<float> Tensor::values() const {
   std::vector<float> out;
   out.reserve(static_cast<size_t>(count()));
-  for (int64_t r = 0; r < rows_; ++r)
-    for (int64_t c = 0; c < cols_; ++c) out.push_back(static_cast<float>(load(*this, r * pitch_ + c)));
+  visit_number(type_, [&]<class T>() {
+    for (int64_t r = 0; r < rows_; ++r)
+      for (int64_t c = 0; c < cols_; ++c) out.push_back(static_cast<float>(row<T>(r)[c]));
+  });
   return out;
 }
 

@@ -131,12 +131,11 @@ class Tensor {
   }
 
   Tensor clone() const;
-  Tensor to(DType type) const;  ///< converted copy; same pitch
-  void set_zero();
+  Tensor to(DType type) const;        ///< converted copy; same pitch
   void copy_from(const Tensor& src);  ///< same shape and type; pitches may differ
   /// The same memory under another shape of equal count; with padding, of equal last extent too.
   Tensor reshaped(const Shape& shape) const;
-  std::vector<float> values() const;  ///< logical numbers, row-major, as float
+  std::vector<float> values() const;  ///< a copy of the logical numbers, row-major, as float
   bool shares_memory_with(const Tensor& other) const { return storage_ == other.storage_; }
   /// No other tensor uses this memory: it may be written without anybody else noticing.
   bool unique() const { return storage_.use_count() == 1; }

@@ -91,7 +91,6 @@ class BlockConv final : public ConvStep {
  public:
   BlockConv(const Plan& plan, int input, int copy, int out, const ConvSite& site, Chosen chosen, Epilogue epilogue)
       : ConvStep(plan, input, out, site, chosen.border, std::move(epilogue)), copy_(copy), chosen_(std::move(chosen)) {}
-  std::string describe() const override { return fmt::format("{} {}", site_.layer, chosen_.kernel->name); }
 
  private:
   void product(const Plan& plan, const Arena& arena, const ConvItem& item, float* y) const override {
@@ -125,7 +124,6 @@ class DenseConv final : public ConvStep {
           weights_[static_cast<size_t>((o / 16 * depth() + t * c + i) * 16 + o % 16)] =
               w.data<float>()[(o * c + i) * taps + t];
   }
-  std::string describe() const override { return site_.layer + " dense"; }
   int64_t scratch_bytes_of(const Plan& plan) const override {
     return ConvStep::scratch_bytes_of(plan) +
            (chunk_rows(site_.shape.outputs) * patch() + round_up_32(site_.shape.channels)) * 4 + 64;

@@ -59,7 +59,6 @@ class PlanStep {
   virtual int64_t items_of(const Plan&) const { return 1; }
   virtual int64_t scratch_bytes_of(const Plan&) const { return 0; }
   virtual void run(const Plan& plan, const Arena& arena, int64_t item) const = 0;
-  virtual std::string describe() const = 0;
 
  private:
   int out_;

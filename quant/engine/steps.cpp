@@ -19,7 +19,6 @@ class Rowwise final : public PlanStep {
   Rowwise(int input, int out, Epilogue epilogue) : PlanStep(out), input_(input), epilogue_(std::move(epilogue)) {}
   int64_t items_of(const Plan& plan) const override { return (plan.rows(output()) + kRowsPerItem - 1) / kRowsPerItem; }
   int64_t scratch_bytes_of(const Plan& plan) const override { return kRowsPerItem * plan.value(output()).pitch * 4; }
-  std::string describe() const override { return "row by row"; }
   void run(const Plan& plan, const Arena& arena, int64_t item) const override {
     const int64_t first = item * kRowsPerItem, rows = std::min(kRowsPerItem, plan.rows(output()) - first);
     const int64_t pitch = plan.value(output()).pitch, blocks = plan.value(output()).blocks();
@@ -41,7 +40,6 @@ class Pool final : public PlanStep {
       : PlanStep(out), input_(input), options_(options), maximum_(maximum) {}
   int64_t items_of(const Plan& plan) const override { return plan.value(output()).height; }
   int64_t scratch_bytes_of(const Plan& plan) const override { return plan.value(output()).width * lanes(plan) * 4; }
-  std::string describe() const override { return (maximum_ ? "max pool " : "avg pool ") + nn::describe_pool(options_); }
   void run(const Plan& plan, const Arena& arena, int64_t h) const override {
     const Value &in = plan.value(input_), &out = plan.value(output());
     auto* y = reinterpret_cast<float*>(arena.scratch);
@@ -83,7 +81,6 @@ class GlobalAvgPool final : public PlanStep {
  public:
   GlobalAvgPool(int input, int out) : PlanStep(out), input_(input) {}
   int64_t scratch_bytes_of(const Plan& plan) const override { return plan.images() * plan.value(output()).pitch * 4; }
-  std::string describe() const override { return "global avg pool"; }
   void run(const Plan& plan, const Arena& arena, int64_t) const override {
     const Value& in = plan.value(input_);
     const int64_t lanes = plan.images() * in.pitch;
@@ -128,7 +125,6 @@ class Gather : public PlanStep {
 class Concat final : public Gather {
  public:
   Concat(std::vector<int> inputs, int out) : Gather(out), inputs_(std::move(inputs)) {}
-  std::string describe() const override { return "concat"; }
 
  private:
   void row(const Plan& plan, const Arena& arena, int64_t h, int64_t w, int64_t n, float* y) const override {
@@ -140,7 +136,6 @@ class Concat final : public Gather {
 class ShortcutA final : public Gather {
  public:
   ShortcutA(int input, int out, int64_t stride) : Gather(out), input_(input), stride_(stride) {}
-  std::string describe() const override { return "shortcut a"; }
 
  private:
   void row(const Plan& plan, const Arena& arena, int64_t h, int64_t w, int64_t n, float* y) const override {
@@ -155,7 +150,6 @@ class ShortcutA final : public Gather {
 class Flatten final : public Gather {
  public:
   Flatten(int input, int out) : Gather(out), input_(input) {}
-  std::string describe() const override { return "flatten"; }
 
  private:
   void row(const Plan& plan, const Arena& arena, int64_t, int64_t, int64_t n, float* y) const override {
@@ -183,7 +177,6 @@ class Linear final : public PlanStep {
   }
   int64_t items_of(const Plan&) const override { return (blocks_ + kBlocks - 1) / kBlocks; }
   int64_t scratch_bytes_of(const Plan& plan) const override { return plan.images() * 32 * kBlocks * 4; }
-  std::string describe() const override { return "linear"; }
   void run(const Plan& plan, const Arena& arena, int64_t item) const override {
     const int64_t first = item * kBlocks, blocks = std::min(kBlocks, blocks_ - first), pitch = 32 * kBlocks;
     auto* y = reinterpret_cast<float*>(arena.scratch);

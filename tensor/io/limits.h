@@ -15,7 +15,6 @@ inline constexpr int64_t kMaxJsonDepth = 64;                ///< our own files n
 inline constexpr int64_t kMaxJsonValues = 1 << 20;          ///< at ~48 bytes each: the parsed text stays under 64 MB
 inline constexpr int64_t kMaxJournalBytes = 1ll << 30;      ///< 10^6 evaluations of 1 kB
 inline constexpr int64_t kMaxJournalLineBytes = 1 << 20;    ///< one evaluation is under 2 kB
-inline constexpr int64_t kMaxNodes = 10'000;                ///< nodes of a network graph
 inline constexpr int64_t kMaxClasses = 65'536;              ///< classes of a data set
 
 }  // namespace kronbit

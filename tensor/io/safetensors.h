@@ -80,13 +80,11 @@ class SafetensorsFile {
   std::map<std::string, size_t, std::less<>> index_;
 };
 
-enum class NonFinite { Refuse, Allow };
-
 /// The tensor's numbers as F32, from F32, F16, BF16 or F64.
-/// Throws: InputError "[where] ..." for another format, and (Refuse) for NaN, infinities and F64 beyond F32, naming
+/// Throws: InputError "[where] ..." for another format, for NaN, infinities and F64 beyond F32, naming
 /// tensor and index.
-Tensor to_tensor(const TensorInfo& info, std::string_view where, NonFinite policy = NonFinite::Refuse);
-std::vector<float> to_floats(const TensorInfo& info, std::string_view where, NonFinite policy = NonFinite::Refuse);
+Tensor to_tensor(const TensorInfo& info, std::string_view where);
+std::vector<float> to_floats(const TensorInfo& info, std::string_view where);
 
 /// The tensor's elements unconverted: int32_t for I32, uint16_t for the bits of BF16, and so on.
 /// Requires: T as wide as the tensor's format.

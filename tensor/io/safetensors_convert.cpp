@@ -34,7 +34,7 @@ float float_of_f16(uint16_t bits) {
 
 namespace {
 
-void convert(const TensorInfo& info, std::string_view where, NonFinite policy, float* out, size_t count) {
+void convert(const TensorInfo& info, std::string_view where, float* out, size_t count) {
   const auto fill = [&](auto number) {
     for (size_t i = 0; i < count; ++i) out[i] = number(i);
   };
@@ -55,7 +55,7 @@ void convert(const TensorInfo& info, std::string_view where, NonFinite policy, f
       input_error(fmt::format("{}: tensor {}", where, quote(info.name, 256)),
                   "dtype: wanted F32, F16, BF16 or F64, got {}", name_of(info.dtype));
   }
-  for (size_t i = 0; policy == NonFinite::Refuse && i < count; ++i) {
+  for (size_t i = 0; i < count; ++i) {
     if (!std::isfinite(out[i])) {
       input_error(fmt::format("{}: tensor {}", where, quote(info.name, 256)),
                   "wanted finite numbers, got {} at index {}", out[i], i);
@@ -65,15 +65,15 @@ void convert(const TensorInfo& info, std::string_view where, NonFinite policy, f
 
 }  // namespace
 
-Tensor to_tensor(const TensorInfo& info, std::string_view where, NonFinite policy) {
+Tensor to_tensor(const TensorInfo& info, std::string_view where) {
   Tensor tensor = Tensor::uninitialized(Shape(info.shape));
-  convert(info, where, policy, tensor.data<float>(), static_cast<size_t>(tensor.count()));
+  convert(info, where, tensor.data<float>(), static_cast<size_t>(tensor.count()));
   return tensor;
 }
 
-std::vector<float> to_floats(const TensorInfo& info, std::string_view where, NonFinite policy) {
+std::vector<float> to_floats(const TensorInfo& info, std::string_view where) {
   std::vector<float> numbers(static_cast<size_t>(Shape(info.shape).count()));
-  convert(info, where, policy, numbers.data(), numbers.size());
+  convert(info, where, numbers.data(), numbers.size());
   return numbers;
 }
 

@@ -3,7 +3,7 @@
 #include "quant/kernels/dense/dense.h"
 #include "tensor/cpu.h"
 
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma")
+#pragma GCC target("avx512f")
 
 namespace kronbit::quant {
 namespace {
