@@ -1,6 +1,7 @@
 #include "nn/state_dict.h"
 
 #include "nn/state_dict_names.h"
+#include "tensor/io/json.h"
 #include "tensor/io/limits.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/text.h"
@@ -145,10 +146,16 @@ WeightsInfo weights_info(const SafetensorsFile& file) {
     const auto it = file.metadata().find(key);
     return it == file.metadata().end() ? std::string() : it->second;
   };
-  WeightsInfo info{text("network"), 0, text("normalization")};
+  WeightsInfo info{text("network"), 0, text("normalization"), {}};
   const std::string classes = text("classes");
   if (!classes.empty()) {
     info.classes = static_cast<int>(parse_int(classes, 1, kMaxClasses, file.name() + ": classes"));
+  }
+  if (const std::string names = text("class_names"); !names.empty()) {
+    const std::string where = file.name() + ": class_names";
+    info.class_names = parse_names(names, where);
+    if (std::ssize(info.class_names) != info.classes)
+      input_error(where, "wanted {}, got {}", info.classes, info.class_names.size());
   }
   return info;
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "nn/network.h"
 #include "tensor/io/safetensors.h"
@@ -26,11 +27,12 @@ void save_state_dict(const Network& net, const std::filesystem::path& path,
 
 /// What a weights file says about itself. Files of other programs say nothing.
 struct WeightsInfo {
-  std::string network;        ///< name for build(); "" when not said
-  int classes = 0;            ///< 0 when not said
-  std::string normalization;  ///< text for data::parse_normalization(); "" when not said
+  std::string network;                   ///< name for build(); "" when not said
+  int classes = 0;                       ///< 0 when not said
+  std::string normalization;             ///< text for data::parse_normalization(); "" when not said
+  std::vector<std::string> class_names;  ///< one per class; empty when not said
 };
-/// Throws: InputError when `classes` is not a number of classes.
+/// Throws: InputError when `classes` is not a number of classes, or `class_names` not a JSON list of as many names.
 WeightsInfo weights_info(const SafetensorsFile& file);
 
 }  // namespace kronbit::nn

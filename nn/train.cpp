@@ -28,9 +28,11 @@ std::string fingerprint(const Network& net, const TrainOptions& o, int64_t steps
   const std::string rule =
       sgd ? fmt::format("sgd {} {} {} {}", sgd->lr, sgd->momentum, sgd->weight_decay, sgd->nesterov)
           : fmt::format("adam {} {} {} {} {}", adam->lr, adam->beta1, adam->beta2, adam->eps, adam->weight_decay);
-  return fmt::format("{} {} steps, {}, batch {}, seed {}, {}, {}, clip {}, smoothing {}{}", net.name(), steps,
+  std::string layers;  // their bits above all
+  for (int node : net.convolutions()) layers += ", " + net.nodes()[static_cast<size_t>(node)].op->describe();
+  return fmt::format("{} {} steps, {}, batch {}, seed {}, {}, {}, clip {}, smoothing {}{}{}", net.name(), steps,
                      name_of(o.precision), o.batch, o.seed, rule, describe(o.schedule), o.clip_gradients,
-                     o.label_smoothing, o.device != nullptr ? ", on a device" : "");
+                     o.label_smoothing, o.device != nullptr ? ", on a device" : "", layers);
 }
 
 bool all_finite(const Tensor& t) {
@@ -225,6 +227,7 @@ Accuracy evaluate(const std::function<Tensor(const Tensor&)>& classify, const da
   result.top1 = static_cast<double>(top1) / images;
   result.top5 = static_cast<double>(top5) / images;
   result.loss = loss / images;
+  if (!std::isfinite(result.loss)) throw NumericalError("[evaluate] the loss is not finite");
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

@@ -74,6 +74,8 @@ PackedNetwork pack(const nn::Network& net, const PackOptions& options) {
   packed.class_names_ = options.class_names;
   packed.normalization_ = options.normalization;
   packed.input_size_ = net.input_shape()[0];
+  if (packed.input_size_ > kMaxInputSize)
+    input_error("pack", "input size: wanted at most {}, got {}", kMaxInputSize, packed.input_size_);
   packed.assignment_ = *assignment;
   const nn::Network folded = fold_batch_norm(net);
   if (!same_graph(folded, packed.skeleton()))

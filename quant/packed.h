@@ -14,6 +14,8 @@
 
 namespace kronbit::quant {
 
+inline constexpr int64_t kMaxInputSize = 1024;  ///< of images; an activation of 64 channels then takes 256 MB
+
 struct PackOptions {
   MultiplierFormat multipliers = MultiplierFormat::Auto;
   std::vector<std::string> class_names = {};  ///< none, or one per class

@@ -18,7 +18,6 @@ namespace kronbit::quant {
 namespace {
 
 constexpr const char* kLayout = "1";
-constexpr int64_t kMaxInputSize = 1024;  // an activation of 64 channels then takes 256 MB
 
 const std::string& value_of(const SafetensorsFile& file, const std::string& key) {
   const auto it = file.metadata().find(key);
@@ -29,14 +28,6 @@ const std::string& value_of(const SafetensorsFile& file, const std::string& key)
 std::string optional_value(const SafetensorsFile& file, const std::string& key) {
   const auto it = file.metadata().find(key);
   return it == file.metadata().end() ? std::string() : it->second;
-}
-
-std::vector<std::string> names_in(const std::string& text, const std::string& where) {
-  std::vector<std::string> names;
-  const Json list = parse_json(text, where);
-  if (!list.is_array()) input_error(where, "wanted a list of names, got {}", quote(text));
-  for (const Json& name : list) names.push_back(as_string(name, "name", where));
-  return names;
 }
 
 std::string json_of(const std::vector<std::string>& names) { return dump_line(Json(names)); }
@@ -118,7 +109,7 @@ void PackedNetwork::read_metadata(const SafetensorsFile& file) {
   normalization_ = optional_value(file, "normalization");
   if (!normalization_.empty()) data::parse_normalization(normalization_);
   if (const std::string names = optional_value(file, "class_names"); !names.empty()) {
-    class_names_ = names_in(names, "class_names");
+    class_names_ = parse_names(names, "class_names");
     if (class_names_.size() != static_cast<size_t>(classes_))
       input_error(file.name(), "class_names: wanted {}, got {}", classes_, class_names_.size());
     for (const std::string& name : class_names_)
@@ -139,7 +130,7 @@ void PackedNetwork::read_metadata(const SafetensorsFile& file) {
 
 void PackedNetwork::read_layers(const SafetensorsFile& file, const nn::Network& net) {
   const std::vector<nn::ConvInfo> convolutions = nn::conv_layers(net);
-  const std::vector<std::string> names = names_in(value_of(file, "layers"), "layers");
+  const std::vector<std::string> names = parse_names(value_of(file, "layers"), "layers");
   if (names.size() != convolutions.size())
     input_error(file.name(), "layers: wanted {}, got {}", convolutions.size(), names.size());
   for (size_t l = 0; l < names.size(); ++l)

@@ -86,7 +86,7 @@ Subject open_subject(const Options& options) {
   app::Job job = job_of(options);
   if (job.data.normalize.empty())
     job.data.normalize = nn::weights_info(SafetensorsFile::open(options.network.weights)).normalization;
-  data::Splits splits = app::open_data(job.data);
+  data::Splits splits = app::open_data(job.data, app::input_size(job.network));
   nn::Network net = app::load_network(job.network, splits.train.classes()).net;
   std::vector<nn::ConvInfo> layers = nn::conv_layers(net);
   return {std::move(job), std::move(splits), std::move(net), std::move(layers)};

@@ -1,4 +1,6 @@
 // kronbit eval: accuracy of a network, in floating point, quantized by --bits, or from a packed file.
+#include <optional>
+
 #include "apps/kronbit/common.h"
 #include "apps/kronbit/packed_runner.h"
 #include "apps/kronbit/progress.h"
@@ -31,21 +33,19 @@ const data::Dataset& choose_split(const data::Splits& splits, const std::string&
 
 /// What is evaluated: a network, quantized if the options say so, or a packed one with what runs it.
 struct Subject {
-  std::string name, normalization;
+  std::string name;
   int classes = 0;
   Bits bits = {};
   std::shared_ptr<nn::Network> net = {};
   std::shared_ptr<PackedRunner> runner = {};
 };
 
-Subject open_packed(const Frame& frame, const Options& options) {
+Subject open_packed(const Frame& frame, const Options& options, const quant::PackedNetwork& packed) {
   const std::string& file = options.network.weights;
-  const quant::PackedNetwork packed = quant::PackedNetwork::load(file);
   if (!options.bits.bits.empty()) input_error("--bits", "{} is packed: its bits are fixed", file);
   if (packed.network_name() != options.network.net)
     input_error(file, "wanted a packed {}, got a packed {}", options.network.net, packed.network_name());
   return {.name = packed.network_name(),
-          .normalization = packed.normalization(),
           .classes = packed.classes(),
           .bits = packed.bits(),
           .runner = std::make_shared<PackedRunner>(packed, frame, file, options.exact, options.device)};
@@ -53,7 +53,7 @@ Subject open_packed(const Frame& frame, const Options& options) {
 
 Subject open_subject(const Options& options, int data_classes) {
   LoadedNetwork loaded = load_network(options.network, data_classes);
-  Subject subject{.name = loaded.net.name(), .normalization = loaded.normalization, .classes = loaded.net.classes()};
+  Subject subject{.name = loaded.net.name(), .classes = loaded.net.classes()};
   if (!options.bits.bits.empty()) {
     subject.bits = read_bits(options.bits.bits, loaded.net);
     quant::assign_bits(loaded.net, subject.bits, assign_options(options.bits));
@@ -68,12 +68,17 @@ struct Arithmetic {
 };
 
 int run(const Frame& frame, const Options& options) {
+  stop_gently();
   const int64_t batch = parse_int(options.batch, 1, 1 << 20, "--batch");
-  const bool packed = !options.network.weights.empty() &&
-                      quant::PackedNetwork::is_packed(SafetensorsFile::open(options.network.weights));
+  const std::string& file = options.network.weights;
+  const bool packed = quant::PackedNetwork::is_packed(SafetensorsFile::open(file));
+  assign_options(options.bits);
   if (!packed && options.exact) input_error("--exact", "wanted a packed network, got weights");
   if (!packed && !frame.kernel.empty() && frame.kernel != "auto" && !forced_brgemm_variant())
     input_error("--kernel", "{}: wanted a kernel that computes with floating point weights (kronbit info lists them)",
+                frame.kernel);
+  if (!packed && options.device != "cpu" && !frame.kernel.empty())
+    input_error("--kernel", "wanted none for weights on a device, which has one way to compute with them, got {}",
                 frame.kernel);
   if (packed && options.precision != "auto")
     input_error("--precision", "wanted auto for a packed network, whose kernels decide (--exact, --kernel), got {}",
@@ -81,8 +86,11 @@ int run(const Frame& frame, const Options& options) {
   const DType precision = packed ? DType::F32 : parse_precision(options.precision, options.device);
   const std::unique_ptr<Device> device = packed ? nullptr : open_device(options.device);
   // The weights first: their mistakes show before the data is read.
-  Subject subject = packed ? open_packed(frame, options) : open_subject(options, 0);
-  const data::Splits splits = open_data(options.data, subject.normalization);
+  const std::optional<quant::PackedNetwork> network =
+      packed ? std::optional(quant::PackedNetwork::load(file)) : std::nullopt;
+  Subject subject = packed ? open_packed(frame, options, *network) : open_subject(options, 0);
+  const data::Splits splits = packed ? open_data(options.data, network->input_size(), network->normalization())
+                                     : open_data(options.data, options.network);
   if (splits.test.classes() != subject.classes) {
     if (packed || !options.network.classes.empty())
       input_error("--classes", "wanted the data's {}, got {}", splits.test.classes(), subject.classes);

@@ -58,6 +58,7 @@ int run_attended(const Job& job, const Attendance& attendance) {
 }
 
 int run() {
+  stop_gently();
   std::string line;
   std::getline(std::cin, line);
   const Json json = parse_json(line, "job");

@@ -1,4 +1,4 @@
-// kronbit export: trained weights and a bit list become one packed file, which is then verified.
+// kronbit export: trained weights and a bit list become one packed file.
 #include "apps/kronbit/common.h"
 #include "quant/packed.h"
 #include "quant/size.h"
@@ -13,12 +13,16 @@ struct Options {
 };
 
 int run(const Frame& frame, const Options& options) {
+  std::error_code none_yet;
+  if (std::filesystem::equivalent(options.out, options.network.weights, none_yet))
+    input_error("--out", "wanted another file than the weights, got {}", options.out);
   LoadedNetwork loaded = load_network(options.network);
   quant::assign_bits(loaded.net, read_bits(options.bits.bits, loaded.net), assign_options(options.bits));
   quant::PackOptions pack;
   pack.multipliers = quant::parse_multiplier_format(options.multipliers);
-  const std::string& normalization = options.normalize.empty() ? loaded.normalization : options.normalize;
+  const std::string& normalization = options.normalize.empty() ? loaded.info.normalization : options.normalize;
   if (!normalization.empty()) pack.normalization = data::parse_normalization(normalization).text();
+  if (std::ssize(loaded.info.class_names) == loaded.net.classes()) pack.class_names = loaded.info.class_names;
   quant::pack(loaded.net, pack).save(options.out);
 
   const quant::PackedNetwork written = quant::PackedNetwork::load(options.out);

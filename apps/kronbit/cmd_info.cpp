@@ -2,10 +2,12 @@
 // and what runs each of its layers here.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "apps/kronbit/common.h"
 #include "nn/models/models.h"
+#include "nn/summary.h"
 #include "quant/kernels/block_product.h"
 #include "quant/kernels/cuda/device_product.h"
 #include "quant/packed.h"
@@ -219,10 +221,25 @@ int run_model(const Frame& frame, const Options& options) {
   return 0;
 }
 
+int run_network(const Frame& frame, const std::string& name) {
+  const nn::Network net = nn::build(name);
+  if (!frame.json) {
+    fmt::print("{}", nn::summary(net));
+    return 0;
+  }
+  Json layers = Json::array();
+  for (const nn::ConvInfo& layer : nn::conv_layers(net))
+    layers.push_back({{"name", layer.name}, {"weights", layer.weights()}, {"macs", layer.macs()}});
+  print_json({{"net", name}, {"input_size", net.input_shape()[0]}, {"classes", net.classes()}, {"layers", layers}});
+  return 0;
+}
+
 int run(const Frame& frame, const Options& options) {
-  if (!options.model.empty()) return run_model(frame, options);
+  const std::vector<std::string> names = nn::model_names();
+  const bool is_network = std::find(names.begin(), names.end(), options.model) != names.end();
+  if (!options.model.empty() && !is_network) return run_model(frame, options);
   if (options.exact) input_error("--exact", "wanted a packed network (kronbit info MODEL), got none");
-  return run_machine(frame);
+  return is_network ? run_network(frame, options.model) : run_machine(frame);
 }
 
 }  // namespace
@@ -230,12 +247,12 @@ int run(const Frame& frame, const Options& options) {
 void add_info(CLI::App& app, Frame& frame) {
   auto options = std::make_shared<Options>();
   CLI::App* command = add_command(
-      app, frame, "info", "what this machine can do, or what a packed file holds",
-      "Examples:\n  kronbit info\n  kronbit info --json\n"
+      app, frame, "info", "what this machine can do, what a network consists of, or what a packed file holds",
+      "Examples:\n  kronbit info\n  kronbit info resnet20\n"
       "  kronbit info RUN/best/model.safetensors --threads 1 --exact\n"
       "With a packed network: its bits and bytes, and the kernel that runs each layer here.",
       [&frame, options] { return run(frame, *options); }, KernelChoice::Packed);
-  command->add_option("model", options->model, "packed network");
+  command->add_option("model", options->model, "packed network, or the name of a network");
   command->add_flag("--exact", options->exact, "integer products only: the same bits on every machine");
 }
 

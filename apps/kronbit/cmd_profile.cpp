@@ -197,6 +197,7 @@ void print_checks(const std::vector<Check>& checks) {
 }
 
 int run(const Frame& frame, const Options& options) {
+  stop_gently();
   if (std::filesystem::path(options.out).extension() != ".json")
     input_error("--out", "wanted a file that ends in .json, got {}", options.out);
   const nn::Network net = build(options);

@@ -228,7 +228,7 @@ void add_rank(CLI::App& app, Frame& frame) {
                     "the whole front, smallest first: what no other is expected to beat at its size");
   command->add_option("--out", options->out, "write the first one as a bits.json, for --bits @FILE");
   command->add_flag("--why", options->why, "show what the first one's expectation rests on, and what its rivals cost");
-  command->add_flag("--csv", options->csv, "comma-separated values");
+  command->add_flag("--csv", options->csv, "comma-separated values")->excludes("--json");
 }
 
 }  // namespace kronbit::app

@@ -147,6 +147,7 @@ void check_folder_of(const std::string& file, const char* flag) {
 }
 
 int run(const Frame& frame, const Options& options) {
+  stop_gently();
   // Mistakes of the command line first, then those of the weights; the data is read last.
   std::vector<search::Limits> targets;
   for (const std::string& text : options.allocate) targets.push_back(parse_target(text));
@@ -157,13 +158,12 @@ int run(const Frame& frame, const Options& options) {
   parse_precision(options.precision);
   parse_int(options.probe, 1, INT64_MAX, "--probe");
   const int64_t limit = options.images.empty() ? INT64_MAX : parse_int(options.images, 1, INT64_MAX, "--images");
-  const std::string normalization = nn::weights_info(SafetensorsFile::open(options.network.weights)).normalization;
   const std::vector<nn::ConvInfo> layers = nn::conv_layers(load_network(options.network).net);
   rules_of(options.rules, layers);
   for (const search::Limits& target : targets)  // whether anything fits does not depend on the errors
     search::allocate(
         problem_of(options, layers, search::ErrorTable(layers.size(), std::vector<double>(kMaxBits)), target));
-  const data::Splits splits = open_data(options.data, normalization);
+  const data::Splits splits = open_data(options.data, options.network);
   nn::Network net = load_network(options.network, splits.train.classes()).net;
   if (net.classes() < splits.train.classes())
     input_error("--net", "classes: wanted at least the data's {}, got {}", splits.train.classes(), net.classes());
@@ -216,7 +216,7 @@ void add_sensitivity(CLI::App& app, Frame& frame) {
   command->add_option("--allocate", options->allocate,
                       "also the bits that the table suggests within 3.5bits per weight, or 150KB (repeatable)");
   add_rule_options(command, options->rules);
-  command->add_flag("--csv", options->csv, "comma-separated values: every layer at 1..8 bits");
+  command->add_flag("--csv", options->csv, "comma-separated values: every layer at 1..8 bits")->excludes("--json");
   command->add_option("--out", options->out, "FILE.json: keep everything that was measured");
   command->add_option("--plot", options->plot, "FILE.svg: heat map of the errors");
   add_precision_option(command, options->precision);

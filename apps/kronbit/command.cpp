@@ -12,10 +12,11 @@ std::atomic<bool> stop_requested{false};
 namespace {
 
 std::atomic<int> last_signal{0};
+std::atomic<bool> gently{false};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 void on_signal(int number) {
-  if (stop_requested.exchange(true)) _exit(128 + number);
+  if (stop_requested.exchange(true) || !gently) _exit(128 + number);
   last_signal = number;
 }
 
@@ -30,6 +31,12 @@ void install_signals() {
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGXFSZ, SIG_IGN);  // a full quota is an error of write(), not a death
   std::signal(SIGPIPE, SIG_IGN);
+}
+
+void stop_gently() { gently = true; }
+
+CLI::Validator not_empty() {
+  return CLI::Validator([](const std::string& text) { return text.empty() ? "wanted a text, got nothing" : ""; }, "");
 }
 
 int stop_exit_code() { return last_signal ? 128 + last_signal : 0; }

@@ -27,11 +27,15 @@ CLI::App* add_command(CLI::App& app, Frame& frame, const std::string& name, cons
                       const std::string& examples, std::function<int()> run,
                       KernelChoice kernels = KernelChoice::Training);
 
-/// Set by SIGINT and SIGTERM; long work looks at it, finishes its current write and returns. The second signal ends the
-/// program at once.
-extern std::atomic<bool> stop_requested;
-/// Makes SIGINT and SIGTERM set it; the others that matter are ignored.
+/// For options whose empty text is a mistake: a variable of the shell that was never set.
+CLI::Validator not_empty();
+
+/// SIGINT and SIGTERM end the program at once, with exit code 130 or 143; others that matter are ignored.
 void install_signals();
+/// From here on the first of them only sets stop_requested: for work that looks at it, finishes its current write and
+/// returns. The second one ends the program at once.
+void stop_gently();
+extern std::atomic<bool> stop_requested;
 /// 130 or 143 after a signal, else 0.
 int stop_exit_code();
 

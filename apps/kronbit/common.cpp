@@ -11,6 +11,7 @@
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/io/text.h"
 #include "tensor/parallel.h"
 
 namespace kronbit::app {
@@ -19,7 +20,8 @@ void add_network_options(CLI::App* command, NetworkOptions& options, bool weight
   std::string names;
   for (const std::string& name : nn::model_names()) names += (names.empty() ? "" : ", ") + name;
   command->add_option("--net", options.net, "network: " + names)->required();
-  auto* weights = command->add_option("--weights", options.weights, "safetensors file: ours, or a PyTorch state dict");
+  auto* weights = command->add_option("--weights", options.weights, "safetensors file: ours, or a PyTorch state dict")
+                      ->check(not_empty());
   if (weights_required) weights->required();
   command->add_option("--classes", options.classes, "classes (default: as the weights or the data say)");
   command->add_option("--input-size", options.input_size, "height and width of the images (default: the network's)");
@@ -34,26 +36,46 @@ void add_data_options(CLI::App* command, DataOptions& options) {
       "train:N holds N training images out; test:N searches on N test images and reports on the others");
   command->add_option("--normalize", options.normalize,
                       "imagenet, cifar10, cifar100 or R,G,B/R,G,B (default: the weights', else the data set's)");
-  command->add_option("--image-size", options.image_size, "folder: only: height and width to read images at");
+  command->add_option("--image-size", options.image_size,
+                      "folder: only: height and width to read images at (default: what the network takes)");
   command->add_option("--data-seed", options.seed, "seed of the validation split");
 }
 
 void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_required) {
-  auto* bits = command->add_option("--bits", options.bits,
-                                   "bits per layer: \"6 555 44\", \"4x21 3x27\", one number for all, or @bits.json");
+  auto* bits = command
+                   ->add_option("--bits", options.bits,
+                                "bits per layer: \"6 555 44\", \"4x21 3x27\", one number for all, or @bits.json")
+                   ->check(not_empty());
   if (bits_required) bits->required();
   command->add_option("--mode", options.mode, "weight quantizer: signed-extreme or paper-floor");
   command->add_option("--block", options.block, "channels that share a multiplier or exponent");
 }
 
-data::Splits open_data(const DataOptions& options, const std::string& weights_normalization) {
+int64_t input_size(const NetworkOptions& options) {
+  return options.input_size.empty() ? nn::usual_input_size(options.net)
+                                    : parse_int(options.input_size, 1, 4096, "--input-size");
+}
+
+data::Splits open_data(const DataOptions& options, int64_t input_size, const std::string& normalization) {
   data::OpenOptions open;
   open.validation = options.validation;
   open.seed = static_cast<uint64_t>(parse_int(options.seed, 0, INT64_MAX, "--data-seed"));
-  if (!options.image_size.empty()) open.image_size = parse_int(options.image_size, 1, 4096, "--image-size");
-  const std::string& normalization = options.normalize.empty() ? weights_normalization : options.normalize;
-  if (!normalization.empty()) open.normalization = data::parse_normalization(normalization);
+  open.image_size = options.image_size.empty() ? input_size : parse_int(options.image_size, 1, 4096, "--image-size");
+  const std::string& text = options.normalize.empty() ? normalization : options.normalize;
+  if (!text.empty()) open.normalization = data::parse_normalization(text);
   return data::open(options.data, open);
+}
+
+data::Splits open_data(const DataOptions& options, const NetworkOptions& network) {
+  std::string normalization;
+  if (!network.weights.empty()) {
+    normalization = nn::weights_info(SafetensorsFile::open(network.weights)).normalization;
+    if (normalization.empty() && options.normalize.empty())
+      fmt::print(stderr,
+                 "{} does not say how its pixels were normalized: as the data set's (--normalize names another)\n",
+                 printable(network.weights));
+  }
+  return open_data(options, input_size(network), normalization);
 }
 
 LoadedNetwork load_network(const NetworkOptions& options, int data_classes) {
@@ -71,7 +93,7 @@ LoadedNetwork load_network(const NetworkOptions& options, int data_classes) {
                   : info.classes > 0       ? info.classes
                                            : data_classes;
   if (!options.input_size.empty()) model.input_size = parse_int(options.input_size, 1, 4096, "--input-size");
-  LoadedNetwork loaded{nn::build(options.net, model), info.normalization};
+  LoadedNetwork loaded{nn::build(options.net, model), std::move(info)};
   if (file) nn::load_state_dict(loaded.net, *file);
   return loaded;
 }

@@ -9,6 +9,7 @@
 #include "apps/kronbit/command.h"
 #include "data/open.h"
 #include "nn/network.h"
+#include "nn/state_dict.h"
 #include "quant/assign.h"
 #include "quant/engine/engine.h"
 #include "tensor/bits.h"
@@ -35,14 +36,21 @@ struct BitsOptions {
 };
 void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_required);
 
-/// Opens --data. Without --normalize the weights' own normalization applies, if they say one.
-data::Splits open_data(const DataOptions& options, const std::string& weights_normalization = "");
+/// Height and width of the images that a network takes: --input-size, else the usual ones of --net.
+int64_t input_size(const NetworkOptions& options);
+
+/// Opens --data for a network that takes images of `input_size`; folders are read at --image-size, else at that.
+/// Without
+/// --normalize the given normalization applies, if there is one, else the data set's.
+data::Splits open_data(const DataOptions& options, int64_t input_size, const std::string& normalization = "");
+/// The same with the normalization that the weights say; where there are weights that say none, a line on stderr.
+data::Splits open_data(const DataOptions& options, const NetworkOptions& network);
 
 /// Builds --net with --classes (else what the weights file says, else `data_classes`, else the network's usual number)
 /// and loads --weights if given.
 struct LoadedNetwork {
   nn::Network net;
-  std::string normalization;  ///< what the weights file says; "" = nothing
+  nn::WeightsInfo info;  ///< what the weights file says
 };
 LoadedNetwork load_network(const NetworkOptions& options, int data_classes = 0);
 

@@ -158,7 +158,7 @@ void check_job(const Job& job) {
 
 Json run_job(const Job& job) {
   const Clock::time_point start = Clock::now();
-  const data::Splits splits = open_data(job.data);
+  const data::Splits splits = open_data(job.data, input_size(job.network));
   nn::Network net = load_network(job.network, splits.train.classes()).net;
   const Tensor reference = reference_of(job, net, splits);
   quant::assign_bits(net, job.layers, assign_options(job.bits));

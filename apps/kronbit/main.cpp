@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "apps/kronbit/command.h"
 #include "quant/kernels/block_product.h"
@@ -47,8 +50,12 @@ int fail(int code, const std::string& message) {
   return code;
 }
 
+/// stdout did not take the result. A reader that has seen enough (`kronbit rank RUN | head -1`) is no reason to
+/// complain.
+int fail_at_stdout(int error) { return error == EPIPE ? 1 : fail(1, "[stdout] cannot write the result"); }
+
 int flushed(int code) {
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) return fail(1, "[stdout] cannot write the result");
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) return fail_at_stdout(errno);
   return code;
 }
 
@@ -68,6 +75,7 @@ int run(int argc, char** argv) {
   CLI::App app{"How many bits does each layer of this CNN deserve, and what do you gain?", "kronbit"};
   app.require_subcommand(0, 1);  // an unknown one is named; none is noticed below
   app.set_version_flag("--version", KRONBIT_VERSION);
+  app.option_defaults()->always_capture_default();
   app.footer("Start: kronbit search --help. Exit codes: 0 done, 1 failed, 2 wrong input, 130/143 stopped by a signal.");
   Frame frame;
   add_info(app, frame);
@@ -117,6 +125,11 @@ int main(int argc, char** argv) {
     return app::stop_requested ? app::stop_exit_code() : app::fail(1, e.what());
   } catch (const std::bad_alloc&) {
     return app::fail(1, "[memory] not enough memory");
+  } catch (const std::filesystem::filesystem_error& e) {
+    return app::fail(2, fmt::format("[{}] {}", e.path1().string(), e.code().message()));
+  } catch (const std::system_error& e) {
+    if (std::ferror(stdout)) return app::fail_at_stdout(e.code().value());
+    return app::fail(1, std::string("internal error: ") + e.what());
   } catch (const std::exception& e) {
     return app::fail(1, std::string("internal error: ") + e.what());
   }

@@ -198,7 +198,9 @@ class TrainingRun {
   void save_best() {
     const std::filesystem::path best = folder_ / "best";
     make_folder(best);
-    nn::save_state_dict(net_, best / "weights.safetensors", {{"normalization", splits_.normalization.text()}});
+    std::map<std::string, std::string> metadata = {{"normalization", splits_.normalization.text()}};
+    if (splits_.test.classes() == net_.classes()) metadata["class_names"] = dump_line(Json(splits_.test.class_names()));
+    nn::save_state_dict(net_, best / "weights.safetensors", metadata);
     if (quant::current_bits(net_).empty()) return;
     quant::PackOptions pack;
     pack.normalization = splits_.normalization.text();
@@ -244,6 +246,7 @@ void add_training_options(CLI::App* command, TrainingOptions& options) {
 }
 
 int run_training(const Frame& frame, const std::string& command, const TrainingOptions& options) {
+  stop_gently();
   nn::TrainOptions train;
   train.epochs = parse_number(options.epochs, 0, 1e6, "--epochs");
   train.batch = parse_int(options.tune.batch, 1, 1 << 20, "--batch");
@@ -257,10 +260,7 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   const std::unique_ptr<Device> device = open_device(options.tune.device);
   train.device = device.get();
 
-  const std::string weights_normalization =
-      options.network.weights.empty() ? ""
-                                      : nn::weights_info(SafetensorsFile::open(options.network.weights)).normalization;
-  data::Splits splits = open_data(options.data, weights_normalization);
+  data::Splits splits = open_data(options.data, options.network);
   nn::Network net = load_network(options.network, splits.train.classes()).net;
   if (options.network.weights.empty()) net.initialize(train.seed);
   if (!options.bits.bits.empty())

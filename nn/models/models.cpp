@@ -82,20 +82,28 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   input_error("net", "wanted one of {}, got {}{}", all, quote(name), hint);
 }
 
+const Entry& find(std::string_view name) {
+  for (const Entry& entry : registry()) {
+    if (entry.name == name) return entry;
+  }
+  unknown(name);
+}
+
 }  // namespace
 
 Network build(std::string_view name, const ModelOptions& options) {
-  const auto entry = std::find_if(registry().begin(), registry().end(), [&](const Entry& e) { return e.name == name; });
-  if (entry == registry().end()) unknown(name);
+  const Entry& entry = find(name);
   if (options.classes < 0) input_error(name, "classes: wanted at least 1, got {}", options.classes);
   // Every network here halves the map up to five times.
   constexpr int64_t kSmallest = 32, kLargest = 4096;
-  const int64_t size = options.input_size == 0 ? entry->input_size : options.input_size;
+  const int64_t size = options.input_size == 0 ? entry.input_size : options.input_size;
   if (size < kSmallest || size > kLargest) {
     input_error(name, "input size: wanted {} to {}, got {}", kSmallest, kLargest, size);
   }
-  return entry->build(entry->name, size, options.classes == 0 ? entry->classes : options.classes);
+  return entry.build(entry.name, size, options.classes == 0 ? entry.classes : options.classes);
 }
+
+int64_t usual_input_size(std::string_view name) { return find(name).input_size; }
 
 std::vector<std::string> model_names() {
   std::vector<std::string> names;

@@ -20,6 +20,10 @@ struct ModelOptions {
 ///         too small for the network's strides.
 Network build(std::string_view name, const ModelOptions& options = {});
 
+/// Height and width of the images that the named network takes where ModelOptions say nothing.
+/// Throws: InputError for an unknown name.
+int64_t usual_input_size(std::string_view name);
+
 /// Names for build().
 std::vector<std::string> model_names();
 

@@ -214,7 +214,8 @@ Chosen Chooser::choose(const ConvSite& site, int64_t images) {
 }
 
 void Chooser::read() {
-  if (options_.choices.empty() || !std::filesystem::is_regular_file(options_.choices)) return;
+  std::error_code absent;
+  if (options_.choices.empty() || !std::filesystem::is_regular_file(options_.choices, absent)) return;
   try {
     const Json json = read_json(options_.choices, kMostChoiceBytes);
     const std::string where = options_.choices.string();

@@ -153,6 +153,9 @@ FileBytes read_bytes(const std::filesystem::path& path, int64_t max_bytes) {
 
 void publish(const std::filesystem::path& path, const std::vector<std::span<const std::byte>>& parts) {
   if (!path.has_filename()) input_error(shown(path), "wanted a file name, got a folder");
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))  // /dev/null would become a file
+    input_error(shown(path), "wanted a file name, got {}", kind_of(status.st_mode));
   const std::filesystem::path folder = folder_of(path);
   Temporary temporary(folder / fmt::format(".{}.tmp-{}", path.filename().native(), ::getpid()));
   ::unlink(temporary.path().c_str());  // of an earlier process with our number
@@ -163,7 +166,6 @@ void publish(const std::filesystem::path& path, const std::vector<std::span<cons
   if (const int error = fd.close())
     throw Error(fmt::format("[{}] cannot write: {}", shown(path), std::strerror(error)));
   if (::rename(temporary.path().c_str(), path.c_str()) != 0) {
-    if (errno == EISDIR) input_error(shown(path), "wanted a file name, got a folder");
     throw Error(fmt::format("[{}] cannot rename into place: {}", shown(path), std::strerror(errno)));
   }
   temporary.keep();

@@ -174,6 +174,14 @@ const std::string& as_string(const Json& value, std::string_view what, std::stri
   return value.get_ref<const std::string&>();
 }
 
+std::vector<std::string> parse_names(const std::string& text, std::string_view where) {
+  const Json list = parse_json(text, where);
+  if (!list.is_array()) input_error(where, "wanted a list of names, got {}", describe(list));
+  std::vector<std::string> names;
+  for (const Json& name : list) names.push_back(as_string(name, "name", where));
+  return names;
+}
+
 bool as_bool(const Json& value, std::string_view what, std::string_view where) {
   if (!value.is_boolean()) input_error(where, "{}: wanted true or false, got {}", printable(what), describe(value));
   return value.get<bool>();

@@ -39,6 +39,9 @@ double as_number(const Json& value, double lo, double hi, std::string_view what,
 const std::string& as_string(const Json& value, std::string_view what, std::string_view where);
 bool as_bool(const Json& value, std::string_view what, std::string_view where);
 
+/// A JSON list of strings.
+std::vector<std::string> parse_names(const std::string& text, std::string_view where);
+
 // Members of an object. Throws: InputError when `object` is none, has no `key`, or holds another type or range there.
 bool has(const Json& object, std::string_view key);  ///< false also when `object` is not an object
 const Json& get(const Json& object, std::string_view key, std::string_view where);

@@ -274,5 +274,38 @@ TEST_F(BadInput, PlacesThatCannotBeWritten) {
   EXPECT_EQ(file_text(file), "mine");
 }
 
+// Renaming a file over a device, a pipe or the weights themselves would destroy them.
+TEST_F(BadInput, PlacesThatAreSomethingElse) {
+  const fs::path pipe = scratch() / "a_pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const auto weights = file_text(tiny_weights());
+  for (const std::string& out : {pipe.string(), tiny_weights().string()})
+    refused({"export", "--net", "resnet20", "--bits", "4", "--weights", tiny_weights(), "--out", out}, out);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  EXPECT_EQ(file_text(tiny_weights()), weights);
+}
+
+// What a shell makes of a variable that was never set.
+TEST_F(BadInput, EmptyTexts) {
+  refused(words("eval --net resnet20", {"--weights", ""}), "--weights");
+  refused(words("export --net resnet20 --bits 4 --out", {no_run().string(), "--weights", ""}), "--weights");
+  refused(eval_tiny({"--bits", ""}), "--bits");
+  refused(words("finetune --net resnet20 --epochs 1 --out",
+                {no_run().string(), "--weights", tiny_weights().string(), "--bits", ""}),
+          "--bits");
+}
+
+TEST_F(BadInput, FoldersThatLeadNowhere) {
+  const fs::path loop = scratch() / "loop";
+  fs::create_symlink("loop", loop);
+  refused(eval({"--data", "cifar10:" + loop.string()}), "loop");
+  refused(eval({"--data", "folder:" + loop.string()}), "loop");
+  refused({"status", (scratch() / std::string(300, 'x')).string()}, "name too long");
+}
+
+TEST_F(BadInput, KernelsWhereNoneCanBeChosen) {
+  refused(eval_tiny({"--device", "simulated", "--kernel", "avx2"}), "--kernel");
+}
+
 }  // namespace
 }  // namespace kronbit::app

@@ -6,8 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 
 #include "data/normalization.h"
+#include "nn/models/models.h"
+#include "nn/state_dict.h"
+#include "quant/bits_file.h"
 #include "quant/packed.h"
 #include "tests/apps/program.h"
 
@@ -167,6 +171,84 @@ TEST(Program, SearchRankAndStatusInJson) {
   // best/ as any packed network and any bits file.
   EXPECT_EQ(kronbit_json({"size", "--net", "resnet20", "--bits", "@" + (run / "best" / "bits.json").string()})["bytes"],
             quant::PackedNetwork::load(run / "best" / "model.safetensors").conv_bytes());
+}
+
+TEST(Program, OwnImagesNeedNoSizesAndKeepTheirNames) {
+  const fs::path own = fresh("own");
+  const std::string records = file_text(tiny_cifar() / "test_batch.bin");
+  for (const char* split : {"train", "val"}) {
+    for (size_t i = 0; i < 20; ++i) {
+      const fs::path folder = own / split / (i % 2 == 0 ? "cat" : "dog");
+      fs::create_directories(folder);
+      write_file(folder / (std::to_string(i) + ".png"), png(records.substr(3073 * i + 1, 3072)));
+    }
+  }
+  const Words data{"--data", "folder:" + own.string(), "--threads", "1"};
+  Words train = words("train --net toy10 --epochs 1 --batch 8", {"--out", (own / "run").string()});
+  train.insert(train.end(), data.begin(), data.end());
+  EXPECT_EQ(kronbit(train).code, 0);
+  const fs::path weights = own / "run/best/weights.safetensors", model = own / "model.safetensors";
+  kronbit_json({"export", "--net", "toy10", "--bits", "4", "--weights", weights, "--out", model});
+  const Json run = kronbit_json({"run", model, own / "val/dog/1.png"});
+  const Words names{"cat", "dog"};
+  EXPECT_THAT(names, testing::Contains(run["images"][0]["top5"][0]["name"].get<std::string>()));
+  for (const fs::path& file : {weights, model}) {
+    Words all = words("eval --net toy10", {"--weights", file.string()});
+    all.insert(all.end(), data.begin(), data.end());
+    EXPECT_EQ(kronbit_json(all)["images"], 20);
+  }
+}
+
+TEST(Program, SaysWhenWeightsDoNotKnowTheirNormalization) {
+  const fs::path weights = fresh("silent.safetensors");
+  nn::Network net = nn::build("resnet20");
+  net.initialize(1);
+  nn::save_state_dict(net, weights);
+  const Words few{"--images", "10"}, named{"--images", "10", "--normalize", "imagenet"};
+  EXPECT_THAT(kronbit(eval(weights, few)).err, HasSubstr("--normalize"));
+  EXPECT_THAT(kronbit(eval(weights, named)).err, Not(HasSubstr("--normalize")));
+  EXPECT_THAT(kronbit(eval(tiny_weights(), few)).err, Not(HasSubstr("--normalize")));
+}
+
+TEST(Program, HelpShowsDefaults) {
+  EXPECT_THAT(kronbit(words("search --help")).out, HasSubstr("=40evals"));
+  EXPECT_THAT(kronbit(words("info resnet20")).out, HasSubstr("267696 weights"));
+}
+
+TEST(Program, DryRunReadsNoJournalOfTheWorkingFolder) {
+  Surroundings elsewhere;
+  elsewhere.folder = fresh("elsewhere");
+  fs::create_directories(elsewhere.folder);
+  write_file(elsewhere.folder / "journal.jsonl", "not ours");
+  Words plan = words("search --net resnet20 --tasks 0,0.1 --probe 0 --dry-run", {"--weights", tiny_weights().string()});
+  const Words data = tiny_data();
+  plan.insert(plan.end(), data.begin(), data.end());
+  EXPECT_EQ(kronbit(plan, elsewhere).code, 0);
+}
+
+TEST(Program, TriesOfAFileAreKeptAsBits) {
+  const fs::path out = fresh("tries"), file = fresh("mine.json");
+  nn::Network net = nn::build("resnet20");
+  quant::assign_bits(net, parse_bits("4x18 3", 19), {});
+  quant::write_bits_file(file, net, *quant::assignment_of(net));
+  Words search = words("search --net resnet20 --tasks 0 --budget 1evals --final-top 0 --probe 0",
+                       {"--weights", tiny_weights(), "--out", out, "--try", "@" + file.string()});
+  const Words data = tiny_data();
+  search.insert(search.end(), data.begin(), data.end());
+  const Ended ended = kronbit(search);
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  fs::remove(file);
+  EXPECT_EQ(kronbit({"status", out.string()}).code, 0);
+}
+
+TEST(Program, ASignalEndsACommandThatHasNothingToSave) {
+  Words images{"run", packed_model().string()};
+  write_file(scratch() / "one.png", png(std::string(3072, 'x')));
+  images.insert(images.end(), 20000, (scratch() / "one.png").string());
+  Program program(images);
+  while (program.running() && program.seconds() < 0.3) continue;
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait().code, 143);
 }
 
 TEST(Program, DryRunWritesNothing) {

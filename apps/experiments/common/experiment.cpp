@@ -268,6 +268,7 @@ int guarded(const std::string& name, const std::function<int()>& work) {
   try {
     open_standard_streams();
     app::install_signals();
+    app::stop_gently();
     const int code = work();
     if (std::fflush(stdout) != 0) return fail(name, 1, "[stdout] cannot write the result");
     return code;
