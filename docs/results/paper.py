@@ -267,16 +267,18 @@ def page():
 
 
 def summary(network):
-    """One sentence: the paper's first row beside its reverse and the uniform rows."""
-    first, *others = [find(network, i) for i in (1, 2, 5, 6)]
+    """What follows from the table, in one sentence: the paper's first row beside its reverse, the uniform rows and ours."""
+    first, reverse, *uniform = [find(network, i) for i in (1, 2, 5, 6)]
+    ours = next((r for r in network["rows"] if r["origin"] == "ours"), None)
+    others = [(reverse, "its reverse"), *[(r, r and f"uniform {r['bits'][0]} bits") for r in uniform], (ours, "our search's choice")]
     parts = []
-    for other in others:
-        if first and other and first["mean"] is not None and other["mean"] is not None:
+    for other, name in others:
+        if first and other and first["mean"] is not None and other["mean"] is not None and first["bits"] != other["bits"]:
             d, doubt = compare(first, other)
-            name = "its reverse" if other is others[0] else f"uniform {other['bits'][0]} bits"
-            size = 100 * first["bytes"]["paper"] / other["bytes"]["paper"]
-            parts.append(f"against {name} {d:+.2f} points (± {doubt:.2f}) with {size:.0f} % of the bytes")
-    return "So the paper's row 1 stands " + ", ".join(parts) + "." if parts else ""
+            says = f"beats {name}" if d > doubt else f"loses to {name}" if d < -doubt else f"cannot be told from {name}"
+            parts.append(f"{says} ({d:+.2f} ± {doubt:.2f} points, {100 * first['bytes']['paper'] / other['bytes']['paper']:.0f} % of its bytes)")
+    note = "" if first and first["sd"] is not None else "; with one seed the noise of training is not in it"
+    return f"What follows: row 1 of the paper {', '.join(parts)}. ± here: two standard errors{note}." if parts else ""
 
 
 def readme(table1):
@@ -287,6 +289,7 @@ def readme(table1):
     if network:
         seeds = sorted({len(r["top1"]) for r in network["rows"] if r["mean"] is not None})
         count = "one training" if seeds == [1] else f"{' to '.join(map(str, seeds))} trainings"
+        spread = "" if seeds == [1] else "; ± is their standard deviation"
         picture = "table1.svg" if network is table1["networks"][0] else f"table1-{network['net']}.svg"
         rows = [["floating point", "", percent(network["fp32"]["test"]), "", f"{network['paper_fp32']} %", ""]]
         for row in distinct(network["rows"]):
@@ -294,7 +297,7 @@ def readme(table1):
             rows.append([row["label"], f"`{row['text']}`", measured(row), f"{row['bytes']['paper'] / 1e6:.2f}",
                          f"{paper['top1']} %" if paper.get("top1") else "", f"{paper['megabytes']} MB" if paper.get("megabytes") else ""])
         block += [f"The paper's Table 1 for {network['net']}, measured here with {count} of {epochs_text(max(r['epochs'] for r in network['rows']))} per row "
-                  "(the paper: 10 of 30). MB by the paper's rule. [Everything, with every deviation named](docs/results/paper.md):", "",
+                  f"(the paper: 10 of 30){spread}. MB by the paper's rule. [Everything, with every deviation named](docs/results/paper.md):", "",
                   *table(["row", "bits", "top-1", "MB", "paper: top-1", "paper: size"], rows), summary(network), "",
                   f"![accuracy against size, {network['net']}](docs/results/paper/{picture})"]
     else:
