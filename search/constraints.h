@@ -33,7 +33,7 @@ struct Constraints {
 
   /// "conv1=8,layer3*=2". Throws: InputError.
   void add_fix(std::string_view text);
-  /// "layer1.*.conv2,layer1.*.downsample*": one group. Throws: InputError.
+  /// "layer*.conv2,layer*.shortcut*" (resnet18), "layer1.*.conv2" (resnet20): one group each. Throws: InputError.
   void add_tie(std::string_view text);
   /// "2,4,8". Throws: InputError.
   void set_choices(std::string_view text);

@@ -7,7 +7,8 @@ namespace kronbit::app {
 
 void add_rule_options(CLI::App* command, RuleOptions& o) {
   command->add_option("--fix", o.fix, "bits of layers by name: 'conv1=8,layer3*=2'");
-  command->add_option("--tie", o.tie, "layers that share their bits: 'layer1.*.conv2,layer1.*.shortcut*'");
+  command->add_option("--tie", o.tie,
+                      "layers that share their bits: 'layer1.*.conv2'; of resnet18 'layer*.conv2,layer*.shortcut*'");
   command->add_option("--bits-min", o.bits_min, "least bits of a layer");
   command->add_option("--bits-max", o.bits_max, "most bits of a layer");
   command->add_option("--choices", o.choices, "the only bits that hardware or taste allow: 2,4,8");

@@ -14,6 +14,37 @@ FOLDER = pathlib.Path("docs/results/paper")
 BEGIN, END = "<!-- paper:begin -->", "<!-- paper:end -->"
 EXPERIMENTS = ["fig2", "fig4", "table1", "table2", "table3", "fig5", "table4"]
 UNKNOWN = "not run yet"
+TEST_IMAGES = 10000
+
+
+def preset_seeds(net):
+    """Trainings of a row that --preset paper asks for (paper_scale() in apps/experiments/common/runs.cpp)."""
+    return 1 if net in ("vgg19", "googlenet") else 3
+
+
+def epochs_text(epochs):
+    return f"{epochs:g} epoch" + ("" if epochs == 1 else "s")
+
+
+def experiment_command(name, network):
+    seeds = "" if network["seeds"] == preset_seeds(network["net"]) else f" --seeds {network['seeds']}"
+    return f"build/experiments/{name} --preset paper --net {network['net']}{seeds}"
+
+
+def distinct(rows):
+    """Rows of one training under several labels are one row: the labels joined, the printed numbers of the first."""
+    found = {}
+    for row in rows:
+        key = (row["mode"], tuple(row["bits"]))
+        if key not in found:
+            found[key] = dict(row, labels=[])
+        found[key]["labels"].append(row["label"])
+        found[key]["paper"] = found[key].get("paper") or row.get("paper")
+    for row in found.values():
+        first, *others = row["labels"]
+        start = first.rpartition(" ")[0] + " "
+        row["label"] = " and ".join([first, *[label.removeprefix(start) for label in others]])
+    return list(found.values())
 
 
 def percent(x, digits=2):
@@ -65,7 +96,7 @@ def network_rows(network):
     fp32 = network["fp32"]
     rows = [[network["net"], "floating point", "", "", "", percent(fp32 and fp32["test"]), "", "", "",
              f"{network['paper_fp32']} %" if network["paper_fp32"] else "", ""]]
-    for row in network["rows"] + network["text_mode"]:
+    for row in distinct(network["rows"] + network["text_mode"]):
         paper = row.get("paper") or {}
         delta = row["mean"] - row["estimate"] if row["mean"] is not None and row["estimate"] is not None else None
         printed = f"{paper['top1']} %" if paper.get("top1") else f"{paper['loss']} points lost" if paper.get("loss") else ""
@@ -90,7 +121,7 @@ def deviations(network):
         parts.append(f"search of {search['evaluations']} evaluations over tasks {tasks} epochs (paper: about 65 over 0, 1, 2, 15), {duration(search['seconds'])}; runs that ended at each task: {', '.join(map(str, search['evaluations_to_task']))}")
     done = [r for r in network["rows"] if r["top1"]]
     if done:
-        parts.append(f"rows: {done[0]['epochs']:g} epochs of fine-tuning, {network['seeds']} seed{'s' if network['seeds'] > 1 else ''} wanted (paper: 30 epochs, 10 runs), {duration(sum(r['seconds'] for r in network['rows'] + network['text_mode']))}")
+        parts.append(f"rows: {epochs_text(done[0]['epochs'])} of fine-tuning, {network['seeds']} seed{'s' if network['seeds'] > 1 else ''} wanted (paper: 30 epochs, 10 runs), {duration(sum(r['seconds'] for r in distinct(network['rows'] + network['text_mode'])))}")
     return f"* **{network['net']}**: " + ("; ".join(parts) if parts else UNKNOWN)
 
 
@@ -99,12 +130,24 @@ def find(network, number):
 
 
 def compare(a, b):
-    """Difference of two measured rows in points, and its doubt: two standard errors over seeds and 10,000 test images."""
+    """Difference of two measured rows in points, and its doubt: two standard errors of the test images and, where there
+    are several seeds, of the trainings. With one seed the noise of training is not in it."""
     d = a["mean"] - b["mean"]
     variance = 0
     for r in (a, b):
-        variance += r["mean"] * (1 - r["mean"]) / 10000 + ((r["sd"] or 0) ** 2) / len(r["top1"])
+        variance += r["mean"] * (1 - r["mean"]) / TEST_IMAGES + ((r["sd"] or 0) ** 2) / len(r["top1"])
     return 100 * d, 200 * variance ** 0.5
+
+
+def elsewhere(table1, net, row):
+    """The row with what Table 1 measured for the same network, bits and mode, if it did."""
+    for network in (table1 or {"networks": []})["networks"]:
+        for other in network["rows"]:
+            same = (network["net"], other["bits"], other["mode"]) == (net, row["bits"], row["mode"])
+            if same and other["mean"] is not None and network["fp32"]:
+                measured = {k: other[k] for k in ("before", "top1", "mean", "sd")}
+                return {**row, **measured, "loss": network["fp32"]["test"] - other["mean"]}
+    return row
 
 
 def findings(table1):
@@ -130,10 +173,11 @@ def findings(table1):
                 same = ours["bits"] == theirs["bits"]
                 d, doubt = compare(ours, theirs)
                 lines.append(f"* {name}, our best at the size of row {ours['label'][-1]} (`{ours['text']}`): " + ("the same bits." if same else f"{d:+.2f} points (± {doubt:.2f}) against the paper's row with {100 * ours['bytes']['packed'] / theirs['bytes']['packed']:.0f} % of its bytes."))
-        deltas = [100 * (r["mean"] - r["estimate"]) for r in network["rows"] if r["mean"] is not None and r["estimate"] is not None]
+        told = [r for r in distinct(network["rows"]) if r["mean"] is not None and r["estimate"] is not None]
+        deltas = [100 * (r["mean"] - r["estimate"]) for r in told]
         if deltas:
-            inside = sum(abs(r["mean"] - r["estimate"]) <= 2 * r["estimate_sd"] for r in network["rows"] if r["mean"] is not None and r["estimate"] is not None)
-            lines.append(f"* {name}: the estimate is {sum(map(abs, deltas)) / len(deltas):.2f} points from the measurement on average (largest {max(deltas, key=abs):+.2f}), within two of its standard deviations for {inside} of {len(deltas)} rows. The estimate is of validation images after the search's last task, the measurement of test images after more fine-tuning.")
+            inside = sum(abs(r["mean"] - r["estimate"]) <= 2 * r["estimate_sd"] for r in told)
+            lines.append(f"* {name}: the estimate is {sum(map(abs, deltas)) / len(deltas):.2f} points from the measurement on average (largest {max(deltas, key=abs):+.2f}), within two of its standard deviations for {inside} of {len(deltas)} configurations. The estimate is of validation images after the search's last task, the measurement of test images after more fine-tuning.")
         for floor in network["text_mode"]:
             other = next(r for r in network["rows"] if r["bits"] == floor["bits"])
             if floor["before"] is not None and other["before"] is not None:
@@ -149,7 +193,8 @@ def page():
              f"\"{UNKNOWN}\" means what it says: two cores need days for the whole, and every step can be run again with the same command.", ""]
     table1 = load("table1")
     if table1:
-        lines += ["## What follows", "", *findings(table1), "", "## Table 1: linear Bézier curves on CIFAR-10", "", f"{table1['machine']}.", ""]
+        lines += ["## What follows", "", f"In brackets: two standard errors of a difference, from {TEST_IMAGES:,} test images of each row and, where a row has several seeds, "
+                  "their spread. With one seed the noise of training is not in it.", "", *findings(table1), "", "## Table 1: linear Bézier curves on CIFAR-10", "", f"{table1['machine']}.", ""]
         for network in table1["networks"]:
             if network["fp32"] is None:
                 continue
@@ -167,7 +212,7 @@ def page():
         if table1["networks"] and table1["networks"][0]["search"]:
             net = table1["networks"][0]
             example = next((r["commands"][0] for r in net["rows"] if r["commands"]), "")
-            lines += ["The commands (paths below the `--out` of the experiment):", "", *["    " + c for c in (net["fp32"]["command"], net["search"]["command"], example) if c], ""]
+            lines += [f"The experiment is `{experiment_command('table1', net)}`. Its commands, one of the rows' (paths below its `--out`):", "", *["    " + c for c in (net["fp32"]["command"], net["search"]["command"], example) if c], ""]
     table2 = load("table2")
     if table2:
         lines += ["## Table 2: Chebyshev series of four weights", ""]
@@ -179,10 +224,11 @@ def page():
             lines += [f"Not run yet: {', '.join(missing)}.", ""]
     table3 = load("table3")
     if table3:
-        lines += ["## Table 3: ReLeQ's bits beside the paper's and ours", "", "Sizes in MiB (2^20 bytes): DSConv is the paper's rule, WRPN its payload.", ""]
+        lines += ["## Table 3: ReLeQ's bits beside the paper's and ours", "", "Sizes in MiB (2^20 bytes): DSConv is the paper's rule, WRPN its payload. A row that Table 1 measured is that measurement.", ""]
         rows = []
         for network in table3["networks"]:
             for row in network["rows"]:
+                row = row if row["mean"] is not None else elsewhere(table1, network["net"], row)
                 paper = row.get("paper") or {}
                 rows.append([f"{network['net']} ({network['printed_name']})", row["method"], f"`{row['text']}`", measured(row),
                              "" if row["loss"] is None else f"{100 * row['loss']:+.2f}", f"{paper.get('loss', '')}",
@@ -220,14 +266,40 @@ def page():
     return table1
 
 
+def summary(network):
+    """What follows from the table, in one sentence: the paper's first row beside its reverse, the uniform rows and ours."""
+    first, reverse, *uniform = [find(network, i) for i in (1, 2, 5, 6)]
+    ours = next((r for r in network["rows"] if r["origin"] == "ours"), None)
+    others = [(reverse, "its reverse"), *[(r, r and f"uniform {r['bits'][0]} bits") for r in uniform], (ours, "our search's choice")]
+    parts = []
+    for other, name in others:
+        if first and other and first["mean"] is not None and other["mean"] is not None and first["bits"] != other["bits"]:
+            d, doubt = compare(first, other)
+            says = f"beats {name}" if d > doubt else f"loses to {name}" if d < -doubt else f"cannot be told from {name}"
+            parts.append(f"{says} ({d:+.2f} ± {doubt:.2f} points, {100 * first['bytes']['paper'] / other['bytes']['paper']:.0f} % of its bytes)")
+    note = "" if first and first["sd"] is not None else "; with one seed the noise of training is not in it"
+    return f"What follows: row 1 of the paper {', '.join(parts)}. ± here: two standard errors{note}." if parts else ""
+
+
 def readme(table1):
     path = pathlib.Path("README.md")
     text = path.read_text()
     network = next((n for n in (table1 or {"networks": []})["networks"] if any(r["mean"] is not None for r in n["rows"])), None)
     block = [BEGIN]
     if network:
-        block += [f"The paper's Table 1 for {network['net']}, measured here ([all of it, with every deviation named](docs/results/paper.md)):", "",
-                  *table(HEAD, network_rows(network)), f"![accuracy against size, {network['net']}](docs/results/paper/{'table1.svg' if network is table1['networks'][0] else 'table1-' + network['net'] + '.svg'})"]
+        seeds = sorted({len(r["top1"]) for r in network["rows"] if r["mean"] is not None})
+        count = "one training" if seeds == [1] else f"{' to '.join(map(str, seeds))} trainings"
+        spread = "" if seeds == [1] else "; ± is their standard deviation"
+        picture = "table1.svg" if network is table1["networks"][0] else f"table1-{network['net']}.svg"
+        rows = [["floating point", "", percent(network["fp32"]["test"]), "", f"{network['paper_fp32']} %", ""]]
+        for row in distinct(network["rows"]):
+            paper = row.get("paper") or {}
+            rows.append([row["label"], f"`{row['text']}`", measured(row), f"{row['bytes']['paper'] / 1e6:.2f}",
+                         f"{paper['top1']} %" if paper.get("top1") else "", f"{paper['megabytes']} MB" if paper.get("megabytes") else ""])
+        block += [f"The paper's Table 1 for {network['net']}, measured here with {count} of {epochs_text(max(r['epochs'] for r in network['rows']))} per row "
+                  f"(the paper: 10 of 30){spread}. MB by the paper's rule. [Everything, with every deviation named](docs/results/paper.md):", "",
+                  *table(["row", "bits", "top-1", "MB", "paper: top-1", "paper: size"], rows), summary(network), "",
+                  f"![accuracy against size, {network['net']}](docs/results/paper/{picture})"]
     else:
         block += ["The paper's tables and figures by our own binaries: [docs/results/paper.md](docs/results/paper.md)."]
     block += [END]

@@ -3,7 +3,7 @@
 command, the accuracy and the course of the training. Every number comes from the journal and from `kronbit info`.
 
 usage: python3 docs/results/training.py NAME RUN "the command's own words, without folders" [KRONBIT]
-       from the root of the repository
+       from the root of the repository; RUN may be docs/results/NAME itself, to write the page again
 """
 import json
 import pathlib
@@ -25,14 +25,20 @@ def main():
         sys.exit(f"{run}: the training is not finished")
     info = json.loads(subprocess.run([kronbit, "info", "--json"], check=True, capture_output=True, text=True).stdout)
     rates = sorted(line["images_per_second"] for line in epochs)
+    median = rates[len(rates) // 2]
+    seconds = [line["seconds"] for line in epochs]
+    steady = epochs[-1]["step"] * int(settings["batch"]) / median
+    slow = sum(s > 2 * steady / len(epochs) for s in seconds)
+    uneven = (f", where all epochs at the median rate would be {steady / 60:.0f}: {slow} took more than twice as long as that, "
+              f"the slowest {max(seconds) / 60:.0f} minutes") if slow else ""
 
     page = [f"# {settings['net']} trained from scratch: {100 * test['top1']:.2f} % on the test split", "",
             f"    {command}", "",
             f"{settings['epochs']} epochs, batch {settings['batch']}, {settings['optimiser']} with weight decay "
             f"{settings['weight_decay']}, learning rate {settings['lr']} ({settings['schedule']}), seed {settings['seed']}, "
             f"{settings['precision']}. {info['cpu']}, {info['threads']} threads: "
-            f"{rates[len(rates) // 2]:.0f} images/s (median of the epochs; the fastest {rates[-1]:.0f}), "
-            f"{sum(line['seconds'] for line in epochs) / 60:.0f} minutes of steps.", "",
+            f"{median:.0f} images/s in the median epoch, {rates[-1]:.0f} in the fastest, {rates[0]:.0f} in the slowest; "
+            f"{sum(seconds) / 60:.0f} minutes of steps{uneven}.", "",
             f"The weights are those of the best epoch on the images held out; the test split ({test['images']} images) was read "
             f"once, at the end: top-1 {100 * test['top1']:.2f} %, top-5 {100 * test['top5']:.2f} %, loss {test['loss']:.4f}.", "",
             "| epoch | learning rate | loss | training top-1 | held-out top-1 |", "|---|---|---|---|---|"]
@@ -44,7 +50,8 @@ def main():
     page += ["", "Every epoch is in [journal.jsonl](journal.jsonl); this page was written by docs/results/training.py."]
     folder = pathlib.Path("docs/results") / name
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(run / "journal.jsonl", folder / "journal.jsonl")
+    if run.resolve() != folder.resolve():
+        shutil.copy(run / "journal.jsonl", folder / "journal.jsonl")
     (folder / "README.md").write_text("\n".join(page) + "\n")
     print(folder / "README.md")
 

@@ -1,17 +1,30 @@
 #!/usr/bin/env python3
 """Puts a finished search into the documents: its journal, report and table go to docs/results/NAME/, and the README's
-results block is written again. Every number in those places comes from the journal and from `kronbit info`.
+results block is written again. Every number in those places comes from the journal, the report made from it,
+`kronbit size` and machine.json, which is what `kronbit info` said where the search ran.
 
-usage: python3 docs/results/update.py NAME RUN [KRONBIT]     from the root of the repository
+usage: python3 docs/results/update.py NAME [RUN] [--kronbit build/kronbit]     from the root of the repository; to be run
+       on the machine of the search. Without RUN only the pages are written again, from docs/results/NAME/
 """
+import argparse
+import html
 import json
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 import zlib
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+# Settings that a command always shows, and those it shows where they are not the program's defaults
+# (apps/kronbit/search_settings.h and the options it is made of). The journal has the names with underscores.
+ALWAYS = ("validation", "normalize", "tasks", "curve", "by", "strategy", "model", "warp", "probe", "lr", "batch", "precision", "seed")
+DEFAULTS = {"input_size": "", "image_size": "", "data_seed": "1", "mode": "signed-extreme", "block": "32", "optimiser": "sgd",
+            "momentum": "0.9", "weight_decay": "0.0001", "device": "cpu", "k": "100", "min_accuracy": "", "max_drop": "",
+            "max_size": "", "max_avg_bits": "", "max_bops": "", "max_latency": "", "cost": "work", "bits_min": "1",
+            "bits_max": "8", "choices": ""}
 
 
 def bits_text(bits):
@@ -34,7 +47,9 @@ def read_run(run):
     for line in lines:
         if line["event"] == "final":
             rows.setdefault((line["kind"], tuple(line["bits"])), []).append(line)
-    fp32 = next(line for line in lines if line["event"] == "fp32")
+    fp32 = next((line for line in lines if line["event"] == "fp32"), None)
+    if not rows or fp32 is None:
+        sys.exit(f"{run}: wanted a search with its final trainings, got none")
     return lines, settings, rows, fp32
 
 
@@ -76,54 +91,107 @@ def table(kronbit, settings, rows, fp32):
     return out
 
 
+def verdict(report):
+    """The report's sentence on the best beside the uniform network; "" where there was none to compare with."""
+    found = re.search(r'<p class="answer">.*?<code>(.*?)</code>.*? It ((?:beats|loses to|does as well as|is the uniform).*?)</p>', report, re.S)
+    return f"`{html.unescape(found[1])}` {html.unescape(found[2]).replace('+-', '±')}" if found else ""
+
+
+def count(numbers, one, many):
+    low, high = min(numbers), max(numbers)
+    if low != high:
+        return f"{low} to {high} {many}"
+    return f"one {one}" if low == 1 else f"{low} {many}"
+
+
+def explanation(settings, fp32, report):
+    """The sentences below the table."""
+    gain = 100 * (fp32["top1"] - settings["fp32_validation"])
+    p, images = fp32["top1"], fp32["images"]
+    return (f"{verdict(report)} fp32 has {100 * settings['fp32_validation']:.2f} % on the validation images, so that {gain:+.2f} of every "
+            f"delta lies in the images. One standard error of {images} test images is {100 * (p * (1 - p) / images) ** 0.5:.1f} points.").strip()
+
+
 def command_line(settings, lines):
     words = ["kronbit search", "--net", settings["net"], "--weights", pathlib.Path(settings["weights"]).name]
     name, _, folder = settings["data"].partition(":")
     words += ["--data", name + (":" + pathlib.Path(folder).name if folder else "")]
-    for option in ("validation", "normalize", "tasks", "curve", "by", "min_accuracy", "max_drop", "max_size", "max_avg_bits",
-                   "max_bops", "strategy", "model", "warp", "probe", "choices", "lr", "batch", "seed"):
+    for option in ALWAYS:
         if settings[option]:
             words += ["--" + option.replace("_", "-"), settings[option]]
+    for option, default in DEFAULTS.items():
+        if settings.get(option, default) != default:
+            words += ["--" + option.replace("_", "-"), settings[option]]
+    if settings["classes_option"]:
+        words += ["--classes", settings["classes_option"]]
+    if settings.get("latency"):
+        words += ["--profile", "profile.json"]
+    for option in ("fix", "tie", "try"):
+        for value in settings[option]:
+            words += ["--" + option, value]
     words += ["--" + flag.replace("_", "-") for flag in ("refine", "no_baselines") if settings[flag]]
     budget = [line["budget"] for line in lines if "budget" in line][-1]
     words += ["--budget", f"{budget['evaluations']}evals" if "evaluations" in budget else f"{budget['seconds']:g}s"]
-    final = next(line for line in lines if line["event"] == "final")
-    words += ["--final-epochs", f"{final['epochs']:g}", "--out", "RUN"]
-    return " ".join(words)
+    finals = [line for line in lines if line["event"] == "final"]
+    words += ["--final-top", str(len({line["kind"] for line in finals if line["kind"].startswith("best ")}))]
+    words += ["--final-epochs", f"{finals[0]['epochs']:g}", "--final-seeds", str(len({line["seed"] for line in finals}))]
+    words += ["--out", "RUN"]
+    return words[0] + " " + shlex.join(words[1:])
 
 
-def main():
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    name, run = sys.argv[1], pathlib.Path(sys.argv[2])
-    kronbit = sys.argv[3] if len(sys.argv) > 3 else "build/kronbit"
-    lines, settings, rows, fp32 = read_run(run)
+def machine_here(kronbit):
     info = json.loads(subprocess.run([kronbit, "info", "--json"], check=True, capture_output=True, text=True).stdout)
-    precision = settings["precision"]
-    kernel = next(k["name"] for k in info["kernels"] if k["note"].startswith("in use") and {"fp32": "f32"}.get(precision, precision) in k["note"])
-    evaluations = [line for line in lines if line["event"] == "evaluation"]
-    hours = sum(line["seconds"] for line in lines if line["event"] in ("evaluation", "failed", "final")) / 3600
-    facts = (f"{len(evaluations)} evaluations on {settings['validation_images']} validation images, then one training of each row; "
-             f"top-1 on {fp32['images']} other test images, read once. {hours:.2f} hours of one worker's time in all, "
-             f"{info['cpu']}, {info['cpus_online']} processors, kernel {kernel}, {precision}.")
+    return {"cpu": info["cpu"], "processors": info["cpus_online"]}
 
-    folder = pathlib.Path("docs/results") / name
+
+def arithmetic(settings):
+    """Kernel and precision of the products, as the journal has them."""
+    precision = {"fp32": "f32"}.get(settings["precision"], settings["precision"])
+    kernel = settings.get("numerics", {}).get(precision)
+    return (f"kernel {kernel}, " if kernel else "") + settings["precision"]
+
+
+def take(run, folder, kronbit):
     folder.mkdir(parents=True, exist_ok=True)
+    lines, _, _, _ = read_run(run)
     (folder / "journal.jsonl").write_text("".join(map(sealed, without_folders(lines))))
     subprocess.run([kronbit, "report", str(folder)], check=True, stdout=subprocess.DEVNULL)
     shutil.copy(run / "best" / "bits.json", folder / "bits.json")
-    rows_text = table(kronbit, settings, rows, fp32)
-    page = [f"# {settings['net']}: a search on {settings['data'].split(':')[0]}", "", "    " + command_line(settings, lines), "", facts, "",
-            *rows_text, "", "The [journal](journal.jsonl) and the [report](report.html) are those of the run; this page is written by "
-            "`docs/results/update.py` from the journal."]
+    (folder / "machine.json").write_text(json.dumps(machine_here(kronbit), indent=1) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("run", nargs="?", type=pathlib.Path)
+    parser.add_argument("--kronbit", default="build/kronbit")
+    args = parser.parse_args()
+    folder = pathlib.Path("docs/results") / args.name
+    if args.run:
+        take(args.run, folder, args.kronbit)
+    lines, settings, rows, fp32 = read_run(folder)
+    machine = json.loads((folder / "machine.json").read_text())
+    evaluations = [line for line in lines if line["event"] == "evaluation"]
+    hours = sum(line["seconds"] for line in lines if line["event"] in ("evaluation", "failed", "final", "final_failed")) / 3600
+    data = settings["data"].split(":")[0]
+    facts = (f"{len(evaluations)} evaluations on {settings['validation_images']} validation images, then "
+             f"{count([len(runs) for runs in rows.values()], 'training', 'trainings')} of each row; "
+             f"top-1 on {fp32['images']} other test images, read once. {hours:.2f} hours of one worker's time in all, "
+             f"{machine['cpu']}, {machine['processors']} processors, {arithmetic(settings)}.")
+    rows_text = table(args.kronbit, settings, rows, fp32)
+    below = explanation(settings, fp32, (folder / "report.html").read_text())
+    page = [f"# {settings['net']}: a search on {data}", "", "    " + command_line(settings, lines), "", facts, "",
+            *rows_text, "", below, "",
+            "The [journal](journal.jsonl) and the [report](report.html) are those of the run; this page is written by "
+            "`docs/results/update.py` from them."]
     (folder / "README.md").write_text("\n".join(page) + "\n")
 
     readme = pathlib.Path("README.md")
     text = readme.read_text()
     head, rest = text.split(BEGIN)
     _, tail = rest.split(END)
-    block = [BEGIN, f"A search for {settings['net']} on {settings['data'].split(':')[0]} "
-             f"([command, journal and report](docs/results/{name}/README.md)); {facts}", "", *rows_text, END]
+    block = [BEGIN, f"A search for {settings['net']} on {data} "
+             f"([command, journal and report](docs/results/{args.name}/README.md)); {facts}", "", *rows_text, "", below, END]
     readme.write_text(head + "\n".join(block) + tail)
 
 

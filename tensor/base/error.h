@@ -54,9 +54,3 @@ namespace detail {
   (((a) == (b))           \
        ? void()           \
        : ::kronbit::detail::check_failed(__FILE__, __LINE__, #a " == " #b, fmt::format("{} vs {}", (a), (b))))
-/// As KB_CHECK, in debug builds only: for inner loops.
-#ifdef NDEBUG
-#define KB_DCHECK(condition) void()
-#else
-#define KB_DCHECK(condition) KB_CHECK(condition)
-#endif
