@@ -43,8 +43,8 @@ struct Standardisation {
 };
 /// z = y.
 Standardisation no_standardisation(int tasks);
-/// Mean and standard deviation of every task; tasks with fewer than 5 observations, or without spread, use those of all
-/// observations together.
+/// Mean and standard deviation of every task; tasks with fewer than 5 observations use those of all observations
+/// together, tasks without spread their own mean and the standard deviation of all.
 /// Throws: InputError on a bad task, a y that is not finite, or one outside [0,1] under the logit warp.
 Standardisation standardise(const std::vector<Observation>& observations, int tasks, bool logit_warp = false);
 

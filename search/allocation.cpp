@@ -26,9 +26,7 @@ double price_of(const Limits& limits, const Cost& cost) {
   if (limits.max_average_bits > 0) price += cost.average_bits / limits.max_average_bits;
   if (limits.max_bops > 0) price += cost.bops / limits.max_bops;
   if (limits.max_milliseconds > 0) price += cost.milliseconds / limits.max_milliseconds;
-  const bool none =
-      limits.max_bytes == 0 && limits.max_average_bits == 0 && limits.max_bops == 0 && limits.max_milliseconds == 0;
-  return none ? cost.bytes : price;
+  return limits.any() ? price : cost.bytes;
 }
 
 /// Bits that a unit may have.
@@ -248,26 +246,29 @@ double log_error(const ErrorTable& errors, const Bits& bits) {
   return std::log(std::max(1e-300, sum));
 }
 
-Allocation allocate(const AllocationProblem& problem) {
+std::optional<Allocation> find_allocation(const AllocationProblem& problem) {
   const Allocator allocator(problem);
   const std::vector<Choice> ladder = allocator.ladder();
   std::vector<Choice> starts;
   const auto last = std::find_if(ladder.rbegin(), ladder.rend(), [&](const Choice& c) { return allocator.allowed(c); });
   if (last != ladder.rend()) starts.push_back(*last);
   if (std::optional<Choice> uniform = allocator.best_uniform()) starts.push_back(*std::move(uniform));
-  if (starts.empty()) {
-    const Allocation least = allocator.allocation(ladder.front());
-    input_error("allocation",
-                "limits: wanted something within them, got nothing: the cheapest bit list, {}, has {:.0f} bytes and "
-                "{:.3f} bits per weight",
-                format_bits(least.bits), least.cost.bytes, least.cost.average_bits);
-  }
   std::optional<Allocation> best;
   for (const Choice& start : starts) {
     Allocation found = allocator.allocation(allocator.improved(start));
     if (!best || found.log_error < best->log_error) best = std::move(found);
   }
-  return *best;
+  return best;
+}
+
+Allocation allocate(const AllocationProblem& problem) {
+  if (std::optional<Allocation> found = find_allocation(problem)) return *std::move(found);
+  const Allocator allocator(problem);
+  const Allocation least = allocator.allocation(allocator.ladder().front());
+  input_error("allocation",
+              "limits: wanted something within them, got nothing: the cheapest bit list, {}, has {:.0f} bytes and "
+              "{:.3f} bits per weight",
+              format_bits(least.bits), least.cost.bytes, least.cost.average_bits);
 }
 
 std::vector<Allocation> allocation_front(const AllocationProblem& problem) {

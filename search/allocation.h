@@ -2,6 +2,7 @@
 // the table usually holds the change of the logits when one layer is quantized, whose sum is nearly that of all layers.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "search/space.h"
@@ -40,6 +41,8 @@ struct AllocationProblem {
 /// Throws:    InputError when not even the cheapest list is within the limits; InternalError for a table that does not
 ///            fit the layers
 Allocation allocate(const AllocationProblem& problem);
+/// The same; nothing where nothing is within the limits.
+std::optional<Allocation> find_allocation(const AllocationProblem& problem);
 
 /// All b(theta) within the limits by rising price, from the cheapest list to the one of least error: the lower convex
 /// hull of (price, error) over all bit lists. May be empty.

@@ -42,6 +42,10 @@ bool Limits::allow(const Cost& cost) const {
          (max_milliseconds == 0.0 || cost.milliseconds <= max_milliseconds);
 }
 
+bool Limits::any() const {
+  return max_bytes > 0.0 || max_average_bits > 0.0 || max_bops > 0.0 || max_milliseconds > 0.0;
+}
+
 void Constraints::add_fix(std::string_view text) {
   for (const std::string& piece : pieces("fix", text)) {
     const size_t equals = piece.rfind('=');

@@ -19,6 +19,7 @@ struct Limits {
   double max_bops = 0.0;
   double max_milliseconds = 0.0;
   bool allow(const Cost& cost) const;
+  bool any() const;
 };
 
 /// Rules on single layers, applied to the bits that a curve has drawn, in this order: the layers of a tie share the

@@ -1,5 +1,6 @@
 #include "search/replay.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -144,10 +145,10 @@ Problem problem_of(const Table& table, const Curve& curve, const std::optional<E
       answers.push_back({training.accuracy, problem.costs});
       test += training.test.back();
     }
-    const double n = static_cast<double>(answers.size());
+    const double n = static_cast<double>(answers.size()), p = test / n;
     problem.answers.push_back(std::move(answers));
-    problem.truth.push_back(test / n);
-    problem.truth_error.push_back(std::sqrt(variance / n));
+    problem.truth.push_back(p);
+    problem.truth_error.push_back(std::sqrt(std::max(variance, p * (1.0 - p) / table.test_images) / n));
   }
   if (problem.candidates.empty()) input_error("table", "wanted a configuration within the limits, got none");
   return problem;

@@ -29,9 +29,9 @@ struct Problem {
 
 /// The table as a search for `goal`: the configurations within its limits, in the table's order. Weights are those
 /// recorded where they are of `curve`, else curve.fit(). Costs are median_seconds() for every training; truth is the
-/// mean test accuracy over trainings. Formula:  truth_error = s / sqrt(trainings), s² = the variance between trainings,
-/// pooled over all configurations
-///           with several; where there are none: 0
+/// mean test accuracy p over trainings.
+/// Formula:  truth_error = s / sqrt(trainings), s² = max(the variance between trainings, pooled over all configurations
+///           with several; p (1 - p) / test images: there need not be any)
 /// Throws:   InputError when nothing is within the limits or the errors are not of these layers
 Problem problem_of(const Table& table, const Curve& curve, const std::optional<ErrorTable>& errors, const Goal& goal);
 

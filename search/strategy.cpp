@@ -31,8 +31,7 @@ const std::vector<StrategyInfo>& strategies() {
   static const std::vector<StrategyInfo> all = {
       {"information", "information about the last task per unit of cost, one run in four where the goal may be reached",
        false, make_information},
-      {"kronbit", "bits allocated by single-layer errors first, then as max-value", false,
-       make_kronbit},
+      {"kronbit", "bits allocated by single-layer errors first, then as max-value", false, make_kronbit},
       {"mi-greedy", "MF-MI-Greedy: information per cost until it stops paying, then one run at the last task", false,
        make_mi_greedy},
       {"max-value", "information about the best score per cost (GIBBON)", false, make_max_value},
@@ -41,8 +40,8 @@ const std::vector<StrategyInfo>& strategies() {
       {"gp-ei", "Gaussian process of the last task alone, expected improvement", false, make_gp_ei},
       {"gp-ucb", "Gaussian process of the last task alone, upper confidence bound", false, make_gp_ucb},
       {"sensitivity", "bits allocated by the errors of single layers, without a model", true, make_sensitivity},
-      {"hyperband", "Hyperband over the tasks", false, make_hyperband},
-      {"halving", "successive halving over the tasks", false, make_halving},
+      {"hyperband", "Hyperband over the tasks", false, make_hyperband, true},
+      {"halving", "successive halving over the tasks", false, make_halving, true},
       {"nsga2", "NSGA-II on accuracy and size, at the last task", true, make_nsga2},
       {"evolution", "regularised evolution, at the last task", true, make_evolution},
       {"uniform", "equal bits for every layer, from 8 down", true, make_uniform},
@@ -55,8 +54,12 @@ std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options) {
   if (options.round < 1 || options.round > 1000) input_error("search", "round: wanted 1..1000, got {}", options.round);
   std::string names;
   for (const StrategyInfo& info : strategies()) {
-    if (info.name == options.name)
-      return options.refine ? make_refine(info.make(options), options) : info.make(options);
+    if (info.name == options.name) {
+      if (!options.refine) return info.make(options);
+      if (info.counts)
+        input_error("strategy", "{}: wanted no --refine (its brackets hold no runs but their own), got it", info.name);
+      return make_refine(info.make(options), options);
+    }
     names += (names.empty() ? "" : ", ") + std::string(info.name);
   }
   input_error("strategy", "wanted one of {}, got {}", names, quote(options.name));
@@ -68,7 +71,7 @@ std::vector<PlannedRun> space_filling_design(const History& history, const Strat
   std::vector<double> shift;
   Rng rng(options.seed, Purpose::Search);
   for (size_t j = 0; j < history.candidates[0].w.size(); ++j) shift.push_back(rng.uniform());
-  const size_t points = 2 * (shift.size() + 1);
+  const size_t points = all_last ? shift.size() + 2 : 2 * (shift.size() + 1);
   for (size_t p = 0; p < points; ++p) {
     const std::vector<double> point = space_filling_point(p, shift);
     const int task = all_last || p % 3 == 0 ? history.last() : 0;

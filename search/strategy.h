@@ -25,7 +25,7 @@ struct StrategyOptions {
   /// A configuration that is not among the candidates, for strategies that leave the list. Empty: none may; whoever
   /// wants one gets the nearest of the list that was not run.
   std::function<Candidate(const Bits&)> make_candidate;
-  bool refine = false;              ///< leave the curve: see strategies/refine.h
+  bool refine = false;              ///< leave the curve: see strategies/refine.h; not where StrategyInfo::counts
   std::optional<LayerRules> rules;  ///< what a configuration outside the list keeps to; none: any bits
 };
 
@@ -46,14 +46,15 @@ struct StrategyInfo {
   std::string_view what;  ///< one line
   bool needs_bits;        ///< wants bit lists, sizes or sensitivities; the others make do with places
   std::unique_ptr<Strategy> (*make)(const StrategyOptions& options);
+  bool counts = false;  ///< finds its place by counting its own runs: no others between them, so no refine
 };
 /// In the order they are listed to users.
 const std::vector<StrategyInfo>& strategies();
 
 /// Candidates nearest to the first points of a space-filling sequence shifted by the seed, in their curve weights: the
 /// initial design of strategies that fit a model. 2 (d + 1) points, d the number of weights: every third, from the
-/// first on, at the last task, the others at task 0; with `all_last` all at the last task. Candidates outside the
-/// limits of the goal are left out.
+/// first on, at the last task, the others at task 0; with `all_last` d + 2, all at the last task, where each is dear.
+/// Candidates outside the limits of the goal are left out.
 std::vector<PlannedRun> space_filling_design(const History& history, const StrategyOptions& options,
                                              bool all_last = false);
 

@@ -82,6 +82,7 @@ class Reader {
   Table table(double most_epochs) {
     Table table;
     table.head = std::move(head_);
+    table.test_images = static_cast<double>(test_);
     std::erase_if(rows_, [&](const Row& row) { return row.epochs > most_epochs; });
     if (rows_.empty()) input_error(where_, "wanted trainings, got none");
     for (const Row& row : rows_) table.epochs.push_back(row.epochs);

@@ -35,6 +35,7 @@ struct Table {
   std::map<std::string, std::string> head;  ///< of the lines `# key: value`
   std::vector<double> epochs;               ///< of the tasks, rising
   std::vector<Recorded> configurations;     ///< by rising id
+  double test_images = 1.0;                 ///< that test accuracies are shares of
   size_t trainings() const;
   /// Median over all trainings: what reaching each task costs, in seconds. Bits do not change what a training costs,
   /// but what else a machine does while it records changes the seconds of single trainings a lot.

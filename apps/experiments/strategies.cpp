@@ -7,6 +7,7 @@
 #include "apps/experiments/common/judge.h"
 #include "apps/experiments/common/recorded.h"
 #include "apps/kronbit/common.h"
+#include "search/strategies/evolution.h"
 #include "tensor/base/error.h"
 #include "tensor/io/file.h"
 #include "tensor/io/parse.h"
@@ -67,6 +68,7 @@ Json work(const Options& o, const std::string& command) {
                {"tolerance", judge_options.tolerance},
                {"pay_difference", o.pay_difference},
                {"against", o.against},
+               {"population", search::kPopulation},
                {"inputs", o.inputs},
                {"kernel", o.kernel},
                {"strategies", Json::array()},

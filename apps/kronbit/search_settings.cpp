@@ -5,6 +5,7 @@
 #include "nn/models/models.h"
 #include "search/journal.h"
 #include "search/run.h"
+#include "search/strategies/refine.h"
 #include "tensor/io/parse.h"
 #include "tensor/parallel.h"
 
@@ -53,6 +54,8 @@ std::vector<std::pair<const char*, std::string*>> text_fields(SearchSettings& s)
           {"choices", &s.rules.choices}};
 }
 
+constexpr size_t kNearTheLimit = 64;  // as many as max-value weighs against each other
+
 std::vector<double> parse_tasks(const std::string& text) {
   const std::vector<double> epochs = parse_numbers(text, 0, 1e6, "--tasks");
   if (epochs.size() > 16) input_error("--tasks", "wanted at most 16 tasks, got {}", epochs.size());
@@ -85,6 +88,54 @@ search::Candidate make_configuration(const Bits& bits, const search::Curve& curv
   search::Candidate made{bits, curve.fit(bits), cost_of(bits)};
   if (!errors.empty()) made.log_error = search::log_error(errors, bits);
   return made;
+}
+
+/// What is run first beside --try. By accuracy under a limit the largest uniform list that fits, for smaller ones say
+/// nothing about the best; else 4, 3 and 2 bits, or from the most that the limits allow.
+std::vector<Bits> baselines(const SearchSettings& s, const SearchSpace& space, const search::LayerRules& rules) {
+  std::vector<Bits> lists;
+  if (s.no_baselines) return lists;
+  const auto uniform = [&](int b) { return Bits(space.layers.size(), b); };
+  if (s.space < 2) {
+    int most = 4;
+    while (most > 1 && !space.limits.allow(space.cost_of(uniform(most)))) --most;
+    for (int b = most; b >= 1 && b > most - 3; --b) lists.push_back(uniform(b));
+    return lists;
+  }
+  const bool one = space.goal.by == search::By::Accuracy && space.limits.any();
+  int most = one ? kMaxBits : 4;
+  while (most >= kMinBits && !space.limits.allow(space.cost_of(rules.apply(uniform(most))))) --most;
+  for (int b = most; b >= kMinBits && b > most - (one ? 1 : 3); --b) lists.push_back(rules.apply(uniform(b)));
+  return lists;
+}
+
+/// Candidates beside those of the curve, from the errors of single layers: what is best at the limits and its nearest,
+/// then the best for every smaller size where the front of size and error bends.
+std::vector<Bits> allocations(const SearchSettings& s, const SearchSpace& space, const search::LayerRules& rules) {
+  std::vector<Bits> lists;
+  if (space.errors.empty()) return lists;
+  const search::AllocationProblem problem = {
+      .errors = space.errors, .cost = space.cost_of, .rules = rules, .limits = space.limits};
+  if (const auto best = s.space >= 2 && space.limits.any() ? search::find_allocation(problem) : std::nullopt) {
+    lists.push_back(best->bits);
+    std::vector<std::pair<double, Bits>> near;
+    for (Bits& bits : search::neighbours(best->bits, rules))
+      if (space.limits.allow(space.cost_of(bits)))
+        near.emplace_back(search::log_error(space.errors, bits), std::move(bits));
+    std::sort(near.begin(), near.end());
+    for (size_t i = 0; i < std::min(kNearTheLimit, near.size()); ++i) lists.push_back(std::move(near[i].second));
+  }
+  for (search::Allocation& a : search::allocation_front(problem)) lists.push_back(std::move(a.bits));
+  return lists;
+}
+
+/// Throws: InputError for bits that the rules would change: no answer could be chosen from them.
+void check_rules(const SearchSettings& s, const Bits& bits, const search::LayerRules& rules) {
+  const Bits kept = rules.apply(bits);
+  if (s.space >= 2 && kept != bits)
+    input_error("--try",
+                "wanted bits that keep to --fix, --tie, --choices, --bits-min and --bits-max, such as {}, got {}",
+                format_bits(kept), format_bits(bits));
 }
 
 /// lambda of each task: forward passes (a training image counts three: forward, backward to data and to weights).
@@ -153,14 +204,18 @@ void add_search_settings(CLI::App* command, SearchSettings& s) {
   command->add_option("--strategy", s.strategy, "what chooses the next evaluation: " + strategy_names());
   command->add_option("--model", s.model, "what the model sees: curve, error, bits, curve+error, bits+error, or auto");
   command->add_option("--warp", s.warp, "what is modelled: accuracies (none), their logits, or auto");
-  command->add_flag("--refine", s.refine, "also step single layers of the best, leaving the curve");
+  command->add_flag("--refine", s.refine,
+                    "also step single layers of the best, leaving the curve (not with halving and hyperband)");
   command->add_option("--probe", s.probe, "training images that the sensitivity of each layer is measured on; 0 = not");
   command->add_option("--cost", s.cost, "of the tasks: work (forward passes) or numbers, one per task");
   command->add_option("--seed", s.seed, "of the search and of every evaluation");
   add_rule_options(command, s.rules);
-  command->add_option("--try", s.tries, "bits to evaluate first, at the highest task (repeatable; @bits.json too)");
+  command->add_option(
+      "--try", s.tries,
+      "bits to evaluate first, at the highest task, as --fix, --tie and --choices allow (repeatable; @bits.json too)");
   command->add_flag("--no-baselines", s.no_baselines,
-                    "do not evaluate uniform networks first: 4, 3 and 2 bits, fewer where limits want it");
+                    "do not evaluate uniform networks first: 4, 3 and 2 bits, fewer where limits want it; by accuracy "
+                    "under a limit the largest that fits");
   command->add_option("--mode", s.quantizer.mode, "weight quantizer: signed-extreme or paper-floor");
   command->add_option("--block", s.quantizer.block, "channels that share a multiplier or exponent");
   add_tune_options(command, s.tune);
@@ -177,6 +232,7 @@ Json to_json(const SearchSettings& settings) {
   json["try"] = s.tries;
   json["no_baselines"] = s.no_baselines;
   json["refine"] = s.refine;
+  if (s.space > 1) json["space"] = s.space;
   json["train_images"] = s.train_images;
   json["validation_images"] = s.validation_images;
   json["test_images"] = s.test_images;
@@ -199,6 +255,10 @@ search::ErrorTable errors_from_json(const Json& json, std::string_view where) {
   return errors;
 }
 
+int space_from_json(const Json& json, std::string_view where) {
+  return has(json, "space") ? static_cast<int>(get_int(json, "space", 2, kSpace, where)) : 1;
+}
+
 SearchSettings settings_from_json(const Json& json, std::string_view where) {
   SearchSettings s;
   for (const auto& [key, value] : text_fields(s)) *value = get_string(json, key, where);
@@ -208,6 +268,7 @@ SearchSettings settings_from_json(const Json& json, std::string_view where) {
   s.tries = get_strings(json, "try", where);
   s.no_baselines = get_bool(json, "no_baselines", where);
   s.refine = get_bool(json, "refine", where);
+  s.space = space_from_json(json, where);
   s.train_images = get_int(json, "train_images", 0, INT64_MAX, where);
   s.validation_images = get_int(json, "validation_images", 0, INT64_MAX, where);
   s.test_images = get_int(json, "test_images", 0, INT64_MAX, where);
@@ -244,22 +305,13 @@ SearchSpace make_space(const SearchSettings& s) {
   options.constraints = constraints_of(s.rules);
   options.limits = space.limits;
   options.cost = space.cost_of;
-  const auto n = static_cast<int64_t>(space.layers.size());
-  if (!s.no_baselines) {
-    // 4, 3 and 2 bits, or from the most that the limits allow.
-    int most = 4;
-    const auto uniform = [n](int b) { return Bits(static_cast<size_t>(n), b); };
-    while (most > 1 && !space.limits.allow(space.cost_of(uniform(most)))) --most;
-    for (int b = most; b >= 1 && b > most - 3; --b) options.more.push_back(uniform(b));
+  const search::LayerRules rules = rules_of(s.rules, space.layers);
+  options.more = baselines(s, space, rules);
+  for (const std::string& text : s.tries) {
+    options.more.push_back(read_bits(text, space.net));
+    check_rules(s, options.more.back(), rules);
   }
-  for (const std::string& text : s.tries) options.more.push_back(read_bits(text, space.net));
-  if (!space.errors.empty()) {
-    for (const search::Allocation& a : search::allocation_front({.errors = space.errors,
-                                       .cost = space.cost_of,
-                                       .rules = rules_of(s.rules, space.layers),
-                                       .limits = space.limits}))
-      options.also.push_back(a.bits);
-  }
+  options.also = allocations(s, space, rules);
   space.candidates = search::make_candidates(options);
   if (!space.errors.empty())
     for (search::Candidate& c : space.candidates) c.log_error = search::log_error(space.errors, c.bits);
@@ -271,7 +323,7 @@ SearchSpace make_space(const SearchSettings& s) {
   space.explorer.strategy.name = s.strategy;
   space.explorer.strategy.model.warp = search::parse_warp(s.warp);
   space.explorer.strategy.refine = s.refine;
-  space.explorer.strategy.rules = rules_of(s.rules, space.layers);
+  space.explorer.strategy.rules = rules;
   space.explorer.strategy.make_candidate = [curve = space.curve, cost_of = space.cost_of,
                                             errors = space.errors](const Bits& bits) {
     return make_configuration(bits, curve, cost_of, errors);

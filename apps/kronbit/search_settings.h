@@ -31,6 +31,11 @@ search::Goal goal_of(const WishOptions& options, double fp32);
 /// Throws: InputError when times are wished for and not known.
 void check_latency(const WishOptions& options, const LatencyModel& latency);
 
+/// What the settings make of candidates and baselines. A run keeps the one it began with; a change of either is a new
+/// number. 1: the curve and the hull of the allocations, uniform networks whatever the rules for single layers say; 2:
+/// see make_space().
+inline constexpr int kSpace = 2;
+
 struct SearchSettings {
   NetworkOptions network;
   DataOptions data;
@@ -42,6 +47,7 @@ struct SearchSettings {
               strategy = search::StrategyOptions{}.name, model = "auto", warp = "logit";
   std::vector<std::string> tries;
   bool no_baselines = false, refine = false;
+  int space = kSpace;
   // Found when the search started.
   std::string weights_crc, fingerprint, normalization;
   int64_t train_images = 0, validation_images = 0, test_images = 0;
@@ -54,6 +60,8 @@ void add_search_settings(CLI::App* command, SearchSettings& settings);
 Json to_json(const SearchSettings& settings);
 /// The table under "errors". Throws: InputError.
 search::ErrorTable errors_from_json(const Json& json, std::string_view where);
+/// SearchSettings::space of a run with these settings.
+int space_from_json(const Json& json, std::string_view where);
 SearchSettings settings_from_json(const Json& json, std::string_view where);
 
 /// The search space and how it is explored, as the settings define them.
@@ -73,6 +81,8 @@ struct SearchSpace {
   /// The candidate of these bits; one made for them where there is none.
   search::Candidate configuration(const Bits& bits) const;
 };
+/// Candidates: the curve; where errors are known, the allocations at the limits, those one step or swap from them, and
+/// those for every smaller size where the front of size and error bends; baselines and tries. All keep to the rules.
 /// Throws: InputError for anything that does not fit together.
 SearchSpace make_space(const SearchSettings& settings);
 

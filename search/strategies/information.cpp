@@ -1,5 +1,6 @@
 #include "search/strategies/information.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -46,7 +47,8 @@ class Information final : public Strategy {
     const std::vector<Candidate>& candidates = history.candidates;
     gp::InformationGain gain(model.gp(), model.places()(candidates));
     const int last = history.last();
-    const gp::Posterior hope = model.predict(candidates, last);
+    Model believing = model;  // that every target run gives what is expected of it
+    gp::Posterior hope = model.predict(candidates, last);
     std::vector<PlannedRun> runs;
     std::vector<bool> used(candidates.size(), false);
     while (std::ssize(runs) < options_.round) {
@@ -70,8 +72,20 @@ class Information final : public Strategy {
       for (int task = first; task <= pick.task; ++task) gain.append(pick.candidate, task);
       used[pick.candidate] = true;
       runs.push_back(pick);
+      if (std::ssize(runs) >= options_.target_runs) continue;  // hope is asked for target runs alone
+      believing = with_expected(believing, candidates[pick.candidate], first, last);
+      hope = believing.predict(candidates, last);
     }
     return runs;
+  }
+
+  static Model with_expected(const Model& model, const Candidate& candidate, int first, int last) {
+    std::vector<gp::Observation> observations = model.gp().observations();
+    for (int task = first; task <= last; ++task)
+      observations.push_back(
+          {model.places()(candidate), task, std::clamp(model.predict({candidate}, task).mean[0], 0.0, 1.0)});
+    return {model.places(),
+            gp::MultiTaskGp(std::move(observations), model.gp().hyperparameters(), model.gp().standardisation())};
   }
 
   StrategyOptions options_;

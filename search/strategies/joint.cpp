@@ -15,8 +15,9 @@ class MiGreedy final : public JointStrategy {
 
  private:
   void fill(const History& history, Batch& batch) const override {
-    const Told& before = history.told.back();
-    if (before.run.reason != Reason::Information) explore(history, batch);
+    const auto before = std::find_if(history.told.rbegin(), history.told.rend(),
+                                     [](const Told& told) { return told.run.reason != Reason::Refine; });
+    if (before == history.told.rend() || before->run.reason != Reason::Information) explore(history, batch);
     if (batch.runs().empty()) take(batch, batch.most_improving());
   }
 

@@ -1,7 +1,6 @@
 #include "search/strategies/kronbit.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "search/strategies/max_value.h"
@@ -43,9 +42,10 @@ class Kronbit final : public MaxValue {
       if (ranks[i] == 0) front.push_back({error[i], allowed[i]});
     std::sort(front.begin(), front.end());
     std::vector<PlannedRun> runs;
-    // Under a limit the best guesses are the least errors, and the first may be beaten by noise alone.
+    // Under a limit the best guesses are the least errors, and the first may be beaten by noise alone; runs far below
+    // the limit would say nothing about them.
     const bool accuracy = options_.goal.by == By::Accuracy;
-    for (const double share : accuracy ? std::array{0.0, 0.0, 0.5} : std::array{1.0 / 6, 3.0 / 6, 5.0 / 6}) {
+    for (const double share : accuracy ? std::vector{0.0, 0.0} : std::vector{1.0 / 6, 3.0 / 6, 5.0 / 6}) {
       if (front.empty()) break;
       const double level = front.front().first + share * (front.back().first - front.front().first);
       const auto nearest = std::min_element(front.begin(), front.end(), [&](const auto& a, const auto& b) {

@@ -34,12 +34,9 @@ class Refine final : public Strategy {
   Plan plan(const History& history) const override {
     Plan plan = curve_->plan(history);
     if (history.told.size() < kRefineAfter || !anything_known(history)) return plan;
-    std::set<Bits> planned;
-    for (const PlannedRun& run : plan.runs)
-      if (run.candidate < history.candidates.size()) planned.insert(history.candidates[run.candidate].bits);
-    const std::optional<Candidate> step = best_neighbour(history, planned);
+    const std::optional<Candidate> step = best_neighbour(history, planned(plan, history));
     if (!step) return plan;
-    if (std::ssize(plan.runs) >= options_.round) plan.runs.pop_back();
+    if (std::ssize(plan.runs) >= options_.round) drop_last(plan, history);
     PlannedRun run{0, find_candidate(history.candidates, step->bits), history.last(), Reason::Refine, 0.0};
     if (run.candidate == history.candidates.size()) {
       run.candidate += plan.added.size();
@@ -50,11 +47,30 @@ class Refine final : public Strategy {
   }
 
  private:
+  static std::set<Bits> planned(const Plan& plan, const History& history) {
+    const size_t listed = history.candidates.size();
+    std::set<Bits> bits;
+    for (const PlannedRun& run : plan.runs)
+      bits.insert(run.candidate < listed ? history.candidates[run.candidate].bits
+                                         : plan.added[run.candidate - listed].bits);
+    return bits;
+  }
+
+  /// With the candidate that was added for it: who reads the plan back adds those that are run.
+  static void drop_last(Plan& plan, const History& history) {
+    const size_t dropped = plan.runs.back().candidate;
+    plan.runs.pop_back();
+    if (dropped < history.candidates.size()) return;
+    KB_CHECK_EQ(dropped, history.candidates.size() + plan.added.size() - 1);
+    plan.added.pop_back();
+  }
+
   std::vector<size_t> parents(const History& history) const {
     std::vector<std::pair<double, size_t>> best;
     for (size_t c = 0; c < history.candidates.size(); ++c) {
       const Candidate& candidate = history.candidates[c];
-      if (history.depth(c) == history.tasks() && options_.goal.limits.allow(candidate.cost))
+      if (history.depth(c) == history.tasks() && options_.goal.limits.allow(candidate.cost) &&
+          options_.rules->apply(candidate.bits) == candidate.bits)
         best.emplace_back(-score(options_.goal, history.known[c].back(), candidate.bits, candidate.cost), c);
     }
     std::sort(best.begin(), best.end());
@@ -65,6 +81,7 @@ class Refine final : public Strategy {
 
   std::optional<Candidate> best_neighbour(const History& history, const std::set<Bits>& planned) const {
     const std::vector<size_t> from = parents(history);
+    if (from.empty()) return std::nullopt;
     std::vector<Candidate> steps;
     std::set<Bits> seen = planned;
     for (const size_t parent : from)
@@ -112,6 +129,7 @@ std::vector<Bits> neighbours(const Bits& bits, const LayerRules& rules) {
         if (const std::optional<Bits> swapped = stepped(*one, other, 1, rules)) result.push_back(*swapped);
       }
     }
+  std::erase_if(result, [&](const Bits& list) { return rules.apply(list) != list; });
   return result;
 }
 

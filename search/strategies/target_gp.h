@@ -5,7 +5,7 @@
 
 namespace kronbit::search {
 
-/// 2 (d + 1) points of the space-filling design, then rounds by expected improvement of score(goal, .) over the best
+/// d + 2 points of the space-filling design, then rounds by expected improvement of score(goal, .) over the best
 /// posterior mean at a candidate run (search/acquisition.h), every run planned believed to give its mean.
 /// Source:   Jones, Schonlau, Welch 1998
 std::unique_ptr<Strategy> make_gp_ei(const StrategyOptions& options);

@@ -1,10 +1,14 @@
 // The options of the search on the real program: strategies, models, allowed bits, leaving the curve, replicates, why.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "search/journal.h"
+#include "search/strategies/refine.h"
 #include "search/strategy.h"
+#include "tests/apps/fake_run.h"
 #include "tests/apps/program.h"
 
 namespace kronbit::app {
@@ -61,6 +65,109 @@ TEST(SearchOptions, OnlyTheChosenBitsAndTheSizeThatIsAllowed) {
   const Json best = kronbit_json(
       {"size", "--net", "resnet20", "--bits", "@" + (scratch() / "choices" / "best" / "bits.json").string()});
   EXPECT_LE(best["bytes"].get<int64_t>(), 120000);
+}
+
+TEST(SearchOptions, BaselinesKeepToTheRules) {
+  const fs::path out = fresh("baselines");
+  Words arguments =
+      with_flag(search_arguments(out, {"--fix", "conv1=8", "--choices", "2,4,8", "--refine"}), "--tasks", "0");
+  arguments = with_flag(with_flag(with_flag(arguments, "--probe", "4"), "--budget", "14evals"), "--final-top", "0");
+  kronbit_json(arguments);
+  const auto lists = evaluated(out);
+  ASSERT_EQ(lists.size(), 14u);
+  EXPECT_EQ(format_bits(lists[0]), "8x1 4x18");
+  for (const Bits& bits : lists) {
+    EXPECT_EQ(bits[0], 8);
+    for (size_t l = 1; l < bits.size(); ++l) EXPECT_TRUE(bits[l] == 2 || bits[l] == 4 || bits[l] == 8);
+  }
+}
+
+TEST(SearchOptions, RefusedBeforeAnythingIsWritten) {
+  const fs::path out = fresh("refused-options");
+  for (const char* strategy : {"halving", "hyperband"})
+    refused(search_arguments(out, {"--strategy", strategy, "--refine"}), "refine");
+  refused(search_arguments(out, {"--fix", "conv1=8", "--try", "4x19"}), "--try");
+  refused(search_arguments(out, {"--choices", "2,4", "--try", "3x19"}), "such as 4x19");
+  EXPECT_FALSE(fs::exists(out));
+}
+
+/// Settings with a limit and made-up sensitivities.
+SearchSettings limited(const std::string& size) {
+  SearchSettings s = fake_settings();
+  s.wish.by = "accuracy";
+  s.wish.max_size = size;
+  Rng rng(1, Purpose::Test);
+  for (int l = 0; l < 19; ++l) {
+    s.errors.emplace_back();
+    const double scale = std::exp(rng.uniform(-2, 2));
+    for (int b = 1; b <= 8; ++b) s.errors.back().push_back(scale * std::pow(4.0, -b));
+  }
+  return s;
+}
+
+TEST(SearchSpace, BeginsWithTheAllocationAtTheLimit) {
+  for (const char* size : {"90KB", "140KB", "200KB"})
+    for (const char* strategy : {"kronbit", "sensitivity"}) {
+      SCOPED_TRACE(std::string(size) + " " + strategy);
+      SearchSettings s = limited(size);
+      s.strategy = strategy;
+      s.rules.fix = {"conv1=8"};
+      const SearchSpace space = make_space(s);
+      const search::Allocation best = search::allocate({.errors = space.errors,
+                                                        .cost = space.cost_of,
+                                                        .rules = *space.explorer.strategy.rules,
+                                                        .limits = space.limits});
+      ASSERT_EQ(space.tries.size(), 1u);
+      const search::Plan plan = search::Explorer(space.candidates, space.tries, space.explorer).plan_round();
+      EXPECT_EQ(space.candidates[plan.runs[1].candidate].bits, best.bits);
+      size_t near = 0;
+      for (const Bits& bits : search::neighbours(best.bits, *space.explorer.strategy.rules))
+        near += search::find_candidate(space.candidates, bits) < space.candidates.size();
+      EXPECT_GE(near, 30u);
+      for (const search::Candidate& c : space.candidates) {
+        EXPECT_TRUE(space.limits.allow(c.cost));
+        EXPECT_EQ(c.bits[0], 8);
+        EXPECT_GE(c.log_error, best.log_error - 1e-9);
+      }
+    }
+}
+
+TEST(SearchSpace, TheLargestUniformNetworkWithinALimit) {
+  const auto tries = [](const SearchSettings& s) {
+    const SearchSpace space = make_space(s);
+    std::vector<std::string> lists;
+    for (const size_t c : space.tries) lists.push_back(format_bits(space.candidates[c].bits));
+    return lists;
+  };
+  SearchSettings s = limited("140KB");
+  EXPECT_THAT(tries(s), testing::ElementsAre("3x19"));
+  s.wish.max_size = "200KB";
+  EXPECT_THAT(tries(s), testing::ElementsAre("5x19"));
+  s.wish.max_size = "";
+  EXPECT_THAT(tries(s), testing::ElementsAre("4x19", "3x19", "2x19"));
+  s.rules.choices = "2,4,8";
+  s.rules.fix = {"conv1=8"};
+  EXPECT_THAT(tries(s), testing::ElementsAre("8x1 4x18", "8x1 2x18"));
+  s.tries = {"8x1 2x17 4x1"};
+  EXPECT_THAT(tries(s), testing::ElementsAre("8x1 4x18", "8x1 2x18", "8x1 2x17 4x1"));
+  s.no_baselines = true;
+  EXPECT_THAT(tries(s), testing::ElementsAre("8x1 2x17 4x1"));
+}
+
+TEST(SearchSpace, ARunKeepsTheOneItBeganWith) {
+  const SearchSettings now = limited("140KB");
+  Json json = to_json(now);
+  EXPECT_EQ(settings_from_json(json, "test").space, kSpace);
+  json.erase("space");
+  const SearchSettings old = settings_from_json(json, "test");
+  EXPECT_EQ(to_json(old), json);
+  const SearchSpace before = make_space(old), after = make_space(now);
+  EXPECT_EQ(before.tries.size(), 3u);
+  EXPECT_LT(before.candidates.size(), after.candidates.size());
+  // Recorded before: its journal says how many candidates there were, and which.
+  const RunView run = open_run(fs::path(KRONBIT_SOURCE_DIR) / "docs" / "results" / "resnet20-cifar10");
+  EXPECT_EQ(run.settings.space, 1);
+  EXPECT_GT(run.state.evaluations(), 0);
 }
 
 TEST(SearchOptions, WhyNamesMeasurements) {

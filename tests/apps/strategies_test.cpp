@@ -110,6 +110,43 @@ TEST(Judge, RandomSearchIsWhatItMustBe) {
   EXPECT_LT(judge(made, options)["strategies"][0]["reached"]["share"].get<double>(), 1.0);
 }
 
+TEST(Judge, AHitThatIsLostAgainIsNotReached) {
+  // What is told prefers the candidate that is worse.
+  JudgeCase made = function_case(test_function("forrester-4"), 2);
+  made.problem.truth = {1.0, 0.0};
+  for (double& told : made.problem.answers[0][0].accuracy) told = 0.5;
+  for (double& told : made.problem.answers[1][0].accuracy) told = 0.6;
+  JudgeOptions options;
+  options.strategies = {"random"};
+  options.replays = 9;  // some of them begin with the good one
+  options.budget = 2;
+  const Json result = judge(made, options)["strategies"][0];
+  EXPECT_EQ(result["reached"]["share"].get<double>(), 0.0);
+  EXPECT_EQ(result["reached_validation"]["share"].get<double>(), 1.0);
+}
+
+TEST(Judge, ReplaysWithoutAnIncumbentAreLost) {
+  JudgeOptions options;
+  options.strategies = {"halving", "gp-ei", "random"};
+  options.against = "random";
+  options.replays = 3;
+  options.budget = 1;
+  const JudgeCase made = function_case(test_function("forrester-4"), 40);
+  const Json poor = judge(made, options);
+  const Json& lost = poor["strategies"][0]["paired"];
+  EXPECT_EQ(lost["pairs"].get<int>(), 3);
+  EXPECT_EQ(lost["wins"].get<int>(), 0);
+  EXPECT_EQ(lost["ties"].get<int>(), 0);
+  EXPECT_EQ(lost["without"].get<int>(), 3);
+  EXPECT_TRUE(lost["mean"].is_null());
+  EXPECT_FALSE(poor["strategies"][0].contains("paired_choice")) << "no model";
+  options.budget = 6;
+  const Json rich = judge(made, options);
+  EXPECT_EQ(rich["strategies"][1]["paired_choice"]["pairs"].get<int>(), 3);
+  EXPECT_EQ(rich["strategies"][1]["paired_choice"]["without"].get<int>(), 0);
+  EXPECT_FALSE(rich["strategies"][2].contains("paired_choice"));
+}
+
 /// What must not change from run to run.
 Json essence(Json json) {
   json.erase("command");
@@ -144,7 +181,12 @@ TEST(Strategies, AreJudgedOnATable) {
   ASSERT_EQ(json["cases"][1]["strategies"].size(), 3u);
   EXPECT_EQ(json["cases"][0]["strategies"][0]["paired"]["pairs"].get<int>(), 3);
   EXPECT_FALSE(json["cases"][0]["strategies"][2].contains("paired"));
-  EXPECT_THAT(file_text(out / "one/strategies.md"), HasSubstr("## accuracy@4bits"));
+  const std::string page = file_text(out / "one/strategies.md");
+  EXPECT_THAT(page, HasSubstr("## accuracy@4bits"));
+  EXPECT_THAT(page, HasSubstr("model's choice better than sensitivity"));
+  EXPECT_THAT(page, HasSubstr("one of its recorded trainings"));
+  EXPECT_THAT(page, HasSubstr("begin with 10 random runs"));
+  EXPECT_THAT(page, HasSubstr("(`" + json["cases"][0]["optimum"]["bits"].get<std::string>() + "`)"));
   EXPECT_THAT(file_text(out / "one/strategies.csv"), HasSubstr("effective,random,"));
   if (app::has_gnuplot()) {
     EXPECT_THAT(file_text(out / "one/strategies.svg"), HasSubstr("http://www.w3.org/2000/svg"));
@@ -164,6 +206,22 @@ TEST(Strategies, AreJudgedOnFunctions) {
   ASSERT_EQ(ended.code, 0) << ended.err;
   const Json json = read_json(out / "strategies.json");
   EXPECT_GT(json["cases"][0]["strategies"].size(), 3u);
+  EXPECT_THAT(file_text(out / "strategies.md"), HasSubstr("own randomness only"));
+}
+
+TEST(Strategies, ATableOfSingleTrainingsSaysSo) {
+  const fs::path out = app::fresh("single");
+  fs::create_directories(out);
+  app::write_file(out / "fake.csv", search::fake_table({.configurations = 30}));
+  const Ended ended = run("strategies", {"--table", (out / "fake.csv").string(), "--strategies", "random", "--goals",
+                                         "effective", "--replays", "2", "--budget", "2", "--out", out.string()});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const std::string page = file_text(out / "strategies.md");
+  EXPECT_THAT(page, HasSubstr("recorded in one training"));
+  EXPECT_THAT(page, HasSubstr(" ± "));
+  const Json json = read_json(out / "strategies.json");
+  EXPECT_GT(json["cases"][0]["optimum"]["error"].get<double>(), 0.0);
+  EXPECT_THAT(page, HasSubstr("(`" + json["cases"][0]["optimum"]["bits"].get<std::string>() + "`)"));
 }
 
 TEST(Models, AreJudgedOnATable) {

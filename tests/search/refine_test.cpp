@@ -61,6 +61,54 @@ TEST(Refine, NeighboursKeepToTheRules) {
   for (const Bits& bits : found) EXPECT_EQ(rules.apply(bits), bits);
 }
 
+TEST(Refine, BitsOutsideTheRulesHaveNoNeighbours) {
+  Constraints constraints;
+  constraints.add_fix("layer0=8");
+  constraints.add_tie("layer1,layer2");
+  constraints.set_choices("2,4,8");
+  const LayerRules rules = rules_for(4, constraints);
+  EXPECT_TRUE(neighbours({2, 4, 4, 2}, rules).empty()) << "layer0 would stay at 2";
+  EXPECT_TRUE(neighbours({8, 4, 4, 3}, rules).empty()) << "layer3 would stay at 3";
+  for (const Bits& bits : neighbours({8, 4, 2, 2}, rules)) EXPECT_EQ(rules.apply(bits), bits) << format_bits(bits);
+}
+
+TEST(Refine, IsRefusedWhereAStrategyCountsItsOwnRuns) {
+  for (const StrategyInfo& info : strategies()) {
+    StrategyOptions options = refining(8).strategy;
+    options.name = info.name;
+    const bool counts = info.name == "halving" || info.name == "hyperband";
+    EXPECT_EQ(info.counts, counts);
+    if (counts) {
+      EXPECT_THROW(make_strategy(options), InputError) << info.name;
+    } else {
+      EXPECT_NE(make_strategy(options), nullptr) << info.name;
+    }
+  }
+}
+
+TEST(Refine, EpisodesStillEndAtTheLastTask) {
+  ExplorerOptions options = refining(8);
+  options.costs = {1, 4, 20};
+  options.strategy.name = "mi-greedy";
+  Explorer explorer(fake_candidates(), {}, options);
+  size_t episodes = 0;
+  for (bool explored = false; explorer.history().told.size() < 50;) {
+    const Plan plan = explorer.plan_round();
+    const Reason reason = plan.runs[0].reason;
+    EXPECT_FALSE(explored && reason == Reason::Information) << "two explorations, no run at the last task between";
+    episodes += explored && explorer.history().told.size() > kRefineAfter;
+    explored = reason == Reason::Information;
+    explorer.begin_round(plan);
+    while (const PlannedRun* run = explorer.first_waiting()) {
+      const Bits& bits = explorer.candidates()[run->candidate].bits;
+      std::vector<double> accuracies;
+      for (int task = 0; task <= run->task; ++task) accuracies.push_back(fake_accuracy(bits, task));
+      explorer.tell(accuracies);
+    }
+  }
+  EXPECT_GT(episodes, 0u);
+}
+
 TEST(Refine, LeavesTheListAndFindsABetterConfiguration) {
   // A layer in the middle that minds nothing: no straight line can give it, and only it, one bit.
   const auto accuracy = [](const Bits& bits) {
@@ -105,29 +153,90 @@ TEST(Refine, StaysWithinTheLimits) {
   }
 }
 
+/// Plans and results of a journal, without times and numbers of lines.
+std::vector<std::string> decisions(const SearchRun& run) {
+  std::vector<std::string> lines;
+  for (Json line : run.lines()) {
+    if (line["event"] != "plan" && line["event"] != "evaluation") continue;
+    for (const char* key : {"n", "crc", "seconds", "worker"}) line.erase(key);
+    lines.push_back(dump_line(line));
+  }
+  return lines;
+}
+
 TEST(Refine, AResumedRunKnowsWhatWasAdded) {
-  const auto spec = [](const std::filesystem::path& folder, const std::string& budget) {
-    SearchSpec s = fake_spec(folder, true, budget);
-    s.explorer.strategy.refine = true;
-    s.explorer.strategy.rules = rules_for(8);
-    s.explorer.strategy.make_candidate = refining(8).strategy.make_candidate;
-    return s;
+  for (const char* strategy : {"information", "evolution"}) {
+    SCOPED_TRACE(strategy);
+    const auto spec = [&](const std::filesystem::path& folder, const std::string& budget) {
+      SearchSpec s = fake_spec(folder, true, budget);
+      s.explorer.strategy.name = strategy;
+      s.explorer.strategy.refine = true;
+      s.explorer.strategy.rules = rules_for(8);
+      s.explorer.strategy.make_candidate = refining(8).strategy.make_candidate;
+      return s;
+    };
+    const std::filesystem::path whole = fresh_folder("refine-whole"), parts = fresh_folder("refine-parts");
+    FakeEvaluator evaluator;
+    SearchRun unbroken(spec(whole, "30evals"));
+    unbroken.explore(evaluator);
+    for (const char* budget : {"14evals", "19evals", "30evals"}) {
+      SearchRun run(spec(parts, budget));
+      run.explore(evaluator);
+    }
+    SearchRun again(spec(parts, "30evals"));
+    EXPECT_EQ(decisions(again), decisions(unbroken));
+    ASSERT_GT(unbroken.explorer().candidates().size(), fake_candidates().size());
+    ASSERT_EQ(again.explorer().candidates().size(), unbroken.explorer().candidates().size());
+    std::set<Bits> paid;
+    for (size_t c = 0; c < again.explorer().candidates().size(); ++c) {
+      EXPECT_EQ(again.explorer().candidates()[c].bits, unbroken.explorer().candidates()[c].bits);
+      EXPECT_EQ(again.explorer().known(c), unbroken.explorer().known(c));
+      EXPECT_TRUE(paid.insert(again.explorer().candidates()[c].bits).second) << "a list that is there twice";
+    }
+  }
+}
+
+/// Plans one list that is not listed, again and again.
+class OneAdded final : public Strategy {
+ public:
+  explicit OneAdded(Candidate added) : added_(std::move(added)) {}
+  Plan plan(const History& history) const override {
+    Plan plan;
+    plan.added = {added_};
+    plan.runs = {{0, history.candidates.size(), history.last(), Reason::Strategy, 0.0}};
+    return plan;
+  }
+
+ private:
+  Candidate added_;
+};
+
+TEST(Refine, DoesNotPlanWhatIsPlannedAlready) {
+  ExplorerOptions options = refining(8);
+  options.costs = {1};
+  options.strategy.name = "random";
+  Explorer explorer(fake_candidates(), {}, options);
+  while (explorer.history().told.size() < kRefineAfter) {
+    explorer.begin_round(explorer.plan_round());
+    while (const PlannedRun* run = explorer.first_waiting())
+      explorer.tell({fake_accuracy(explorer.candidates()[run->candidate].bits, 0)});
+  }
+  const size_t listed = explorer.candidates().size();
+  const StrategyOptions& strategy = options.strategy;
+  const auto refine = [&](int round, const Candidate& added) {
+    StrategyOptions with = strategy;
+    with.round = round;
+    return make_refine(std::make_unique<OneAdded>(added), with)->plan(explorer.history());
   };
-  const std::filesystem::path whole = fresh_folder("refine-whole"), parts = fresh_folder("refine-parts");
-  FakeEvaluator evaluator;
-  SearchRun unbroken(spec(whole, "30evals"));
-  unbroken.explore(evaluator);
-  for (const char* budget : {"14evals", "19evals", "30evals"}) {
-    SearchRun run(spec(parts, budget));
-    run.explore(evaluator);
-  }
-  SearchRun again(spec(parts, "30evals"));
-  ASSERT_GT(unbroken.explorer().candidates().size(), fake_candidates().size());
-  ASSERT_EQ(again.explorer().candidates().size(), unbroken.explorer().candidates().size());
-  for (size_t c = 0; c < again.explorer().candidates().size(); ++c) {
-    EXPECT_EQ(again.explorer().candidates()[c].bits, unbroken.explorer().candidates()[c].bits);
-    EXPECT_EQ(again.explorer().known(c), unbroken.explorer().known(c));
-  }
+  const Plan alone = refine(1, strategy.make_candidate({1, 8, 1, 8, 1, 8, 1, 8}));
+  ASSERT_EQ(alone.runs.size(), 1u);  // in place of the other
+  EXPECT_EQ(alone.added.size(), alone.runs[0].candidate < listed ? 0u : 1u) << "a candidate that nobody runs";
+  ASSERT_EQ(alone.added.size(), 1u);
+  const Plan both = refine(2, alone.added[0]);
+  ASSERT_EQ(both.runs.size(), 2u);
+  const Bits other = both.runs[1].candidate < listed ? explorer.candidates()[both.runs[1].candidate].bits
+                                                     : both.added[both.runs[1].candidate - listed].bits;
+  EXPECT_NE(other, alone.added[0].bits) << "paid twice";
 }
 
 TEST(Constraints, OnlyTheChosenBits) {

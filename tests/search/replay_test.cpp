@@ -49,7 +49,16 @@ TEST(Problem, HoldsTheTable) {
     EXPECT_DOUBLE_EQ(problem.truth[c], mean);
     for (size_t t = 0; t < 3; ++t) squares += (test(t) - mean) * (test(t) - mean);
   }
-  EXPECT_NEAR(problem.truth_error[0], std::sqrt(squares / 80.0 / 3.0), 1e-12);
+  for (const size_t c : {0u, 39u}) {
+    const double p = problem.truth[c];
+    EXPECT_NEAR(problem.truth_error[c], std::sqrt(std::max(squares / 80.0, p * (1 - p) / 1e4) / 3.0), 1e-12);
+  }
+}
+
+TEST(Problem, OneTrainingIsNoCertainty) {
+  const Problem problem = small_problem({}, 1);
+  for (size_t c = 0; c < problem.candidates.size(); ++c)
+    EXPECT_NEAR(problem.truth_error[c], std::sqrt(problem.truth[c] * (1.0 - problem.truth[c]) / 1e4), 1e-12);
 }
 
 TEST(Problem, KeepsToLimitsAndPlacesOtherBitsByTheirFit) {

@@ -54,6 +54,17 @@ class Judged {
     return values;
   }
 
+  bool has_choices() const {
+    return std::any_of(replays_.begin(), replays_.end(), [](const Replay& r) { return r.model_choice.has_value(); });
+  }
+  /// Of what the model chooses at the end; without a model of the incumbent.
+  std::vector<double> choice_regrets() const {
+    if (!has_choices()) return final_regrets();
+    std::vector<double> values;
+    for (const Replay& r : replays_) values.push_back(regret(r.model_choice));
+    return values;
+  }
+
   Json to_json(const std::vector<double>& grid) const {
     const auto of_all = [&](const auto& value) {
       std::vector<double> values;
@@ -63,8 +74,7 @@ class Judged {
     const double full = case_.problem.costs.back();
     Json json;
     json["final"] = interval(final_regrets());
-    if (std::any_of(replays_.begin(), replays_.end(), [](const Replay& r) { return r.model_choice.has_value(); }))
-      json["model_choice"] = interval(of_all([&](size_t r) { return regret(replays_[r].model_choice); }));
+    if (has_choices()) json["model_choice"] = interval(choice_regrets());
     json["reached"] = reached([&](size_t, size_t c) { return regret(c) <= options_.tolerance; });
     std::vector<double> drawn_best =
         of_all([&](size_t r) { return drawn_optimum(case_.problem, case_.goal, options_.seed + r).score; });
@@ -110,16 +120,15 @@ class Judged {
             {"median", number(quantile(values, 0.5))}};
   }
 
-  /// What it cost until the incumbent was good; runs that never got there count as infinite.
+  /// What it cost until the incumbent was good and stayed so; runs that do not end there count as infinite.
   template <typename Good>
   Json reached(const Good& good) const {
     std::vector<double> costs;
     for (size_t r = 0; r < replays_.size(); ++r) {
       costs.push_back(kInfinity);
-      for (const search::ReplayStep& step : replays_[r].steps) {
-        if (!step.incumbent || !good(r, *step.incumbent)) continue;
-        costs.back() = step.cost / case_.problem.costs.back();
-        break;
+      for (auto step = replays_[r].steps.rbegin(); step != replays_[r].steps.rend(); ++step) {
+        if (!step->incumbent || !good(r, *step->incumbent)) break;
+        costs.back() = step->cost / case_.problem.costs.back();
       }
     }
     const auto there = std::count_if(costs.begin(), costs.end(), [](double cost) { return std::isfinite(cost); });
@@ -162,25 +171,22 @@ class Judged {
   double best_;
 };
 
-/// How much less regret `a` has than `b`, replay by replay, where both have an incumbent.
+/// How much less regret `a` has than `b`, replay by replay. One without an incumbent is lost against one with, and not
+/// in the mean.
 Json paired(const std::vector<double>& a, const std::vector<double>& b) {
   std::vector<double> differences;
   int64_t wins = 0, ties = 0;
   for (size_t r = 0; r < a.size(); ++r) {
-    if (!std::isfinite(a[r]) || !std::isfinite(b[r])) continue;
-    differences.push_back(b[r] - a[r]);
     wins += a[r] < b[r];
     ties += a[r] == b[r];
+    if (std::isfinite(a[r]) && std::isfinite(b[r])) differences.push_back(b[r] - a[r]);
   }
-  if (differences.empty()) return nullptr;
-  const double n = static_cast<double>(differences.size()), mean = mean_of(differences);
+  const double n = static_cast<double>(differences.size()), mean = n > 0.0 ? mean_of(differences) : kInfinity;
   double squares = 0.0;
   for (const double d : differences) squares += (d - mean) * (d - mean);
-  return {{"mean", number(mean)},
-          {"error", number(n > 1.0 ? std::sqrt(squares / (n - 1.0) / n) : kInfinity)},
-          {"pairs", differences.size()},
-          {"wins", wins},
-          {"ties", ties}};
+  return {{"mean", number(mean)}, {"error", number(n > 1.0 ? std::sqrt(squares / (n - 1.0) / n) : kInfinity)},
+          {"pairs", a.size()},    {"without", a.size() - differences.size()},
+          {"wins", wins},         {"ties", ties}};
 }
 
 std::vector<Replay> replays_of(const JudgeCase& the_case, const JudgeOptions& options, const std::string& strategy) {
@@ -304,8 +310,11 @@ Json judge(const JudgeCase& the_case, const JudgeOptions& options) {
   for (size_t s = 0; s < judged.size(); ++s) {
     Json strategy = {{"name", options.strategies[s]}};
     strategy.update(judged[s].to_json(grid));
-    if (against && s != *against)
+    if (against && s != *against) {
       strategy["paired"] = paired(judged[s].final_regrets(), judged[*against].final_regrets());
+      if (judged[s].has_choices())
+        strategy["paired_choice"] = paired(judged[s].choice_regrets(), judged[*against].choice_regrets());
+    }
     json["strategies"].push_back(std::move(strategy));
   }
   return json;

@@ -38,25 +38,37 @@ std::string reached(const Json& json) {
   return fmt::format("{} ({:.0f} %)", text(json["median"], 1), 100 * value(json["share"]).value_or(0.0));
 }
 
+std::string better(const Json& p) {
+  if (p.is_null()) return "";
+  const bool some_without = has(p, "without") && p["without"].get<int64_t>() > 0;
+  return fmt::format("{} ± {} ({} won, {} equal of {}{})", text(p["mean"], 2, kPoints), text(p["error"], 2, kPoints),
+                     p["wins"].get<int64_t>(), p["ties"].get<int64_t>(), p["pairs"].get<int64_t>(),
+                     some_without ? fmt::format("; mean without {}", p["without"].get<int64_t>()) : "");
+}
+
 std::string case_text(const Json& json, const std::string& against) {
   std::string out = fmt::format("## {}\n\n{} candidates. Highest true score {}", name_of(json),
                                 json["candidates"].get<int64_t>(), text(json["optimum"]["score"], 4));
   if (value(json["optimum"]["error"]).value_or(0.0) > 0.0)
-    out += fmt::format(" ± {} (`{}`)", text(json["optimum"]["error"], 4),
-                       get_string(json["optimum"], "bits", "strategies"));
+    out += fmt::format(" ± {}", text(json["optimum"]["error"], 4));
+  if (const std::string& bits = get_string(json["optimum"], "bits", "strategies"); !bits.empty())
+    out += fmt::format(" (`{}`)", bits);
   out +=
       fmt::format("; choosing by what one training of every candidate tells would leave a regret of {} on average.\n\n",
                   text(json["regret_of_everything_run"], 2, kPoints));
-  bool choices = false, paired = false;
-  for (const Json& strategy : json["strategies"]) {
-    choices |= has(strategy, "model_choice");
-    paired |= has(strategy, "paired");
-  }
+  const auto any_has = [&](const char* key) {
+    return std::any_of(json["strategies"].begin(), json["strategies"].end(),
+                       [&](const Json& strategy) { return has(strategy, key); });
+  };
+  const bool choices = any_has("model_choice");
+  std::vector<std::pair<const char*, std::string>> pairings;  // key and head
+  if (any_has("paired")) pairings.emplace_back("paired", "better than " + against);
+  if (any_has("paired_choice")) pairings.emplace_back("paired_choice", "model's choice better than " + against);
   std::vector<std::vector<std::string>> rows = {{"strategy", "final regret"}};
   if (choices) rows[0].push_back("regret of the model's choice");
   for (const char* head : {"reached, measured", "reached, true", "runs by task", "own seconds"})
     rows[0].push_back(head);
-  if (paired) rows[0].push_back("better than " + against);
+  for (const auto& [key, head] : pairings) rows[0].push_back(head);
   for (const Json& strategy : json["strategies"]) {
     rows.push_back({name_of(strategy), interval(strategy["final"])});
     if (choices) rows.back().push_back(has(strategy, "model_choice") ? interval(strategy["model_choice"]) : "");
@@ -68,14 +80,19 @@ std::string case_text(const Json& json, const std::string& against) {
     rows.back().push_back(text(strategy["thought_seconds"], 2));
     if (strategy["failed"].get<int64_t>() > 0)
       rows.back()[0] += fmt::format(" ({} ended early)", strategy["failed"].get<int64_t>());
-    if (!paired) continue;
-    const Json& p = has(strategy, "paired") ? strategy["paired"] : Json();
-    rows.back().push_back(p.is_null() ? ""
-                                      : fmt::format("{} ± {} ({} won, {} equal of {})", text(p["mean"], 2, kPoints),
-                                                    text(p["error"], 2, kPoints), p["wins"].get<int64_t>(),
-                                                    p["ties"].get<int64_t>(), p["pairs"].get<int64_t>()));
+    for (const auto& [key, head] : pairings) rows.back().push_back(has(strategy, key) ? better(strategy[key]) : "");
   }
   return out + markdown_table(rows) + "\n";
+}
+
+/// What replays differ by.
+std::string told(const Json& json) {
+  if (!is_table(json) || json["table"]["configurations"] == json["table"]["trainings"])
+    return fmt::format(
+        "{}, so all replays are told the same: they differ by the strategy's own randomness only, and intervals say "
+        "nothing of the noise of trainings.",
+        is_table(json) ? "Every configuration was recorded in one training" : "Every candidate has one value per task");
+  return "In every replay each candidate has one of its recorded trainings, the same for all strategies.";
 }
 
 std::string markdown(const Json& json) {
@@ -86,20 +103,26 @@ std::string markdown(const Json& json) {
                        get_string(json["table"], "file", "strategies"), json["table"]["configurations"].get<int64_t>(),
                        json["table"]["trainings"].get<int64_t>(), get_string(json["table"], "tasks", "strategies"));
   out += fmt::format(
-      "{} replays of each strategy, up to {} times the cost of a run to the last task; {}. In every replay each "
-      "candidate has one of its recorded trainings, the same for all strategies. The regret of a strategy is the "
-      "highest true score less that of its incumbent: the best by what the search was told. True: ",
-      json["replays"].get<int64_t>(), text(json["budget"], 1), get_string(json, "program", "strategies"));
+      "{} replays of each strategy, up to {} times the cost of a run to the last task; {}. {} The regret of a strategy "
+      "is the highest true score less that of its incumbent: the best by what the search was told. True: ",
+      json["replays"].get<int64_t>(), text(json["budget"], 1), get_string(json, "program", "strategies"), told(json));
   out += is_table(json) ? "the mean test accuracy over the recorded trainings. Units: points. "
                         : "the target itself. Units: percent of its range over the candidates. ";
   out += fmt::format(
       "Final regrets are means of the middle half of the replays with bootstrapped 95 % intervals. Reached: runs to "
       "the "
-      "last task that had to be paid until the incumbent was within {} of the best, measured (by what was told) and "
-      "true; median over replays, those that never got there counted as endless, and the share that did. {}\n\n",
+      "last task that had to be paid until the incumbent was within {} of the best for good, measured (by what was "
+      "told) and true; median over replays, those that did not end there counted as endless, and the share that did. "
+      "Better than another: mean difference of the regrets of equal replays, and how many were won; one without an "
+      "incumbent is lost against one with. {}\n\n",
       text(json["tolerance"], 2, kPoints),
       json["pay_difference"].get<bool>() ? "A promoted training goes on where it stopped."
                                          : "A promoted training starts again and is paid whole.");
+  if (has(json, "population"))
+    out += fmt::format(
+        "nsga2 and evolution begin with {} random runs, gp-ei and gp-ucb with two more than a curve has weights: where "
+        "the budget ends before, they are random search.\n\n",
+        json["population"].get<int64_t>());
   out += fmt::format("    {}\n\n", get_string(json, "command", "strategies"));
   std::vector<std::vector<std::string>> list = {{"strategy", ""}};
   for (const Json& s : json["strategies"]) list.push_back({name_of(s), get_string(s, "what", "strategies")});
