@@ -63,6 +63,7 @@ void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
   for (std::string& text : s.tries)  // the journal keeps the bits: the file may change or go
     if (text.starts_with('@')) text = format_bits(read_bits(text, net));
   examine_profile(s, net, known);
+  if (!known.lines.empty()) s.space = space_from_json(get_object(known.lines[0], "settings", "journal"), "journal");
   make_space(s);  // mistakes in curve, limits and layers show before anything is computed or written
   if (!known.lines.empty()) {
     // Already measured when the run began; were anything else different, the comparison of settings would say so.
