@@ -199,6 +199,7 @@ void print_checks(const std::vector<Check>& checks) {
 int run(const Frame& frame, const Options& options) {
   if (std::filesystem::path(options.out).extension() != ".json")
     input_error("--out", "wanted a file that ends in .json, got {}", options.out);
+  check_folder_of(options.out, "--out");
   const nn::Network net = build(options);
   ProfileTable table{.net = net.name(),
                      .classes = net.classes(),

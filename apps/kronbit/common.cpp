@@ -83,9 +83,16 @@ Bits read_bits(const std::string& text, const nn::Network& net) {
 
 quant::AssignOptions assign_options(const BitsOptions& options) {
   quant::AssignOptions assign;
-  assign.mode = quant::parse_mode(options.mode);
-  assign.block = parse_int(options.block, 1, 65536, "--block");
-  return assign;
+  if (!options.mode.empty()) assign.mode = quant::parse_mode(options.mode);
+  if (!options.block.empty()) assign.block = parse_int(options.block, 1, 65536, "--block");
+  if (!options.bits.starts_with('@')) return assign;
+  const std::string file = options.bits.substr(1);
+  const quant::AssignOptions said = quant::read_bits_options(file);
+  if (!options.mode.empty() && assign.mode != said.mode)
+    input_error("--mode", "wanted {} as {} says, got {}", quant::name_of(said.mode), file, options.mode);
+  if (!options.block.empty() && assign.block != said.block)
+    input_error("--block", "wanted {} as {} says, got {}", said.block, file, options.block);
+  return said;
 }
 
 void print_json(const Json& json) {
@@ -112,6 +119,12 @@ std::string kernel_summary(const std::vector<quant::LayerChoice>& choices) {
   std::string text;
   for (const auto& [name, count] : counts) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
   return text;
+}
+
+void check_folder_of(const std::string& file, const char* flag) {
+  if (file.empty()) return;
+  if (!std::filesystem::is_directory(std::filesystem::absolute(file).parent_path()))
+    input_error(flag, "{}: wanted a file in a folder that is there, got none", file);
 }
 
 std::filesystem::path data_folder() {

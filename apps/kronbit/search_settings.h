@@ -34,7 +34,7 @@ void check_latency(const WishOptions& options, const LatencyModel& latency);
 struct SearchSettings {
   NetworkOptions network;
   DataOptions data;
-  BitsOptions quantizer;  ///< mode and block
+  BitsOptions quantizer = usual_quantizer();  ///< mode and block
   TuneOptions tune;
   WishOptions wish;
   RuleOptions rules;
