@@ -10,6 +10,21 @@ namespace {
 
 constexpr const char* kSchema = "kronbit.bits/1";
 
+Json read_checked(const std::filesystem::path& path) {
+  Json json = read_json(path);
+  if (const std::string& schema = get_string(json, "schema", path.string()); schema != kSchema)
+    input_error(path.string(), "schema: wanted {}, got {}", kSchema, quote(schema));
+  return json;
+}
+
+AssignOptions options_of(const Json& json, const std::string& where) {
+  AssignOptions options;
+  options.mode = parse_mode(get_string(json, "mode", where));
+  options.block = get_int(json, "block", 1, 65536, where);
+  options.activations = get_bool(json, "activations", where);
+  return options;
+}
+
 }  // namespace
 
 void write_bits_file(const std::filesystem::path& path, const nn::Network& net, const Assignment& assignment) {
@@ -27,18 +42,18 @@ void write_bits_file(const std::filesystem::path& path, const nn::Network& net, 
   publish(path, dump_pretty(json));
 }
 
+AssignOptions read_bits_options(const std::filesystem::path& path) {
+  return options_of(read_checked(path), path.string());
+}
+
 Assignment read_bits_file(const std::filesystem::path& path, const nn::Network& net) {
   const std::string where = path.string();
-  const Json json = read_json(path);
-  if (const std::string& schema = get_string(json, "schema", where); schema != kSchema)
-    input_error(where, "schema: wanted {}, got {}", kSchema, quote(schema));
+  const Json json = read_checked(path);
   if (const std::string& network = get_string(json, "network", where); network != net.name())
     input_error(where, "network: wanted {}, got {}", net.name(), quote(network));
 
   Assignment assignment;
-  assignment.options.mode = parse_mode(get_string(json, "mode", where));
-  assignment.options.block = get_int(json, "block", 1, 65536, where);
-  assignment.options.activations = get_bool(json, "activations", where);
+  assignment.options = options_of(json, where);
   const std::vector<nn::ConvInfo> layers = nn::conv_layers(net);
   const Json& list = get_array(json, "layers", where);
   if (list.size() != layers.size()) input_error(where, "layers: wanted {}, got {}", layers.size(), list.size());

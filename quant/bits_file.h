@@ -12,6 +12,9 @@ namespace kronbit::quant {
 ///         fails.
 void write_bits_file(const std::filesystem::path& path, const nn::Network& net, const Assignment& assignment);
 
+/// How the file's bits are meant, for whatever network. Throws: InputError when the file is not such a file.
+AssignOptions read_bits_options(const std::filesystem::path& path);
+
 /// Throws: InputError when the file is not such a file, is for another network, or names other layers in another order.
 Assignment read_bits_file(const std::filesystem::path& path, const nn::Network& net);
 

@@ -30,8 +30,6 @@ SearchRun::SearchRun(SearchSpec spec)
       state_(Explorer(std::move(spec.candidates), std::move(spec.tries), std::move(spec.explorer)),
              std::move(spec.epochs), spec.budget) {
   make_folder(folder_);
-  const std::filesystem::path parent = std::filesystem::absolute(folder_).lexically_normal().parent_path();
-  if (!parent.empty()) sync_folder(parent);
   lock_.emplace(folder_);
   open(spec.resume, spec.settings, spec.budget);
 }

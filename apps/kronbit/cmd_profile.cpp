@@ -200,6 +200,7 @@ int run(const Frame& frame, const Options& options) {
   stop_gently();
   if (std::filesystem::path(options.out).extension() != ".json")
     input_error("--out", "wanted a file that ends in .json, got {}", options.out);
+  check_folder_of(options.out, "--out");
   const nn::Network net = build(options);
   ProfileTable table{.net = net.name(),
                      .classes = net.classes(),

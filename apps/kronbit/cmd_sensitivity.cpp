@@ -139,13 +139,6 @@ void write_files(const Options& options, const SensitivityReport& report) {
   }
 }
 
-/// Before minutes of work, not after them.
-void check_folder_of(const std::string& file, const char* flag) {
-  if (file.empty()) return;
-  if (!std::filesystem::is_directory(std::filesystem::absolute(file).parent_path()))
-    input_error(flag, "{}: wanted a file in a folder that is there, got none", file);
-}
-
 int run(const Frame& frame, const Options& options) {
   stop_gently();
   // Mistakes of the command line first, then those of the weights; the data is read last.

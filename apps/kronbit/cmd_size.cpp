@@ -3,7 +3,6 @@
 #include "nn/layers.h"
 #include "nn/models/models.h"
 #include "quant/size.h"
-#include "tensor/io/parse.h"
 
 namespace kronbit::app {
 namespace {
@@ -19,7 +18,7 @@ int run(const Frame& frame, const Options& options) {
   const nn::Network net = load_network(options.network).net;
   const Bits bits = read_bits(options.bits.bits, net);
   const quant::SizeRule rule = quant::parse_size_rule(options.rule);
-  const int64_t block = parse_int(options.bits.block, 1, 65536, "--block");
+  const int64_t block = assign_options(options.bits).block;
   const auto layers = nn::conv_layers(net);
   const quant::SizeReport size = quant::size_of(layers, bits, rule, block);
   if (frame.json) {

@@ -93,6 +93,7 @@ Json training_status(const std::filesystem::path& folder, const std::vector<Json
       seconds += get_number(line, "seconds", 0, 1e12, where);
       best = std::max(best, get_number(line, "val_top1", 0, 1, where));
     }
+    if (line["event"] == "untrained") best = get_number(line, "val_top1", 0, 1, where);
     if (line["event"] == "test") test = get_number(line, "top1", 0, 1, where);
   }
   Json status = common_status(folder, lines);

@@ -47,8 +47,11 @@ void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_require
                                 "bits per layer: \"6 555 44\", \"4x21 3x27\", one number for all, or @bits.json")
                    ->check(not_empty());
   if (bits_required) bits->required();
-  command->add_option("--mode", options.mode, "weight quantizer: signed-extreme or paper-floor");
-  command->add_option("--block", options.block, "channels that share a multiplier or exponent");
+  command->add_option(
+      "--mode", options.mode,
+      "weight quantizer: signed-extreme or paper-floor (default: what @bits.json says, else signed-extreme)");
+  command->add_option("--block", options.block,
+                      "channels that share a multiplier or exponent (default: what @bits.json says, else 32)");
 }
 
 int64_t input_size(const NetworkOptions& options) {
@@ -105,9 +108,16 @@ Bits read_bits(const std::string& text, const nn::Network& net) {
 
 quant::AssignOptions assign_options(const BitsOptions& options) {
   quant::AssignOptions assign;
-  assign.mode = quant::parse_mode(options.mode);
-  assign.block = parse_int(options.block, 1, 65536, "--block");
-  return assign;
+  if (!options.mode.empty()) assign.mode = quant::parse_mode(options.mode);
+  if (!options.block.empty()) assign.block = parse_int(options.block, 1, 65536, "--block");
+  if (!options.bits.starts_with('@')) return assign;
+  const std::string file = options.bits.substr(1);
+  const quant::AssignOptions said = quant::read_bits_options(file);
+  if (!options.mode.empty() && assign.mode != said.mode)
+    input_error("--mode", "wanted {} as {} says, got {}", quant::name_of(said.mode), file, options.mode);
+  if (!options.block.empty() && assign.block != said.block)
+    input_error("--block", "wanted {} as {} says, got {}", said.block, file, options.block);
+  return said;
 }
 
 void print_json(const Json& json) {
@@ -134,6 +144,12 @@ std::string kernel_summary(const std::vector<quant::LayerChoice>& choices) {
   std::string text;
   for (const auto& [name, count] : counts) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
   return text;
+}
+
+void check_folder_of(const std::string& file, const char* flag) {
+  if (file.empty()) return;
+  if (!std::filesystem::is_directory(std::filesystem::absolute(file).parent_path()))
+    input_error(flag, "{}: wanted a file in a folder that is there, got none", file);
 }
 
 std::filesystem::path data_folder() {

@@ -32,8 +32,11 @@ void add_data_options(CLI::App* command, DataOptions& options);
 
 /// --bits --mode --block
 struct BitsOptions {
-  std::string bits, mode = "signed-extreme", block = "32";
+  std::string bits;
+  std::string mode, block;  ///< "" = what @bits.json says, else as usual
 };
+/// Mode and block where nobody says them.
+inline BitsOptions usual_quantizer() { return {"", "signed-extreme", "32"}; }
 void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_required);
 
 /// Height and width of the images that a network takes: --input-size, else the usual ones of --net.
@@ -56,7 +59,8 @@ LoadedNetwork load_network(const NetworkOptions& options, int data_classes = 0);
 
 /// What --bits says for a network: a bit list, or @file.json (layer names are checked).
 Bits read_bits(const std::string& text, const nn::Network& net);
-/// --mode and --block. Throws: InputError.
+/// --mode and --block; without them, and with @file.json, as the file says. Throws: InputError, also for an option that
+/// contradicts the file.
 quant::AssignOptions assign_options(const BitsOptions& options);
 
 /// How a packed network is run: --threads and --kernel of the frame, --exact; choices are kept beside the model.
@@ -66,6 +70,10 @@ std::string kernel_summary(const std::vector<quant::LayerChoice>& choices);
 
 /// Prints `json` as one line on stdout.
 void print_json(const Json& json);
+
+/// Before minutes of work, not after them. Throws: InputError naming `flag` unless the folder that `file` is to lie in
+/// is there; no file is fine.
+void check_folder_of(const std::string& file, const char* flag);
 
 /// Path of the folder with the real data sets: $KRONBIT_DATA, else ~/.cache/kronbit.
 std::filesystem::path data_folder();

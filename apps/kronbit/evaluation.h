@@ -25,7 +25,7 @@ nn::OptimiserOptions optimiser_options(const TuneOptions& options);
 struct Job {
   NetworkOptions network;
   DataOptions data;
-  BitsOptions bits;  ///< mode and block; the list itself is `layers`
+  BitsOptions bits = usual_quantizer();  ///< mode and block; the list itself is `layers`
   TuneOptions tune;
   Bits layers;
   std::vector<double> epochs;         ///< of the tasks to pass, ascending; accuracy is measured at each

@@ -13,10 +13,18 @@
 namespace kronbit::app {
 namespace {
 
-bool finished(const std::vector<Json>& lines, const std::string& kind, const Bits& bits, int seed) {
-  return std::any_of(lines.begin(), lines.end(), [&](const Json& line) {
-    return line["event"] == "final" && line["kind"] == kind && line["bits"] == Json(bits) && line["seed"] == seed;
-  });
+constexpr const char* kFinal = ".final";  // in the names of what final trainings leave
+
+/// How a line's training went; before schedules were written down, as it does unless told.
+struct Tuning {
+  double epochs = 0;
+  std::string schedule;
+  bool operator==(const Tuning&) const = default;
+};
+
+Tuning tuning_of(const Json& line) {
+  return {get_number(line, "epochs", 0, 1e6, "journal"),
+          has(line, "schedule") ? get_string(line, "schedule", "journal") : FinalOptions{}.schedule};
 }
 
 void record_fp32(search::SearchRun& run, const SearchSettings& settings) {
@@ -29,10 +37,6 @@ void record_fp32(search::SearchRun& run, const SearchSettings& settings) {
   const nn::Accuracy a = nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested,
                                       parse_precision(settings.tune.precision));
   run.record({{"event", "fp32"}, {"top1", a.top1}, {"top5", a.top5}, {"loss", a.loss}, {"images", a.images}});
-}
-
-std::filesystem::path final_path(const std::filesystem::path& work, const Bits& bits, int seed) {
-  return packed_path(work, bits, 0).replace_extension(fmt::format(".final{}.safetensors", seed));
 }
 
 /// The trainings of all rows and seeds: what the journal does not have yet is trained, and journalled in their order.
@@ -62,7 +66,7 @@ class FinalTrainings {
       progress.update(static_cast<int64_t>(journalled), total);
       if (stop_requested) return false;
       for (; started < tasks_.size() && pool_.running() < pool_.workers(); ++started) {
-        if (!in_journal(tasks_[started])) pool_.submit(job(tasks_[started]), static_cast<int64_t>(started));
+        if (needs_training(started)) pool_.submit(job(tasks_[started]), static_cast<int64_t>(started));
       }
       if (pool_.running() > 0) {
         if (auto outcome = pool_.wait(0.2)) take(std::move(*outcome), progress);
@@ -71,24 +75,6 @@ class FinalTrainings {
     }
     progress.update(total, total);
     return true;
-  }
-
-  /// best/ becomes the best of the ranked ones, judged on validation images.
-  void publish() {
-    const Json* best = nullptr;
-    double best_score = 0;
-    for (const Json& line : run_.lines()) {
-      if (line["event"] != "final" || !line["kind"].get<std::string>().starts_with("best")) continue;
-      const Bits bits = line["bits"].get<Bits>();
-      const double s = search::score(space_.goal, line["validation"].get<double>(), bits, space_.cost_of(bits));
-      if (!best || s > best_score) {
-        best = &line;
-        best_score = s;
-      }
-    }
-    if (!best) return;
-    const auto packed = final_path(work(), (*best)["bits"].get<Bits>(), (*best)["seed"].get<int>());
-    if (std::filesystem::exists(packed)) publish_best(run_.folder(), packed);
   }
 
  private:
@@ -119,9 +105,34 @@ class FinalTrainings {
     pool_.submit(job(task), outcome.tag);
   }
 
-  std::filesystem::path work() const { return run_.folder() / "work"; }
   double epochs() const { return options_.epochs > 0 ? options_.epochs : space_.epochs.back(); }
-  bool in_journal(const Task& task) const { return finished(run_.lines(), task.row->kind, task.row->bits, task.seed); }
+
+  bool in_journal(const Task& task) const {
+    const Finals finals = read_finals(run_.lines(), space_);
+    if (finals.epochs != epochs() || finals.schedule != options_.schedule) return false;
+    return std::any_of(finals.rows.begin(), finals.rows.end(), [&](const FinalRow& row) {
+      return row.kind == task.row->kind && row.bits == task.row->bits &&
+             std::find(row.seeds.begin(), row.seeds.end(), task.seed) != row.seeds.end();
+    });
+  }
+
+  /// The journal's line of the same training, for this row or another; nullptr when there is none.
+  const Json* same_training(const Task& task) const {
+    for (const Json& line : run_.lines()) {
+      if (line["event"] == "final" && line["bits"] == Json(task.row->bits) && line["seed"] == task.seed &&
+          tuning_of(line) == Tuning{epochs(), options_.schedule})
+        return &line;
+    }
+    return nullptr;
+  }
+
+  /// Unless the journal has the training, or an earlier task is about to have it.
+  bool needs_training(size_t task) const {
+    const auto at = tasks_.begin() + static_cast<std::ptrdiff_t>(task);
+    return !same_training(*at) && std::none_of(tasks_.begin(), at, [&](const Task& earlier) {
+      return earlier.row->bits == at->row->bits && earlier.seed == at->seed;
+    });
+  }
 
   Job job(const Task& task) const {
     Job job = job_of(settings_, frame_, workers_);
@@ -130,19 +141,20 @@ class FinalTrainings {
     job.schedule = options_.schedule;
     job.seed = Rng(space_.explorer.strategy.seed, Purpose::Search, {3, static_cast<uint64_t>(task.seed)}).next() >> 1;
     job.test = true;
-    job.keep = final_path(work(), task.row->bits, task.seed).string();
+    job.keep = final_path(run_.folder(), task.row->bits, task.seed, epochs(), options_.schedule).string();
     return job;
   }
 
   /// True when the journal has the task, now or before; false while its training runs.
   bool record(const Task& task) {
     if (in_journal(task)) return true;
-    if (!task.outcome) return false;
     const auto& [row, seed, outcome, failures] = task;
-    if (!outcome->ok) {
+    const Json* same = same_training(task);
+    if (!same && !outcome) return false;
+    if (!same && !outcome->ok) {
       throw Error(fmt::format("[search] the final training of {} failed: {}", format_bits(row->bits), outcome->reason));
     }
-    const Json& test = get_object(outcome->result, "test", "evaluate");
+    const Json& test = same ? *same : get_object(outcome->result, "test", "evaluate");
     run_.record({{"event", "final"},
                  {"kind", row->kind},
                  {"bits", row->bits},
@@ -150,12 +162,14 @@ class FinalTrainings {
                  {"estimate", row->estimate},
                  {"sd", row->sd},
                  {"epochs", epochs()},
-                 {"validation", get_numbers(outcome->result, "accuracies", 0, 1, "evaluate").at(0)},
+                 {"schedule", options_.schedule},
+                 {"validation", same ? get_number(*same, "validation", 0, 1, "journal")
+                                     : get_numbers(outcome->result, "accuracies", 0, 1, "evaluate").at(0)},
                  {"top1", test["top1"]},
                  {"top5", test["top5"]},
                  {"loss", test["loss"]},
                  {"images", test["images"]},
-                 {"seconds", outcome->seconds}});
+                 {"seconds", same ? 0.0 : outcome->seconds}});
     return true;
   }
 
@@ -172,6 +186,10 @@ class FinalTrainings {
 
 }  // namespace
 
+size_t FinalRow::best_training() const {
+  return static_cast<size_t>(std::max_element(validation.begin(), validation.end()) - validation.begin());
+}
+
 double FinalRow::mean_top1() const {
   double sum = 0;
   for (double v : top1) sum += v;
@@ -187,8 +205,8 @@ double FinalRow::sd_top1() const {
 
 double FinalRow::doubt(int64_t images) const {
   const double p = mean_top1();
-  const double seeds = sd_top1() * sd_top1() / static_cast<double>(top1.size());
-  return std::sqrt(seeds + p * (1 - p) / static_cast<double>(std::max<int64_t>(images, 1)));
+  const double between = sd_top1() * sd_top1() / static_cast<double>(top1.size());
+  return std::sqrt(between + p * (1 - p) / static_cast<double>(std::max<int64_t>(images, 1)));
 }
 
 const FinalRow* Finals::find(const std::string& kind) const {
@@ -201,7 +219,7 @@ const FinalRow* Finals::champion(const SearchSpace& space) const {
   double highest = 0;
   for (const FinalRow& row : rows) {
     if (!row.kind.starts_with("best")) continue;
-    const double validation = *std::max_element(row.validation.begin(), row.validation.end());
+    const double validation = row.validation[row.best_training()];
     const double score = search::score(space.goal, validation, row.bits, space.cost_of(row.bits));
     if (!first || score > highest) {
       first = &row;
@@ -221,8 +239,12 @@ std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunS
     const search::Candidate configuration = space.configuration(bits);
     const auto p = model.predict({configuration}, state.explorer().tasks() - 1);
     const search::Cost& cost = configuration.cost;
-    rows.push_back(
-        {kind, bits, std::clamp(p.mean[0], 0.0, 1.0), std::sqrt(p.variance[0]), {}, {}, cost.bytes, cost.bops});
+    rows.push_back({.kind = kind,
+                    .bits = bits,
+                    .estimate = std::clamp(p.mean[0], 0.0, 1.0),
+                    .sd = std::sqrt(p.variance[0]),
+                    .bytes = cost.bytes,
+                    .bops = cost.bops});
   };
   for (size_t i = 0; i < ranked.size() && static_cast<int>(i) < options.top; ++i) {
     add(fmt::format("best {}", i + 1), space.candidates[ranked[i].candidate].bits);
@@ -242,15 +264,47 @@ bool run_finals(search::SearchRun& run, const SearchSettings& settings, const Se
   record_fp32(run, settings);
   FinalTrainings trainings(run, settings, space, frame, options, pool);
   if (!trainings.train()) return false;
-  trainings.publish();
+  publish_champion(run, space);
   return true;
+}
+
+bool publish_champion(const search::SearchRun& run, const SearchSpace& space) {
+  const Finals finals = read_finals(run.lines(), space);
+  const FinalRow* champion = finals.champion(space);
+  if (!champion) return false;
+  const std::filesystem::path packed = final_path(
+      run.folder(), champion->bits, champion->seeds[champion->best_training()], finals.epochs, finals.schedule);
+  if (std::filesystem::exists(packed)) publish_best(run.folder(), packed);
+  return true;
+}
+
+std::filesystem::path final_path(const std::filesystem::path& run, const Bits& bits, int seed, double epochs,
+                                 const std::string& schedule) {
+  return packed_path(run / "work", bits, 0)
+      .replace_extension(fmt::format("{}{}-{}-{}.safetensors", kFinal, seed, epochs, schedule));
+}
+
+void clear_work(const std::filesystem::path& run) {
+  std::error_code ignored;
+  std::vector<std::filesystem::path> done;
+  for (const auto& entry : std::filesystem::directory_iterator(run / "work", ignored)) {
+    if (entry.path().filename().string().find(kFinal) == std::string::npos) done.push_back(entry.path());
+  }
+  for (const std::filesystem::path& path : done) std::filesystem::remove_all(path, ignored);
+  std::filesystem::remove(run / "work", ignored);  // if it is empty
 }
 
 Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
   Finals finals;
+  Tuning last;
   for (const Json& line : lines) {
     if (line["event"] == "fp32") finals.fp32_top1 = get_number(line, "top1", 0, 1, "journal");
-    if (line["event"] != "final") continue;
+    if (line["event"] == "final") last = tuning_of(line);
+  }
+  finals.epochs = last.epochs;
+  finals.schedule = last.schedule;
+  for (const Json& line : lines) {
+    if (line["event"] != "final" || tuning_of(line) != last) continue;
     const Bits bits = line["bits"].get<Bits>();
     const std::string kind = get_string(line, "kind", "journal");
     auto row = std::find_if(finals.rows.begin(), finals.rows.end(),
@@ -259,16 +313,17 @@ Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
       // A longer search may have chosen anew: the later choice counts.
       std::erase_if(finals.rows, [&](const FinalRow& r) { return r.kind == kind; });
       const search::Cost cost = space.cost_of(bits);
-      finals.rows.push_back({kind,
-                             bits,
-                             get_number(line, "estimate", 0, 1, "journal"),
-                             get_number(line, "sd", 0, 1e6, "journal"),
-                             {},
-                             {},
-                             cost.bytes,
-                             cost.bops});
+      finals.rows.push_back({.kind = kind,
+                             .bits = bits,
+                             .estimate = get_number(line, "estimate", 0, 1, "journal"),
+                             .sd = get_number(line, "sd", 0, 1e6, "journal"),
+                             .bytes = cost.bytes,
+                             .bops = cost.bops});
       row = finals.rows.end() - 1;
     }
+    const int seed = static_cast<int>(get_int(line, "seed", 1, INT32_MAX, "journal"));
+    if (std::find(row->seeds.begin(), row->seeds.end(), seed) != row->seeds.end()) continue;  // chosen once more
+    row->seeds.push_back(seed);
     row->validation.push_back(get_number(line, "validation", 0, 1, "journal"));
     row->top1.push_back(get_number(line, "top1", 0, 1, "journal"));
     finals.images = get_int(line, "images", 0, INT64_MAX, "journal");

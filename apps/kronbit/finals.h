@@ -2,6 +2,7 @@
 // The result is the paper's Table 1 for this network.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,10 +24,12 @@ struct FinalOptions {
 /// One row: a configuration, what the model said before and what the test split said after.
 struct FinalRow {
   std::string kind;  ///< "best 1", "uniform", "reversed"
-  Bits bits;
-  double estimate = 0, sd = 0;           ///< of the model, at the last task
-  std::vector<double> validation, top1;  ///< one per seed that has finished
+  Bits bits = {};
+  double estimate = 0, sd = 0;                     ///< of the model, at the last task
+  std::vector<int> seeds = {};                     ///< of the trainings that have finished
+  std::vector<double> validation = {}, top1 = {};  ///< one per seed
   double bytes = 0, bops = 0;
+  size_t best_training() const;  ///< which of them has the highest validation accuracy. Requires: one
   double mean_top1() const;
   double sd_top1() const;  ///< between seeds; 0 with fewer than two
   /// Standard deviation of mean_top1(): over seeds, and of drawing so many test images.
@@ -34,9 +37,11 @@ struct FinalRow {
   double doubt(int64_t images) const;
 };
 
-/// The table of a run.
+/// The table of a run: what the last choice of configurations, number of epochs and schedule gave.
 struct Finals {
   std::vector<FinalRow> rows;
+  double epochs = 0;                ///< of every training
+  std::string schedule;             ///< of its learning rate
   std::optional<double> fp32_top1;  ///< of the weights the search started from, on the same test images
   int64_t images = 0;               ///< test images
   /// nullptr when there is none. The champion is in best/: the highest score on validation images.
@@ -48,10 +53,20 @@ struct Finals {
 std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunState& state,
                                     const FinalOptions& options);
 
-/// Trains and tests what is missing in the journal of `run`, on the pool of `options`, and leaves the best (by
-/// validation score) in best/. False when a signal ended it early.
+/// Trains and tests what is missing in the journal of `run`, on the pool of `options`, and leaves the champion in
+/// best/. One training serves all rows of the same bits. False when a signal ended it early.
 bool run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space, const Frame& frame,
                 const FinalOptions& options, const PoolOptions& pool);
+
+/// Makes best/ of the champion, if its packed network is still there. False when the run has no champion.
+bool publish_champion(const search::SearchRun& run, const SearchSpace& space);
+
+/// Where a final training leaves its packed network.
+std::filesystem::path final_path(const std::filesystem::path& run, const Bits& bits, int seed, double epochs,
+                                 const std::string& schedule);
+/// Empties work/ of a run that has ended, but for what final trainings left: a longer search may make any of them the
+/// champion.
+void clear_work(const std::filesystem::path& run);
 
 /// The rows in a journal, in the order they were written.
 Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space);

@@ -48,7 +48,7 @@ void report_spread(const Frame& frame, const std::vector<Outcome>& outcomes, con
                        {"top1_mean", top1.empty() ? Json(nullptr) : Json(mean_of(top1))},
                        {"top1_sd", top1.empty() ? Json(nullptr) : Json(sd_of(top1))},
                        {"bits_sd", per_layer}};
-  publish(out / "replicates.json", spread.dump(2) + "\n");
+  publish(out / "replicates.json", dump_pretty(spread));
   if (frame.json) return print_json(spread);
   fmt::print("\n{} searches that differ in their seed only:\n", outcomes.size());
   for (const Outcome& o : outcomes)

@@ -53,17 +53,22 @@ std::string training_body(const std::string& name, const std::vector<Json>& line
     best = std::max(best, e.val_top1);
     seconds += e.seconds;
   }
-  const Json* test = nullptr;
-  for (const Json& line : lines)
+  const Json *test = nullptr, *untrained = nullptr;
+  for (const Json& line : lines) {
     if (line["event"] == "test") test = &line;
-  std::string answer = epochs.empty() ? "No epoch has finished yet."
-                                      : fmt::format("{} reaches <b>{}</b> on validation images after {:g} epochs",
-                                                    escape(net), percent(best), epochs.back().epoch);
+    if (line["event"] == "untrained") untrained = &line;
+  }
+  if (untrained) best = get_number(*untrained, "val_top1", 0, 1, kWhere);
+  std::string answer = "No epoch has finished yet.";
+  if (untrained || !epochs.empty())
+    answer = fmt::format("{} reaches <b>{}</b> on validation images after {:g} epochs", escape(net), percent(best),
+                         untrained ? 0 : epochs.back().epoch);
   if (test)
     answer +=
         fmt::format(" and <b>{}</b> on the {} images of the test split",
                     percent(get_number(*test, "top1", 0, 1, kWhere)), get_int(*test, "images", 0, INT64_MAX, kWhere));
   if (!epochs.empty()) answer += fmt::format(", in {}.", duration_text(seconds));
+  if (untrained) answer += ".";
   html += "<p class=\"answer\">" + answer + "</p>\n</header>\n";
   if (!epochs.empty()) {
     html +=

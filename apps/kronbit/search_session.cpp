@@ -32,7 +32,8 @@ Numerics numerics_of(const Frame& frame, const SearchOptions& options, const std
   const search::JournalContent known = search::read_journal(options.out);
   if (known.lines.empty()) return numerics_here(precision);
   const Json& settings = get_object(known.lines[0], "settings", "journal");
-  if (!frame.kernel.empty()) return numerics_here(precision);  // if it is another, it will be refused
+  const bool named = !frame.kernel.empty() && frame.kernel != "auto";
+  if (named) return numerics_here(precision);  // if it is another, it will be refused
   return numerics_from_json(get_object(settings, "numerics", "journal"), "journal");
 }
 
@@ -83,6 +84,7 @@ class Session {
     if (run_.resumed()) {
       fmt::print(stderr, "going on with {} evaluations{}\n", run_.state().evaluations(),
                  run_.repaired() ? " (a torn last line was moved to journal.torn)" : "");
+      publish_champion(run_, space_);
       if (run_.state().best()) refresh_best(*run_.state().best());
     }
     const auto ended = explore();
@@ -92,8 +94,7 @@ class Session {
         !run_finals(run_, settings_, space_, frame_, final_, pool_)) {
       return stopped();
     }
-    std::error_code ignored;
-    std::filesystem::remove_all(work_, ignored);
+    clear_work(run_.folder());
     write_report(run_.folder());
     if (alone || !frame_.json) print_result();
     return 0;
@@ -156,7 +157,8 @@ class Session {
   void refresh_best(const search::Best& best) {
     const std::filesystem::path packed = packed_of(best);
     if (!std::filesystem::exists(packed)) return;
-    publish_best(run_.folder(), packed);
+    // A champion of final trainings stays until there is another.
+    if (!read_finals(run_.lines(), space_).champion(space_)) publish_best(run_.folder(), packed);
     std::error_code ignored;
     if (!best_packed_.empty() && best_packed_ != packed) std::filesystem::remove(best_packed_, ignored);
     best_packed_ = packed;

@@ -348,7 +348,7 @@ Job job_of(const SearchSettings& s, const Frame& frame, int workers) {
   job.data.normalize = s.normalization;
   job.bits = s.quantizer;
   job.tune = s.tune;
-  job.kernel = frame.kernel;
+  job.kernel = frame.kernel == "auto" ? "" : frame.kernel;
   job.threads = std::max(1, threads() / workers);
   return job;
 }

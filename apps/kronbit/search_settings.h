@@ -39,7 +39,7 @@ inline constexpr int kSpace = 2;
 struct SearchSettings {
   NetworkOptions network;
   DataOptions data;
-  BitsOptions quantizer;  ///< mode and block
+  BitsOptions quantizer = usual_quantizer();  ///< mode and block
   TuneOptions tune;
   WishOptions wish;
   RuleOptions rules;

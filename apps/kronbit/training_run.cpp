@@ -27,15 +27,17 @@ Json settings_of(const std::string& command, const TrainingOptions& o, const nn:
                  const data::Splits& splits, DType precision) {
   std::string weights = "none";
   if (!o.network.weights.empty()) weights = "crc32:" + hex_of(crc32_of_file(o.network.weights));
+  const std::optional<quant::Assignment> quantized = quant::assignment_of(net);
+  const quant::AssignOptions how = quantized ? quantized->options : quant::AssignOptions{};
   Json settings = {{"command", command},
                    {"net", net.name()},
                    {"classes", net.classes()},
                    {"weights", weights},
                    {"data", splits.fingerprint},
                    {"normalization", splits.normalization.text()},
-                   {"bits", o.bits.bits.empty() ? Json(nullptr) : Json(quant::current_bits(net))},
-                   {"mode", o.bits.mode},
-                   {"block", o.bits.block},
+                   {"bits", quantized ? Json(quantized->bits) : Json(nullptr)},
+                   {"mode", quant::name_of(how.mode)},
+                   {"block", fmt::format("{}", how.block)},
                    {"optimiser", o.tune.optimiser},
                    {"lr", o.tune.lr},
                    {"momentum", o.tune.momentum},
@@ -48,7 +50,29 @@ Json settings_of(const std::string& command, const TrainingOptions& o, const nn:
                    {"seed", o.seed},
                    {"precision", precision_name(precision)}};
   if (o.tune.device != "cpu") settings["device"] = o.tune.device;
+  if (!how.activations) settings["activations"] = false;
   return settings;
+}
+
+/// What a trainer would refuse, but before the run folder is made.
+void check_images(const nn::Network& net, const data::Dataset& images) {
+  if (images.classes() > net.classes())
+    input_error("--net", "classes: wanted at least the data's {}, got {}", images.classes(), net.classes());
+  const int64_t height = net.input_shape()[0], width = net.input_shape()[1];
+  if (images.height() != height || images.width() != width)
+    input_error("--net", "images: wanted the data's {} x {}, got {} x {}", images.height(), images.width(), height,
+                width);
+}
+
+/// Removes what a run whose journal is gone has left: to go on from it would be another training.
+void remove_leftovers(const std::filesystem::path& folder) {
+  for (const char* name :
+       {"checkpoint.safetensors", "best/weights.safetensors", "best/model.safetensors", "best/bits.json"}) {
+    std::error_code error;
+    std::filesystem::remove(folder / name, error);
+    if (std::filesystem::exists(folder / name))
+      throw Error(fmt::format("[{}] cannot remove: {}", (folder / name).string(), error.message()));
+  }
 }
 
 /// The journal of a run that is new, or is resumed with the same settings.
@@ -58,6 +82,7 @@ search::Journal open_journal(const std::filesystem::path& folder, bool resume, c
     input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder",
                 folder.string());
   }
+  if (content.lines.empty()) remove_leftovers(folder);
   search::Journal journal(folder, content);
   if (content.lines.empty()) {
     journal.append({{"event", "settings"}, {"schema", search::kJournalSchema}, {"settings", settings}});
@@ -89,12 +114,14 @@ class TrainingRun {
         trainer_(net_, splits_.train, splits_.normalization, train) {
     if (std::filesystem::exists(checkpoint())) restore();
     for (const Json& line : journal_.lines()) {
-      if (line["event"] == "epoch") best_ = std::max(best_, line["val_top1"].get<double>());
+      if (line["event"] == "epoch" || line["event"] == "untrained")
+        best_ = std::max(best_, line["val_top1"].get<double>());
     }
   }
 
   /// False when a signal ended it; then the checkpoint is where it stopped.
   bool train() {
+    if (trainer_.steps() == 0) keep_untrained();
     Progress progress(frame_, "train", "steps");
     while (!trainer_.done()) {
       const auto start = Clock::now();
@@ -147,10 +174,23 @@ class TrainingRun {
  private:
   std::filesystem::path checkpoint() const { return folder_ / "checkpoint.safetensors"; }
 
+  nn::Accuracy validate() {
+    return nn::evaluate([&](const Tensor& images) { return trainer_.classify(images); }, splits_.validation,
+                        splits_.normalization, kEvaluationBatch);
+  }
+
+  /// Of no epochs, best/ is the network as it is, quantized if there are bits.
+  void keep_untrained() {
+    if (find_line(journal_, "untrained", 0)) return;
+    const nn::Accuracy val = validate();
+    save_best();
+    best_ = val.top1;
+    journal_.append({{"event", "untrained"}, {"step", 0}, {"val_top1", val.top1}, {"val_loss", val.loss}});
+  }
+
   void end_epoch(double lr, Progress& progress) {
     const int64_t step = trainer_.step();
-    const nn::Accuracy val = nn::evaluate([&](const Tensor& images) { return trainer_.classify(images); },
-                                          splits_.validation, splits_.normalization, kEvaluationBatch);
+    const nn::Accuracy val = validate();
     trainer_.fetch();
     if (val.top1 > best_ || !std::filesystem::exists(folder_ / "best" / "weights.safetensors")) save_best();
     best_ = std::max(best_, val.top1);
@@ -204,7 +244,7 @@ class TrainingRun {
     if (quant::current_bits(net_).empty()) return;
     quant::PackOptions pack;
     pack.normalization = splits_.normalization.text();
-    pack.class_names = splits_.test.class_names();
+    if (splits_.test.classes() == net_.classes()) pack.class_names = splits_.test.class_names();
     quant::pack(net_, pack).save(best / "model.safetensors");
     quant::write_bits_file(best / "bits.json", net_, *quant::assignment_of(net_));
   }
@@ -235,7 +275,9 @@ void add_training_options(CLI::App* command, TrainingOptions& options) {
   add_network_options(command, options.network, false);
   add_data_options(command, options.data);
   add_tune_options(command, options.tune);
-  command->add_option("--epochs", options.epochs, "passes over the training images; fractions are fine")->required();
+  command
+      ->add_option("--epochs", options.epochs, "passes over the training images; fractions are fine, 0 trains nothing")
+      ->required();
   command->add_option("--schedule", options.schedule,
                       "learning rate: constant, step:30,45 (epochs), cosine or onecycle");
   command->add_option("--clip", options.clip, "largest norm of the gradient (0: no limit)");
@@ -265,6 +307,7 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   if (options.network.weights.empty()) net.initialize(train.seed);
   if (!options.bits.bits.empty())
     quant::assign_bits(net, read_bits(options.bits.bits, net), assign_options(options.bits));
+  check_images(net, splits.train);
 
   make_folder(options.out);
   const FolderLock lock(options.out);

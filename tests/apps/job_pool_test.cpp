@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "apps/kronbit/attendance.h"
+#include "apps/kronbit/search_settings.h"
 #include "apps/kronbit/words.h"
 #include "tests/apps/processes.h"
 #include "tests/apps/program.h"
@@ -169,6 +170,14 @@ TEST(Deadlines, AreTenTimesWhatIsExpected) {
   }
   EXPECT_EQ(Deadlines::parse("10min").of(4)->seconds, 600);
   for (const char* bad : {"", "10", "-1s", "never"}) EXPECT_THROW(Deadlines::parse(bad), InputError) << bad;
+}
+
+TEST(JobOf, AnAutomaticKernelForcesNone) {
+  Frame frame;
+  frame.kernel = "auto";
+  EXPECT_EQ(job_of({}, frame, 1).kernel, "");  // the search's own kernels decide
+  frame.kernel = "avx2";
+  EXPECT_EQ(job_of({}, frame, 1).kernel, "avx2");
 }
 
 }  // namespace

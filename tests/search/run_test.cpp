@@ -425,5 +425,22 @@ TEST(Run, ApplicationLinesAreKept) {
   EXPECT_EQ(run.progress().evaluations, 7);
 }
 
+TEST(Run, TheFolderAboveNeedNotBeReadable) {
+  const auto above = fresh_folder("above");
+  std::filesystem::create_directories(above / "me");
+  const bool root = geteuid() == 0;  // who may read everything
+  constexpr uid_t kNobody = 65534;
+  std::filesystem::permissions(above, std::filesystem::perms(root ? 0711 : 0311));
+  if (root) {
+    ASSERT_EQ(chown((above / "me").c_str(), kNobody, kNobody), 0);
+    ASSERT_EQ(seteuid(kNobody), 0);
+  }
+  EXPECT_NO_THROW(search(above / "me", false, "3evals"));
+  if (root) {
+    ASSERT_EQ(seteuid(0), 0);
+  }
+  std::filesystem::permissions(above, std::filesystem::perms(0755));
+}
+
 }  // namespace
 }  // namespace kronbit::search

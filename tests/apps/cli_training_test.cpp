@@ -1,0 +1,137 @@
+// Trainings of the real program: with the bits of a file, of no epochs, and in a folder that another left.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "nn/models/models.h"
+#include "nn/state_dict.h"
+#include "quant/bits_file.h"
+#include "quant/packed.h"
+#include "search/journal.h"
+#include "tensor/io/crc32.h"
+#include "tests/apps/program.h"
+
+namespace kronbit::app {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// A toy10 with random weights. Made once.
+const std::string& toy_weights() {
+  static const std::string path = [] {
+    nn::Network net = nn::build("toy10", {.classes = 10});
+    net.initialize(7);
+    const fs::path file = scratch() / "toy_weights.safetensors";
+    nn::save_state_dict(net, file, {{"normalization", "0.5,0.5,0.5/0.25,0.25,0.25"}});
+    return file.string();
+  }();
+  return path;
+}
+
+Words toy_data() { return words("--data synthetic:200 --validation train:20 --threads 1"); }
+
+Words finetune(const fs::path& out, const std::string& bits, const std::string& epochs, const Words& more = {}) {
+  Words all = words("finetune --net toy10 --batch 80",
+                    {"--weights", toy_weights(), "--bits", bits, "--epochs", epochs, "--out", out.string()});
+  const Words data = toy_data();
+  all.insert(all.end(), data.begin(), data.end());
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+Json eval(const Words& more) {
+  Words all = words("eval --net toy10", {"--weights", toy_weights()});
+  const Words data = toy_data();
+  all.insert(all.end(), data.begin(), data.end());
+  all.insert(all.end(), more.begin(), more.end());
+  return kronbit_json(all);
+}
+
+quant::Assignment packed_assignment(const fs::path& model) { return quant::PackedNetwork::load(model).assignment(); }
+
+TEST(Training, OfNoEpochsQuantizesOnly) {
+  const fs::path run = fresh("no_epochs");
+  const Json result = kronbit_json(finetune(run, "4", "0"));
+  const Json direct = eval({"--bits", "4"}), validation = eval({"--bits", "4", "--split", "val"});
+  EXPECT_EQ(result["test_top1"], direct["top1"]);
+  EXPECT_EQ(result["val_top1"], validation["top1"]);
+  EXPECT_EQ(packed_assignment(run / "best" / "model.safetensors").bits, Bits(10, 4));
+  EXPECT_EQ(quant::read_bits_file(run / "best" / "bits.json", nn::build("toy10")).bits, Bits(10, 4));
+  const Json status = kronbit_json({"status", run.string()});
+  EXPECT_EQ(status["best_val_top1"], result["val_top1"]);
+  EXPECT_EQ(status["fraction"], 1.0);
+  const Json again = kronbit_json(finetune(run, "4", "0", {"--resume"}));
+  for (const char* key : {"val_top1", "test_top1", "test_loss"}) EXPECT_EQ(again[key], result[key]) << key;
+  EXPECT_EQ(kronbit({"report", run.string()}).code, 0);
+  EXPECT_THAT(file_text(run / "report.html"), HasSubstr("after 0 epochs"));
+}
+
+TEST(Training, OfMoreClassesThanTheDataHas) {
+  const fs::path fp32 = fresh("twelve"), run = fresh("twelve_bits");
+  Words train = words("train --net toy10 --classes 12 --epochs 0 --out", {fp32.string()});
+  const Words data = toy_data();
+  train.insert(train.end(), data.begin(), data.end());
+  kronbit_json(train);
+  const std::string weights = (fp32 / "best" / "weights.safetensors").string();
+  kronbit_json(with_flag(finetune(run, "4", "0"), "--weights", weights));
+  EXPECT_EQ(quant::PackedNetwork::load(run / "best" / "model.safetensors").classes(), 12);
+}
+
+TEST(Training, WithoutItsJournalStartsAfresh) {
+  const fs::path left = fresh("left"), clean = fresh("clean");
+  kronbit_json(finetune(left, "4", "1"));
+  fs::remove(left / search::kJournalName);
+  const Json result = kronbit_json(finetune(left, "1", "1")), want = kronbit_json(finetune(clean, "1", "1"));
+  for (const char* key : {"val_top1", "test_top1", "test_loss"}) EXPECT_EQ(result[key], want[key]) << key;
+  for (const char* file : {"best/weights.safetensors", "best/model.safetensors", "best/bits.json"})
+    EXPECT_EQ(crc32_of_file(left / file), crc32_of_file(clean / file)) << file;
+  EXPECT_EQ(search::read_journal(left).lines.size(), search::read_journal(clean).lines.size());
+  // Nothing of a quantized network stays beside one that is not.
+  fs::remove(left / search::kJournalName);
+  Words train = words("train --net toy10 --epochs 0 --out", {left.string()});
+  const Words data = toy_data();
+  train.insert(train.end(), data.begin(), data.end());
+  kronbit_json(train);
+  EXPECT_FALSE(fs::exists(left / "best" / "model.safetensors"));
+}
+
+TEST(BitsFile, SaysHowBitsAreMeant) {
+  const fs::path file = scratch() / "meant.json";
+  quant::write_bits_file(file, nn::build("toy10"), {Bits(10, 3), {.mode = quant::Mode::PaperFloor, .block = 16}});
+  const std::string bits = "@" + file.string();
+  const Words told = words("--bits 3 --mode paper-floor --block 16");
+
+  const fs::path run = fresh("meant");
+  kronbit_json(finetune(run, bits, "0"));
+  const fs::path model = scratch() / "meant.safetensors";
+  kronbit_json(words("export --net toy10", {"--weights", toy_weights(), "--bits", bits, "--out", model.string()}));
+  for (const fs::path& packed : {run / "best" / "model.safetensors", model}) {
+    EXPECT_EQ(packed_assignment(packed).options.mode, quant::Mode::PaperFloor) << packed;
+    EXPECT_EQ(packed_assignment(packed).options.block, 16) << packed;
+  }
+  EXPECT_EQ(quant::read_bits_options(run / "best" / "bits.json").block, 16);
+  EXPECT_EQ(eval({"--bits", bits})["loss"], eval(told)["loss"]);
+  const Words size = {"size", "--net", "toy10"};
+  Words by_file = size, by_flags = size;
+  by_file.insert(by_file.end(), {"--bits", bits});
+  by_flags.insert(by_flags.end(), told.begin(), told.end());
+  EXPECT_EQ(kronbit_json(by_file)["bytes"], kronbit_json(by_flags)["bytes"]);
+
+  // Flags may repeat the file, not contradict it.
+  by_file.insert(by_file.end(), {"--block", "16", "--mode", "paper-floor"});
+  EXPECT_EQ(kronbit(by_file).code, 0);
+  refused(with_flag(by_file, "--block", "32"), "--block] wanted 16 as");
+  refused(with_flag(by_file, "--mode", "signed-extreme"), "--mode] wanted paper-floor as");
+}
+
+TEST(Training, OfImagesThatDoNotFitIsRefusedBeforeAnythingIsMade) {
+  const fs::path run = fresh("unfit");
+  Words train = words("train --net toy10 --epochs 1 --out", {run.string()});
+  const Words data = toy_data();
+  train.insert(train.end(), data.begin(), data.end());
+  refused(with_flag(train, "--classes", "5"), "wanted at least the data's 10, got 5");
+  refused(with_flag(train, "--input-size", "64"), "wanted the data's 32 x 32, got 64 x 64");
+  EXPECT_FALSE(fs::exists(run));
+}
+
+}  // namespace
+}  // namespace kronbit::app

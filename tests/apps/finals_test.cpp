@@ -1,0 +1,193 @@
+// Final trainings: which lines of a journal count, that best/ is the champion among them, and when one is trained.
+#include "apps/kronbit/finals.h"
+
+#include <gtest/gtest.h>
+
+#include "nn/models/models.h"
+#include "quant/bits_file.h"
+#include "quant/packed.h"
+#include "search/journal.h"
+#include "tensor/io/crc32.h"
+#include "tests/apps/fake_run.h"
+#include "tests/apps/program.h"
+
+namespace kronbit::app {
+namespace {
+
+const Bits kA(10, 4), kB(10, 3), kC(10, 2);
+
+/// A short search on toy10 that can be gone on with.
+class FinalsOfARun : public testing::Test {
+ protected:
+  void SetUp() override {
+    settings_ = fake_settings();
+    settings_.network.net = "toy10";
+    settings_.wish.by = "accuracy";
+    make_fake_run(folder_, settings_, {.budget = "5evals", .finals = false});
+    space_.emplace(make_space(settings_));
+    run_.emplace(search::SearchSpec{.folder = folder_,
+                                    .resume = true,
+                                    .settings = to_json(settings_),
+                                    .budget = search::Budget::parse("5evals"),
+                                    .epochs = space_->epochs,
+                                    .candidates = space_->candidates,
+                                    .tries = space_->tries,
+                                    .explorer = space_->explorer});
+  }
+
+  /// As a training writes it; "" is a journal from before schedules were written down.
+  void record(const std::string& kind, const Bits& bits, double accuracy, double epochs = 1,
+              const std::string& schedule = "cosine") {
+    Json line = {{"event", "final"},       {"kind", kind},     {"bits", bits},     {"seed", 1},
+                 {"estimate", accuracy},   {"sd", 0.01},       {"epochs", epochs}, {"schedule", schedule},
+                 {"validation", accuracy}, {"top1", accuracy}, {"top5", 0.99},     {"loss", 0.4},
+                 {"images", 5000},         {"seconds", 20.0}};
+    if (schedule.empty()) line.erase("schedule");
+    run_->record(line);
+  }
+
+  /// What that training leaves.
+  fs::path keep(const Bits& bits) {
+    nn::Network net = nn::build("toy10");
+    net.initialize(1);
+    quant::assign_bits(net, bits);
+    const fs::path path = final_path(folder_, bits, 1, 1, "cosine");
+    fs::create_directories(path.parent_path());
+    quant::pack(net).save(path);
+    return path;
+  }
+
+  Finals read() const { return read_finals(run_->lines(), *space_); }
+
+  fs::path folder_ = search::fresh_folder("finals");
+  SearchSettings settings_;
+  std::optional<SearchSpace> space_;
+  std::optional<search::SearchRun> run_;
+};
+
+TEST_F(FinalsOfARun, TheChampionOfTheLastChoiceIsInBest) {
+  EXPECT_FALSE(publish_champion(*run_, *space_));
+  record("best 1", kA, 0.9);
+  record("best 2", kB, 0.7);
+  record("uniform", kB, 0.95);
+  record("best 1", kC, 0.8);  // a longer search has chosen anew
+  for (const Bits& bits : {kA, kB, kC}) keep(bits);
+  EXPECT_TRUE(publish_champion(*run_, *space_));
+  ASSERT_EQ(read().champion(*space_)->bits, kC);
+  EXPECT_EQ(quant::read_bits_file(folder_ / "best" / "bits.json", space_->net).bits, kC);
+  EXPECT_EQ(quant::PackedNetwork::load(folder_ / "best" / "model.safetensors").bits(), kC);
+}
+
+TEST_F(FinalsOfARun, WorkKeepsWhatALongerSearchMayNeed) {
+  const fs::path kept = keep(kA), evaluation = packed_path(folder_ / "work", kA, 0);
+  write_file(evaluation, "packed");
+  write_file(folder_ / "work" / "reference.safetensors", "logits");
+  clear_work(folder_);
+  EXPECT_TRUE(fs::exists(kept));
+  EXPECT_FALSE(fs::exists(evaluation));
+  EXPECT_FALSE(fs::exists(folder_ / "work" / "reference.safetensors"));
+  fs::remove(kept);
+  clear_work(folder_);
+  EXPECT_FALSE(fs::exists(folder_ / "work"));
+}
+
+TEST_F(FinalsOfARun, TrainingsOfOtherLengthOrScheduleAreNoSeeds) {
+  record("best 1", kA, 0.5, 0.25, "");
+  record("best 2", kB, 0.6, 0.25, "");
+  EXPECT_EQ(read().rows.size(), 2u);
+  EXPECT_EQ(read().schedule, "cosine");
+  record("best 1", kA, 0.7, 1);
+  ASSERT_EQ(read().rows.size(), 1u);
+  EXPECT_EQ(read().rows[0].top1, std::vector{0.7});
+  EXPECT_EQ(read().epochs, 1);
+  record("best 1", kA, 0.8, 1, "constant");
+  EXPECT_EQ(read().rows[0].top1, std::vector{0.8});
+  record("best 1", kA, 0.5, 0.25);
+  ASSERT_EQ(read().rows.size(), 2u);
+  EXPECT_EQ(read().rows[0].top1, std::vector{0.5});
+}
+
+TEST(Finals, OfJournalsWithoutSchedulesAreRead) {
+  const RunView run = open_run(KRONBIT_SOURCE_DIR "/docs/results/resnet20-cifar10");
+  const Finals finals = read_finals(run.lines, run.space);
+  EXPECT_EQ(finals.rows.size(), 4u);
+  EXPECT_EQ(finals.epochs, 1);
+  EXPECT_EQ(finals.schedule, "cosine");
+}
+
+/// A search on toy10 of which all candidates have 4 bits.
+Words four_bits(const fs::path& out) {
+  const fs::path weights = scratch() / "toy10.safetensors";
+  if (!fs::exists(weights)) {
+    const Ended end = kronbit(words("train --net toy10 --data synthetic:200 --validation train:20 --epochs 0 --out",
+                                    {fresh("toy10").string()}));
+    EXPECT_EQ(end.code, 0) << end.err;
+    fs::copy_file(scratch() / "toy10" / "best" / "weights.safetensors", weights);
+  }
+  return words(
+      "search --net toy10 --data synthetic:200 --validation train:20 --tasks 0,0.1 --budget 1evals --bits-min 4 "
+      "--bits-max 4 --no-baselines --probe 0 --final-top 1 --threads 1",
+      {"--weights", weights.string(), "--out", out.string()});
+}
+
+std::vector<Json> final_lines(const fs::path& run) {
+  std::vector<Json> lines = search::read_journal(run).lines;
+  std::erase_if(lines, [](const Json& line) { return line["event"] != "final"; });
+  return lines;
+}
+
+TEST(SearchFinals, OneTrainingServesAllRowsOfTheSameBits) {
+  const fs::path run = fresh("one_training");
+  const Json result = kronbit_json(four_bits(run));
+  ASSERT_EQ(result["finals"].size(), 3u);
+  const std::vector<Json> lines = final_lines(run);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_GT(lines[0]["seconds"], 0);
+  for (size_t i = 1; i < 3; ++i) {
+    EXPECT_EQ(lines[i]["bits"], lines[0]["bits"]);
+    EXPECT_EQ(lines[i]["top1"], lines[0]["top1"]);
+    EXPECT_EQ(lines[i]["seconds"], 0) << "trained again";
+  }
+}
+
+TEST(SearchFinals, OtherEpochsAndSchedulesAreTrainedOnResume) {
+  const fs::path run = fresh("other_epochs");
+  Words arguments = four_bits(run);
+  kronbit_json(arguments);
+  arguments.emplace_back("--resume");
+  const auto expect_rows = [&](const Json& result, double epochs, const char* schedule) {
+    ASSERT_EQ(result["finals"].size(), 3u);
+    for (const Json& row : result["finals"]) EXPECT_EQ(row["top1_sd"], 0) << "averaged with another training";
+    const Json line = final_lines(run).back();
+    EXPECT_EQ(line["epochs"], epochs);
+    EXPECT_EQ(line["schedule"], schedule);
+    EXPECT_EQ(result["finals"][0]["top1"], line["top1"]);
+  };
+  expect_rows(kronbit_json(with_flag(arguments, "--final-epochs", "0.3")), 0.3, "cosine");
+  EXPECT_EQ(final_lines(run).size(), 6u);
+  expect_rows(kronbit_json(with_flag(with_flag(arguments, "--final-epochs", "0.3"), "--final-schedule", "constant")),
+              0.3, "constant");
+  EXPECT_EQ(final_lines(run).size(), 9u);
+  EXPECT_GT(final_lines(run)[6]["seconds"], 0);
+  kronbit_json(with_flag(with_flag(arguments, "--final-epochs", "0.3"), "--final-schedule", "constant"));
+  EXPECT_EQ(final_lines(run).size(), 9u) << "nothing is left to do";
+  expect_rows(kronbit_json(arguments), 0.1, "cosine");  // as it began: known, so not trained again
+  EXPECT_EQ(final_lines(run).back()["seconds"], 0);
+}
+
+TEST(SearchFinals, WhatTheyLeftIsThereForALongerSearch) {
+  const fs::path run = fresh("longer");
+  Words arguments = four_bits(run);
+  kronbit_json(arguments);
+  const uint32_t champion = crc32_of_file(run / "best" / "model.safetensors");
+  EXPECT_FALSE(fs::exists(run / "work" / "reference.safetensors"));
+  // Its evaluations do not take the champion's place, even if best/ has lost it.
+  fs::remove_all(run / "best");
+  arguments = with_flag(arguments, "--final-top", "0");
+  arguments.emplace_back("--resume");
+  kronbit_json(arguments);
+  EXPECT_EQ(crc32_of_file(run / "best" / "model.safetensors"), champion);
+}
+
+}  // namespace
+}  // namespace kronbit::app
