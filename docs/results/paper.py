@@ -14,6 +14,7 @@ FOLDER = pathlib.Path("docs/results/paper")
 BEGIN, END = "<!-- paper:begin -->", "<!-- paper:end -->"
 EXPERIMENTS = ["fig2", "fig4", "table1", "table2", "table3", "fig5", "table4"]
 UNKNOWN = "not run yet"
+OURS = {"ours": "our search's best", "allocated": "bits allocated by the errors of single layers (no search)"}
 TEST_IMAGES = 10000
 
 
@@ -167,12 +168,12 @@ def findings(table1):
                     d, doubt = compare(rows[i], rows[j])
                     size = rows[i]["bytes"]["paper"] / rows[j]["bytes"]["paper"]
                     lines.append(f"* {name}, row {i + 1} against uniform {rows[j]['bits'][0]} bits: {d:+.2f} points (± {doubt:.2f}) with {100 * size:.0f} % of the bytes; the paper printed {rows[i]['paper']['top1'] - rows[j]['paper']['top1']:+.1f}.")
-        for ours in [r for r in network["rows"] if r["origin"] == "ours"]:
+        for ours in [r for r in network["rows"] if r["origin"] in OURS]:
             theirs = find(network, ours["label"][-1])
             if both(ours, theirs):
                 same = ours["bits"] == theirs["bits"]
                 d, doubt = compare(ours, theirs)
-                lines.append(f"* {name}, our best at the size of row {ours['label'][-1]} (`{ours['text']}`): " + ("the same bits." if same else f"{d:+.2f} points (± {doubt:.2f}) against the paper's row with {100 * ours['bytes']['packed'] / theirs['bytes']['packed']:.0f} % of its bytes."))
+                lines.append(f"* {name}, {OURS[ours['origin']]} at the size of row {ours['label'][-1]} (`{ours['text']}`): " + ("the same bits." if same else f"{d:+.2f} points (± {doubt:.2f}) against the paper's row with {100 * ours['bytes']['packed'] / theirs['bytes']['packed']:.0f} % of its bytes."))
         told = [r for r in distinct(network["rows"]) if r["mean"] is not None and r["estimate"] is not None]
         deltas = [100 * (r["mean"] - r["estimate"]) for r in told]
         if deltas:
@@ -269,8 +270,9 @@ def page():
 def summary(network):
     """What follows from the table, in one sentence: the paper's first row beside its reverse, the uniform rows and ours."""
     first, reverse, *uniform = [find(network, i) for i in (1, 2, 5, 6)]
-    ours = next((r for r in network["rows"] if r["origin"] == "ours"), None)
-    others = [(reverse, "its reverse"), *[(r, r and f"uniform {r['bits'][0]} bits") for r in uniform], (ours, "our search's choice")]
+    ours, allocated = [next((r for r in network["rows"] if r["origin"] == origin), None) for origin in OURS]
+    others = [(reverse, "its reverse"), *[(r, r and f"uniform {r['bits'][0]} bits") for r in uniform], (ours, "our search's choice"),
+              (allocated, "bits allocated by the errors of single layers")]
     parts = []
     for other, name in others:
         if first and other and first["mean"] is not None and other["mean"] is not None and first["bits"] != other["bits"]:
