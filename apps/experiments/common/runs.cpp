@@ -181,7 +181,7 @@ std::vector<Bits> allocate(Experiment& experiment, const Subject& subject, const
   std::vector<std::string> words = base("sensitivity", subject);
   add(words, {"--weights", training.weights, "--images", "1"});
   for (int64_t b : bytes) add(words, {"--allocate", fmt::format("{}B", b)});
-  const std::string place = subject.place() + "/sensitivity";
+  const std::string place = fmt::format("{}/sensitivity-{}", subject.place(), fmt::join(bytes, "-"));
   const std::optional<StepResult> result = experiment.step(place, words);
   std::vector<Bits> lists;
   if (result) {
