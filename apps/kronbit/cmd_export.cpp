@@ -22,7 +22,7 @@ int run(const Frame& frame, const Options& options) {
   pack.multipliers = quant::parse_multiplier_format(options.multipliers);
   const std::string& normalization = options.normalize.empty() ? loaded.info.normalization : options.normalize;
   if (!normalization.empty()) pack.normalization = data::parse_normalization(normalization).text();
-  if (std::ssize(loaded.info.class_names) == loaded.net.classes()) pack.class_names = loaded.info.class_names;
+  if (loaded.info.classes == loaded.net.classes()) pack.class_names = loaded.info.class_names;
   quant::pack(loaded.net, pack).save(options.out);
 
   const quant::PackedNetwork written = quant::PackedNetwork::load(options.out);

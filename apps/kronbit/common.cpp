@@ -101,6 +101,10 @@ LoadedNetwork load_network(const NetworkOptions& options, int data_classes) {
   return loaded;
 }
 
+std::vector<std::string> class_names(const data::Splits& splits, const nn::Network& net) {
+  return splits.test.classes() == net.classes() ? splits.test.class_names() : std::vector<std::string>{};
+}
+
 Bits read_bits(const std::string& text, const nn::Network& net) {
   if (text.starts_with('@')) return quant::read_bits_file(text.substr(1), net).bits;
   return parse_bits(text, static_cast<int64_t>(net.convolutions().size()));

@@ -57,6 +57,9 @@ struct LoadedNetwork {
 };
 LoadedNetwork load_network(const NetworkOptions& options, int data_classes = 0);
 
+/// Names for the network's classes: the data's; none where the network has others.
+std::vector<std::string> class_names(const data::Splits& splits, const nn::Network& net);
+
 /// What --bits says for a network: a bit list, or @file.json (layer names are checked).
 Bits read_bits(const std::string& text, const nn::Network& net);
 /// --mode and --block; without them, and with @file.json, as the file says. Throws: InputError, also for an option that

@@ -196,7 +196,7 @@ Json run_job(const Job& job) {
     trainer.fetch();
     quant::PackOptions pack;
     pack.normalization = splits.normalization.text();
-    if (splits.test.classes() == net.classes()) pack.class_names = splits.test.class_names();
+    pack.class_names = class_names(splits, net);
     quant::pack(net, pack).save(job.keep);
   }
   result["seconds"] = seconds_since(start);

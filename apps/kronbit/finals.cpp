@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "apps/kronbit/best.h"
 #include "apps/kronbit/outlook.h"
@@ -184,17 +185,18 @@ class FinalTrainings {
   std::vector<Task> tasks_;
 };
 
+double mean(const std::vector<double>& values) {
+  return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
 }  // namespace
 
 size_t FinalRow::best_training() const {
   return static_cast<size_t>(std::max_element(validation.begin(), validation.end()) - validation.begin());
 }
 
-double FinalRow::mean_top1() const {
-  double sum = 0;
-  for (double v : top1) sum += v;
-  return top1.empty() ? 0 : sum / static_cast<double>(top1.size());
-}
+double FinalRow::mean_validation() const { return mean(validation); }
+double FinalRow::mean_top1() const { return mean(top1); }
 
 double FinalRow::sd_top1() const {
   if (top1.size() < 2) return 0;
@@ -219,8 +221,7 @@ const FinalRow* Finals::champion(const SearchSpace& space) const {
   double highest = 0;
   for (const FinalRow& row : rows) {
     if (!row.kind.starts_with("best")) continue;
-    const double validation = row.validation[row.best_training()];
-    const double score = search::score(space.goal, validation, row.bits, space.cost_of(row.bits));
+    const double score = search::score(space.goal, row.mean_validation(), row.bits, space.cost_of(row.bits));
     if (!first || score > highest) {
       first = &row;
       highest = score;

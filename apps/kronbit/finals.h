@@ -30,8 +30,8 @@ struct FinalRow {
   std::vector<double> validation = {}, top1 = {};  ///< one per seed
   double bytes = 0, bops = 0;
   size_t best_training() const;  ///< which of them has the highest validation accuracy. Requires: one
-  double mean_top1() const;
-  double sd_top1() const;  ///< between seeds; 0 with fewer than two
+  double mean_validation() const, mean_top1() const;  ///< over seeds; 0 with none
+  double sd_top1() const;                             ///< between seeds; 0 with fewer than two
   /// Standard deviation of mean_top1(): over seeds, and of drawing so many test images.
   /// Formula:  sqrt(sd_seeds^2 / n_seeds + p (1 - p) / images)
   double doubt(int64_t images) const;
@@ -44,7 +44,8 @@ struct Finals {
   std::string schedule;             ///< of its learning rate
   std::optional<double> fp32_top1;  ///< of the weights the search started from, on the same test images
   int64_t images = 0;               ///< test images
-  /// nullptr when there is none. The champion is in best/: the highest score on validation images.
+  /// nullptr when there is none. The champion is in best/: the highest score of the mean
+  /// validation accuracy of its trainings.
   const FinalRow* find(const std::string& kind) const;
   const FinalRow* champion(const SearchSpace& space) const;
 };

@@ -60,12 +60,6 @@ std::string tiles(const SearchReport& report) {
   return "<div class=\"facts\">\n" + html + "</div>\n";
 }
 
-double mean_validation(const FinalRow& row) {
-  double sum = 0;
-  for (double v : row.validation) sum += v;
-  return sum / static_cast<double>(row.validation.size());
-}
-
 /// Validation accuracy far above test accuracy: the validation images were not new to the weights.
 std::string optimism(const SearchReport& report) {
   const auto images = static_cast<double>(std::max<int64_t>(report.run.settings.validation_images, 1));
@@ -77,7 +71,7 @@ std::string optimism(const SearchReport& report) {
     found += fmt::format("{}{} ({} against {})", found.empty() ? "" : ", ", what, percent(validation), percent(test));
   };
   if (report.finals.fp32_top1) check("fp32", report.run.settings.fp32_validation, *report.finals.fp32_top1);
-  for (const FinalRow& row : report.finals.rows) check(escape(row.kind), mean_validation(row), row.mean_top1());
+  for (const FinalRow& row : report.finals.rows) check(escape(row.kind), row.mean_validation(), row.mean_top1());
   if (found.empty()) return "";
   return warning("Validation accuracy is far above test accuracy: " + found +
                  ". The weights have probably seen the validation images in training; search again with "
@@ -124,7 +118,7 @@ std::string finals_section(const SearchReport& report) {
         {escape(row.kind) + (&row == report.champion() ? " &#9733;" : ""), code(row.bits),
          fmt::format("{} &plusmn; {:.2f}", percent(row.estimate), 100 * row.sd), percent(row.mean_top1()),
          row.top1.size() > 1 ? fmt::format("{:.2f}", 100 * row.sd_top1()) : "&ndash;",
-         fmt::format("{:+.2f}", 100 * (row.mean_top1() - row.estimate)), percent(mean_validation(row)),
+         fmt::format("{:+.2f}", 100 * (row.mean_top1() - row.estimate)), percent(row.mean_validation()),
          fmt::format("{}", total), megabytes(row.bytes), fmt::format("{:.2f}", 100 * row.bytes / whole)});
   }
   return section(

@@ -69,8 +69,7 @@ class Session {
     const Finals finals = read_finals(run_.lines(), space_);
     Outcome o;
     if (const FinalRow* row = finals.champion(space_)) {
-      o = {row->bits, row->bytes, *std::max_element(row->validation.begin(), row->validation.end()), 0,
-           row->mean_top1()};
+      o = {row->bits, row->bytes, row->mean_validation(), 0, row->mean_top1()};
     } else if (const auto& best = run_.state().best()) {
       o = {candidates()[best->candidate].bits, candidates()[best->candidate].cost.bytes, best->accuracy, 0, {}};
     } else {

@@ -239,12 +239,13 @@ class TrainingRun {
     const std::filesystem::path best = folder_ / "best";
     make_folder(best);
     std::map<std::string, std::string> metadata = {{"normalization", splits_.normalization.text()}};
-    if (splits_.test.classes() == net_.classes()) metadata["class_names"] = dump_line(Json(splits_.test.class_names()));
+    const std::vector<std::string> names = class_names(splits_, net_);
+    if (!names.empty()) metadata["class_names"] = dump_line(Json(names));
     nn::save_state_dict(net_, best / "weights.safetensors", metadata);
     if (quant::current_bits(net_).empty()) return;
     quant::PackOptions pack;
     pack.normalization = splits_.normalization.text();
-    if (splits_.test.classes() == net_.classes()) pack.class_names = splits_.test.class_names();
+    pack.class_names = names;
     quant::pack(net_, pack).save(best / "model.safetensors");
     quant::write_bits_file(best / "bits.json", net_, *quant::assignment_of(net_));
   }

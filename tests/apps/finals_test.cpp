@@ -37,8 +37,8 @@ class FinalsOfARun : public testing::Test {
 
   /// As a training writes it; "" is a journal from before schedules were written down.
   void record(const std::string& kind, const Bits& bits, double accuracy, double epochs = 1,
-              const std::string& schedule = "cosine") {
-    Json line = {{"event", "final"},       {"kind", kind},     {"bits", bits},     {"seed", 1},
+              const std::string& schedule = "cosine", int seed = 1) {
+    Json line = {{"event", "final"},       {"kind", kind},     {"bits", bits},     {"seed", seed},
                  {"estimate", accuracy},   {"sd", 0.01},       {"epochs", epochs}, {"schedule", schedule},
                  {"validation", accuracy}, {"top1", accuracy}, {"top5", 0.99},     {"loss", 0.4},
                  {"images", 5000},         {"seconds", 20.0}};
@@ -76,6 +76,14 @@ TEST_F(FinalsOfARun, TheChampionOfTheLastChoiceIsInBest) {
   ASSERT_EQ(read().champion(*space_)->bits, kC);
   EXPECT_EQ(quant::read_bits_file(folder_ / "best" / "bits.json", space_->net).bits, kC);
   EXPECT_EQ(quant::PackedNetwork::load(folder_ / "best" / "model.safetensors").bits(), kC);
+}
+
+TEST_F(FinalsOfARun, OneLuckySeedMakesNoChampion) {
+  record("best 1", kA, 0.9);
+  record("best 1", kA, 0.6, 1, "cosine", 2);
+  record("best 2", kB, 0.8);
+  record("best 2", kB, 0.8, 1, "cosine", 2);
+  EXPECT_EQ(read().champion(*space_)->bits, kB);
 }
 
 TEST_F(FinalsOfARun, WorkKeepsWhatALongerSearchMayNeed) {
