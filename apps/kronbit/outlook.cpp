@@ -14,7 +14,8 @@ Expected expect(const RunView& run, const search::Model& model, const search::Go
   e.accuracy = std::clamp(posterior.mean[0], 0.0, 1.0);
   e.sd = std::sqrt(std::max(0.0, posterior.variance[0]));
   e.effective = search::effective_accuracy(e.accuracy, bits, goal.k);
-  if (found < candidates.size()) e.measured = search::measured_at_last_task(run.state.explorer())[found];
+  e.is_candidate = found < candidates.size();
+  if (e.is_candidate) e.measured = search::measured_at_last_task(run.state.explorer())[found];
   return e;
 }
 

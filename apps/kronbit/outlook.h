@@ -18,6 +18,7 @@ struct Expected {
   double accuracy = 0, sd = 0;
   double effective = 0;
   std::optional<double> measured = {};
+  bool is_candidate = false;  ///< else a model that sees weights of curves foretells the curve nearest to it
 };
 Expected expect(const RunView& run, const search::Model& model, const search::Goal& goal, const Bits& bits);
 

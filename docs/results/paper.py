@@ -52,6 +52,18 @@ def percent(x, digits=2):
     return UNKNOWN if x is None else f"{100 * x:.{digits}f} %"
 
 
+def estimate_text(row):
+    """What the model of the search expects; * where it had to take the nearest curve, as none draws these bits."""
+    if row["estimate"] is None:
+        return ""
+    return f"{percent(row['estimate'])} ± {100 * row['estimate_sd']:.2f}" + ("" if row.get("on_curve", True) else " *")
+
+
+def printed_text(value, unit="", sd=None):
+    """A number as the paper prints it, nothing where it prints none."""
+    return "" if value is None else f"{value}{unit}" + (f" ± {sd}" if sd is not None else "")
+
+
 def measured(row):
     if row["mean"] is None:
         return UNKNOWN
@@ -71,6 +83,15 @@ def duration(seconds):
     return f"{hours:.1f} h" if hours >= 1 else f"{seconds / 60:.0f} min"
 
 
+def refuse_to_lose(name, path):
+    """An experiment run with --net writes these networks only: the documents keep what they have of the others."""
+    measured = lambda page: {n["net"] for n in page.get("networks", []) if any(r.get("mean") is not None for r in n["rows"])}
+    lost = measured(load(name) or {}) - measured(json.loads(path.read_text()))
+    if lost:
+        sys.exit(f"{path} holds nothing measured of {', '.join(sorted(lost))}, which {FOLDER}/{name}.json does: "
+                 f"build/experiments/{name} --preset paper --no-run writes all that has run")
+
+
 def take(out):
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in EXPERIMENTS:
@@ -78,6 +99,7 @@ def take(out):
             continue
         if json.loads((out / f"{name}.json").read_text()).get("preset") == "quick":
             sys.exit(f"{out}/{name}.json is of the quick preset: it does not belong into the documents")
+        refuse_to_lose(name, out / f"{name}.json")
         for old in FOLDER.glob(f"{name}*"):
             if old.stem == name or old.stem.startswith(name + "-"):
                 old.unlink()
@@ -95,28 +117,38 @@ def load(name):
 
 def network_rows(network):
     fp32 = network["fp32"]
-    rows = [[network["net"], "floating point", "", "", "", percent(fp32 and fp32["test"]), "", "", "",
-             f"{network['paper_fp32']} %" if network["paper_fp32"] else "", ""]]
+    rows = [["floating point", "", "", "", "", percent(fp32 and fp32["test"]), "", "", "", "", "", "",
+             f"{network['paper_fp32']} %" if network["paper_fp32"] else "", "", "", ""]]
     for row in distinct(network["rows"] + network["text_mode"]):
         paper = row.get("paper") or {}
         delta = row["mean"] - row["estimate"] if row["mean"] is not None and row["estimate"] is not None else None
-        printed = f"{paper['top1']} %" if paper.get("top1") else f"{paper['loss']} points lost" if paper.get("loss") else ""
-        estimate = percent(row["estimate"]) + (f" ± {100 * row['estimate_sd']:.2f}" if row["estimate"] is not None else "")
-        rows.append([network["net"], row["label"] + ("" if row["mode"] == "signed-extreme" else ", paper-floor"), f"`{row['text']}`",
-                     estimate, percent(row["before"]), measured(row), str(len(row["top1"])), points(delta),
-                     f"{row['bytes']['paper'] / 1e6:.2f}", printed, f"{paper['megabytes']} MB" if paper.get("megabytes") else
-                     f"{paper['percent']} %" if paper.get("percent") else ""])
+        lost = fp32["test"] - row["mean"] if row["mean"] is not None and fp32 else None
+        rows.append([row["label"] + ("" if row["mode"] == "signed-extreme" else ", paper-floor"), f"`{row['text']}`",
+                     str(row["total_bits"]), estimate_text(row), percent(row["before"]), measured(row), str(len(row["top1"])), points(delta),
+                     points(lost), f"{row['bytes']['paper'] / 1e6:.2f}", f"{row['percent_of_fp32']:.1f} %",
+                     printed_text(paper.get("estimate"), " %"), printed_text(paper.get("top1"), " %", paper.get("sd")) or printed_text(paper.get("loss"), " points lost"),
+                     printed_text(paper.get("delta")), printed_text(paper.get("total_bits")),
+                     printed_text(paper.get("megabytes"), " MB") or printed_text(paper.get("percent"), " %")])
     return rows
 
 
-HEAD = ["net", "row", "bits", "GP estimate", "before fine-tuning", "top-1", "seeds", "delta", "MB (paper's rule)", "paper: top-1", "paper: size"]
+HEAD = ["row", "bits", "sum", "GP estimate", "before fine-tuning", "top-1", "seeds", "delta", "lost", "MB (paper's rule)", "of FP32 (payload)",
+        "paper: estimate", "paper: top-1", "paper: delta", "paper: sum", "paper: size"]
+LEGEND = ("GP estimate: of validation images after the search's last task; * where no curve of the search draws the bits and the estimate is of the nearest. "
+          "top-1: of the test images, mean ± standard deviation between seeds. delta: top-1 minus estimate. lost: points below our floating point network.")
+
+
+def notes(network):
+    """What had to be decided to read the paper's rows."""
+    told = [f"* {network['net']}, row {r['label'].split()[1].rstrip(',')}: {r['note']}" for r in network["rows"] if r["note"]]
+    return told + [""] if told else []
 
 
 def deviations(network):
     fp32, search = network["fp32"], network["search"]
     parts = []
     if fp32:
-        parts.append(f"floating point {fp32['epochs']:g} epochs of one cycle, weight decay 5e-4 (paper: about 300 epochs in steps, 5e-5), {duration(fp32['seconds'])}, {fp32['precision']}")
+        parts.append(f"floating point {fp32['epochs']:g} epochs of one cycle, weight decay 5e-4 (paper: about 300 epochs in steps, 5e-5), {duration(fp32['seconds'])} by the clock of a machine that did other work beside it, {fp32['precision']}")
     if search:
         tasks = ", ".join(f"{t:g}" for t in search["tasks"])
         parts.append(f"search of {search['evaluations']} evaluations over tasks {tasks} epochs (paper: about 65 over 0, 1, 2, 15), {duration(search['seconds'])}; runs that ended at each task: {', '.join(map(str, search['evaluations_to_task']))}")
@@ -130,14 +162,42 @@ def find(network, number):
     return next((r for r in network["rows"] if r["label"].startswith(f"paper {number}")), None)
 
 
-def compare(a, b):
-    """Difference of two measured rows in points, and its doubt: two standard errors of the test images and, where there
-    are several seeds, of the trainings. With one seed the noise of training is not in it."""
-    d = a["mean"] - b["mean"]
-    variance = 0
-    for r in (a, b):
-        variance += r["mean"] * (1 - r["mean"]) / TEST_IMAGES + ((r["sd"] or 0) ** 2) / len(r["top1"])
-    return 100 * d, 200 * variance ** 0.5
+def spread(network):
+    """Standard deviation between trainings of one row, pooled over the rows with several seeds; None without any."""
+    squares = [(r["sd"] ** 2 * (len(r["top1"]) - 1), len(r["top1"]) - 1) for r in distinct(network["rows"]) if r["sd"] is not None]
+    return (sum(s for s, _ in squares) / sum(n for _, n in squares)) ** 0.5 if squares else None
+
+
+def compare(network, a, b):
+    """Difference of two measured rows in points, and two standard errors of it from the noise of training (None where no
+    row was trained twice)."""
+    sd = spread(network)
+    doubt = None if sd is None else 200 * sd * (1 / len(a["top1"]) + 1 / len(b["top1"])) ** 0.5
+    return 100 * (a["mean"] - b["mean"]), doubt
+
+
+def difference_text(network, a, b):
+    d, doubt = compare(network, a, b)
+    seeds = min(len(a["top1"]), len(b["top1"]))
+    each = f"; by seed {', '.join(points(a['top1'][i] - b['top1'][i]) for i in range(seeds))}" if seeds > 1 else ""
+    return f"{d:+.2f} points ({'one training each' if doubt is None else f'± {doubt:.2f}'}{each})"
+
+
+def images_doubt(mean):
+    """Two standard errors of a difference from the test images, were the two rows' mistakes independent: an upper bound,
+    as both rows see the same images and mostly fail on the same ones."""
+    return 200 * (2 * mean * (1 - mean) / TEST_IMAGES) ** 0.5
+
+
+def uniform_line(network, size):
+    """Accuracy at `size` bytes (paper's rule) on the line through the measured uniform rows: mean and the share of the
+    variance of one training in it; None outside."""
+    rows = sorted((r for r in distinct(network["rows"]) if len(set(r["bits"])) == 1 and r["mean"] is not None), key=lambda r: r["bytes"]["paper"])
+    for low, high in zip(rows, rows[1:]):
+        if low["bytes"]["paper"] <= size <= high["bytes"]["paper"]:
+            t = (size - low["bytes"]["paper"]) / (high["bytes"]["paper"] - low["bytes"]["paper"])
+            return (1 - t) * low["mean"] + t * high["mean"], (1 - t) ** 2 / len(low["top1"]) + t ** 2 / len(high["top1"])
+    return None
 
 
 def elsewhere(table1, net, row):
@@ -151,40 +211,61 @@ def elsewhere(table1, net, row):
     return row
 
 
-def findings(table1):
+def number_of(row):
+    """The paper's row that a label speaks of: "paper 3", "ours, size of paper 1"."""
+    return int(row["label"].split("paper ")[1].split(",")[0])
+
+
+def findings(table):
+    """What follows from Table 1 or 2, network by network."""
     lines = []
-    for network in table1["networks"]:
+    has = lambda *rows: all(r and r["mean"] is not None for r in rows)
+    for network in table["networks"]:
         name = network["net"]
-        rows = [find(network, i) for i in range(1, 7)]
-        both = lambda a, b: a and b and a["mean"] is not None and b["mean"] is not None
-        for i, j in ((0, 1), (2, 3)):
-            if both(rows[i], rows[j]):
-                d, doubt = compare(rows[i], rows[j])
-                size = rows[i]["bytes"]["paper"] / rows[j]["bytes"]["paper"]
-                lines.append(f"* {name}, row {i + 1} against its reverse (row {j + 1}): {d:+.2f} points (± {doubt:.2f}) with {100 * size:.0f} % of the bytes; the paper printed {rows[i]['paper']['top1'] - rows[j]['paper']['top1']:+.1f}.")
-        for i in (0, 2):
-            for j in (4, 5):
-                if both(rows[i], rows[j]):
-                    d, doubt = compare(rows[i], rows[j])
-                    size = rows[i]["bytes"]["paper"] / rows[j]["bytes"]["paper"]
-                    lines.append(f"* {name}, row {i + 1} against uniform {rows[j]['bits'][0]} bits: {d:+.2f} points (± {doubt:.2f}) with {100 * size:.0f} % of the bytes; the paper printed {rows[i]['paper']['top1'] - rows[j]['paper']['top1']:+.1f}.")
+        papers = [r for r in network["rows"] if r["origin"] == "paper"]
+        for i, row in enumerate(papers):
+            if len(set(row["bits"])) == 1 or "reversed" in row["label"] or not has(row):
+                continue
+            printed = lambda other: f"; the paper printed {row['paper']['top1'] - other['paper']['top1']:+.1f}" if row["paper"]["top1"] else \
+                f"; the paper printed {other['paper']['loss'] - row['paper']['loss']:+.1f}"
+            for other in papers[i + 1:i + 2] + [r for r in papers if len(set(r["bits"])) == 1]:
+                if has(other):
+                    what = f"uniform {other['bits'][0]} bits" if len(set(other["bits"])) == 1 else f"its reverse (row {i + 2})"
+                    size = row["bytes"]["paper"] / other["bytes"]["paper"]
+                    lines.append(f"* {name}, row {i + 1} against {what}: {difference_text(network, row, other)} with {100 * size:.0f} % of the bytes{printed(other)}.")
+            line = uniform_line(network, row["bytes"]["paper"])
+            if line:
+                sd = spread(network)
+                doubt = "one training each" if sd is None else f"± {200 * sd * (1 / len(row['top1']) + line[1]) ** 0.5:.2f}"
+                lines.append(f"* {name}, row {i + 1} against the line between the uniform networks **at its own size**: {points(row['mean'] - line[0])} points ({doubt}).")
         for ours in [r for r in network["rows"] if r["origin"] in OURS]:
-            theirs = find(network, ours["label"][-1])
-            if both(ours, theirs):
-                same = ours["bits"] == theirs["bits"]
-                d, doubt = compare(ours, theirs)
-                lines.append(f"* {name}, {OURS[ours['origin']]} at the size of row {ours['label'][-1]} (`{ours['text']}`): " + ("the same bits." if same else f"{d:+.2f} points (± {doubt:.2f}) against the paper's row with {100 * ours['bytes']['packed'] / theirs['bytes']['packed']:.0f} % of its bytes."))
+            theirs = find(network, number_of(ours))
+            if has(ours, theirs):
+                says = "the same bits" if ours["bits"] == theirs["bits"] else f"{difference_text(network, ours, theirs)} against the paper's row with {100 * ours['bytes']['packed'] / theirs['bytes']['packed']:.0f} % of its bytes"
+                lines.append(f"* {name}, {OURS[ours['origin']]} at the size of row {number_of(ours)} (`{ours['text']}`): {says}.")
         told = [r for r in distinct(network["rows"]) if r["mean"] is not None and r["estimate"] is not None]
-        deltas = [100 * (r["mean"] - r["estimate"]) for r in told]
-        if deltas:
-            inside = sum(abs(r["mean"] - r["estimate"]) <= 2 * r["estimate_sd"] for r in told)
-            lines.append(f"* {name}: the estimate is {sum(map(abs, deltas)) / len(deltas):.2f} points from the measurement on average (largest {max(deltas, key=abs):+.2f}), within two of its standard deviations for {inside} of {len(deltas)} configurations. The estimate is of validation images after the search's last task, the measurement of test images after more fine-tuning.")
+        drawn = [r for r in told if r.get("on_curve", True)]
+        if drawn:
+            mean = lambda r: sum(r["validation"]) / len(r["validation"])
+            test = [100 * (r["mean"] - r["estimate"]) for r in drawn]
+            validation = [100 * (mean(r) - r["estimate"]) for r in drawn]
+            inside = sum(abs(mean(r) - r["estimate"]) <= 2 * r["estimate_sd"] for r in drawn)
+            lines.append(f"* {name}: for the {len(drawn)} rows that curves of the search draw, the estimate is on average {sum(map(abs, validation)) / len(drawn):.2f} points from the rows' validation accuracy (largest {max(validation, key=abs):+.2f}; {inside} within two of its standard deviations) and {sum(map(abs, test)) / len(drawn):.2f} from their test accuracy: the test images are {100 * sum(mean(r) - r['mean'] for r in told) / len(told):.2f} points harder than the validation images for all of them alike.")
+        best = (network["search"] or {}).get("effective_best")
+        if best:
+            lines.append(f"* {name}: the paper's effective accuracy (k = 100) picks `{best['text']}`, expected {percent(best['estimate'])} ± {100 * best['estimate_sd']:.2f}.")
         for floor in network["text_mode"]:
             other = next(r for r in network["rows"] if r["bits"] == floor["bits"])
             if floor["before"] is not None and other["before"] is not None:
                 after = f"; after it {percent(other['top1'][0])} and {percent(floor['top1'][0])}" if floor["top1"] and other["top1"] else ""
                 lines.append(f"* {name}, quantizer of the paper's text (paper-floor), `{floor['text']}`: before fine-tuning signed-extreme {percent(other['before'])}, paper-floor {percent(floor['before'])}{after}.")
     return lines or ["* " + UNKNOWN]
+
+
+def doubts(network):
+    """What the ± of findings() are."""
+    rows = [r for r in network["rows"] if r["mean"] is not None]
+    return f"±: two standard errors from the noise of training, its standard deviation pooled over all rows of the network. All rows saw the same {TEST_IMAGES:,} images; on other images of the kind a difference could be another by up to {max(map(images_doubt, (r['mean'] for r in rows))):.2f} points more (an upper bound: as if two networks failed independently). All rows start from one training in floating point." if rows else ""
 
 
 def page():
@@ -194,12 +275,11 @@ def page():
              f"\"{UNKNOWN}\" means what it says: two cores need days for the whole, and every step can be run again with the same command.", ""]
     table1 = load("table1")
     if table1:
-        lines += ["## What follows", "", f"In brackets: two standard errors of a difference, from {TEST_IMAGES:,} test images of each row and, where a row has several seeds, "
-                  "their spread. With one seed the noise of training is not in it.", "", *findings(table1), "", "## Table 1: linear Bézier curves on CIFAR-10", "", f"{table1['machine']}.", ""]
+        lines += ["## What follows", "", next((d for d in map(doubts, table1["networks"]) if d), ""), "", *findings(table1), "", "## Table 1: linear Bézier curves on CIFAR-10", "", f"{table1['machine']}. {LEGEND}", ""]
         for network in table1["networks"]:
             if network["fp32"] is None:
                 continue
-            lines += table(HEAD, network_rows(network))
+            lines += [f"### {network['net']}", "", *table(HEAD, network_rows(network)), *notes(network)]
         missing = [n["net"] for n in table1["networks"] if n["fp32"] is None]
         if missing:
             lines += [f"Not run yet: {', '.join(missing)}.", ""]
@@ -208,7 +288,7 @@ def page():
             if any(r["mean"] is not None for r in network["rows"]) and (FOLDER / picture).exists():
                 lines += [f"![accuracy against size, {network['net']}](paper/{picture})", ""]
         lines += ["### Deviations from the paper's protocol", "",
-                  "* All: 5,000 training images are held out and searched on; the 10,000 test images are read once per row. Quantizer signed-extreme unless a row says paper-floor; `docs/method.md` says how both differ. The explorer begins with uniform 2, 3 and 4 bits and a design, and spends one run in four at the last task where the goal may be reached.",
+                  "* All: 5,000 training images are held out and searched on; the 10,000 test images are read before and after each fine-tuning and choose nothing. One training in floating point per network; rows are fine-tuned by SGD from a learning rate of 0.005, cosine, weight decay 1e-4 (paper: as in floating point), with shifts of up to 4 pixels and flips (paper: crops only). Quantizer signed-extreme unless a row says paper-floor; `docs/method.md` says how both differ. The explorer begins with uniform 2, 3 and 4 bits and a design, keeps the accuracies that a run passes on its way to a later task, and spends one run in four at the last task where its goal may be reached (see each command's `--by`; none: the paper's effective accuracy).",
                   *[deviations(n) for n in table1["networks"]], ""]
         if table1["networks"] and table1["networks"][0]["search"]:
             net = table1["networks"][0]
@@ -219,7 +299,9 @@ def page():
         lines += ["## Table 2: Chebyshev series of four weights", ""]
         for network in table2["networks"]:
             if network["fp32"]:
-                lines += table(HEAD, network_rows(network))
+                lines += [f"### {network['net']}", "", *table(HEAD, network_rows(network)), *notes(network)]
+        if any(n["fp32"] for n in table2["networks"]):
+            lines += [*findings(table2), ""]
         missing = [n["net"] for n in table2["networks"] if n["fp32"] is None]
         if missing:
             lines += [f"Not run yet: {', '.join(missing)}.", ""]
@@ -232,7 +314,7 @@ def page():
                 row = row if row["mean"] is not None else elsewhere(table1, network["net"], row)
                 paper = row.get("paper") or {}
                 rows.append([f"{network['net']} ({network['printed_name']})", row["method"], f"`{row['text']}`", measured(row),
-                             "" if row["loss"] is None else f"{100 * row['loss']:+.2f}", f"{paper.get('loss', '')}",
+                             points(row["loss"]), f"{paper.get('loss', '')}",
                              f"{row['mebibytes']['dsconv']:.2f}", f"{paper.get('dsconv_mib', '')}", f"{row['mebibytes']['wrpn']:.2f}", f"{paper.get('wrpn_mib', '')}"])
         lines += table(["net", "method", "bits", "top-1", "lost, points", "printed", "DSConv MiB", "printed", "WRPN MiB", "printed"], rows)
     fig5 = load("fig5")
@@ -248,7 +330,9 @@ def page():
         if fig5["missing"]:
             lines += [f"Not run yet: {', '.join(str(m) if isinstance(m, str) else ' '.join(map(str, m.values())) for m in fig5['missing'])}.", ""]
     fig4 = load("fig4")
-    if fig4:
+    if fig4 and not fig4.get("search"):
+        lines += ["## Fig. 4: a toy network and one weight", "", "Not run yet.", ""]
+    elif fig4:
         lines += ["## Fig. 4: a toy network and one weight", "", f"{fig4['search']['evaluations']} runs chosen by the explorer gave {fig4['observations']} observations.", "", "![Fig. 4](paper/fig4.svg)", ""]
     fig2 = load("fig2")
     if fig2:
@@ -260,9 +344,9 @@ def page():
         rows = [[r["method"], r["net"], f"`{r['text']}`", f"{r['printed_mb']} MB", *[f"{r['bytes'][rule] / 1e6:.2f}" for rule in ("paper", "payload", "packed")]] for r in table4["sizes"]]
         lines += table(["method", "net", "bits", "printed", "rule paper, MB", "rule payload, MB", "packed, MB"], rows)
         for network in table4["networks"]:
-            rows = [["floating point", "", percent(network["fp32"] and network["fp32"]["test"]), ""]]
-            rows += [[r["method"], f"`{r['text']}`", measured(r), "" if r["loss"] is None else f"{100 * r['loss']:+.2f}"] for r in network["rows"]]
-            lines += [f"{network['net']} on {network['data'].partition(':')[0]}:", "", *table(["method", "bits", "top-1", "lost, points"], rows)]
+            rows = [["floating point", "", percent(network["fp32"] and network["fp32"]["test"]), "", ""]]
+            rows += [[r["method"], f"`{r['text']}`", measured(r), points(r["loss"]), f"{r['paper_loss_percent']} %"] for r in network["rows"]]
+            lines += [f"{network['net']} on {network['data'].partition(':')[0]}:", "", *table(["method", "bits", "top-1", "lost, points", "the paper, ImageNet at 224x224"], rows)]
     pathlib.Path("docs/results/paper.md").write_text("\n".join(lines).rstrip() + "\n")
     return table1
 
@@ -276,11 +360,11 @@ def summary(network):
     parts = []
     for other, name in others:
         if first and other and first["mean"] is not None and other["mean"] is not None and first["bits"] != other["bits"]:
-            d, doubt = compare(first, other)
-            says = f"beats {name}" if d > doubt else f"loses to {name}" if d < -doubt else f"cannot be told from {name}"
-            parts.append(f"{says} ({d:+.2f} ± {doubt:.2f} points, {100 * first['bytes']['paper'] / other['bytes']['paper']:.0f} % of its bytes)")
-    note = "" if first and first["sd"] is not None else "; with one seed the noise of training is not in it"
-    return f"What follows: row 1 of the paper {', '.join(parts)}. ± here: two standard errors{note}." if parts else ""
+            d, doubt = compare(network, first, other)
+            says = "cannot be told from" if abs(d) <= (doubt or 0) else "beats" if d > 0 else "loses to"
+            parts.append(f"{says} {name} ({d:+.2f}{'' if doubt is None else f' ± {doubt:.2f}'} points, {100 * first['bytes']['paper'] / other['bytes']['paper']:.0f} % of its bytes)")
+    note = "±: two standard errors from the noise of training, on these test images" if spread(network) is not None else "one training each: its noise is not known"
+    return f"What follows: row 1 of the paper {', '.join(parts)}. {note[0].upper()}{note[1:]}." if parts else ""
 
 
 def readme(table1):

@@ -14,17 +14,20 @@ namespace {
 
 /// What two cores can do in a day; the paper trained for 300 epochs and fine-tuned for 30, ten times.
 Scale paper_scale(const std::string& net, const std::string& data) {
-  Scale s{.fp32_epochs = 30, .tasks = "0,0.25,1", .evaluations = 32, .row_epochs = 1, .seeds = 3};
-  if (net == "vgg19") s.seeds = 1;
+  Scale s{.fp32_epochs = 30, .tasks = "0,0.25,1", .evaluations = 65, .row_epochs = 1, .seeds = 3};
+  if (net == "vgg19") {
+    s.fp32_epochs = 40;
+    s.seeds = 1;
+  }
   if (net == "resnet18") {
-    s.fp32_epochs = 24;
+    s.fp32_epochs = 40;
     s.tasks = "0,0.25,0.5";
     s.row_epochs = 0.5;
   }
   if (net == "googlenet") {
     s.fp32_epochs = 16;
     s.tasks = "0,0.1,0.25";
-    s.evaluations = 24;
+    s.evaluations = 40;
     s.row_epochs = 0.5;
     s.seeds = 1;
   }
@@ -33,8 +36,10 @@ Scale paper_scale(const std::string& net, const std::string& data) {
     s.tasks = "0,1,2,15";
     s.evaluations = 14;
   }
-  if (data.starts_with("imagenet32:")) {  // a quarter of the images
+  if (data.starts_with("imagenet32:")) {  // 10,000 training images: an epoch has 78 steps
     s.fp32_epochs = 40;
+    s.tasks = "0,0.25,1,3";
+    s.row_epochs = 5;
     s.seeds = 1;
   }
   return s;
@@ -129,15 +134,17 @@ Search::Search(const std::filesystem::path& folder, std::string command)
 
 app::Expected Search::expect(const Bits& bits) const { return app::expect(*run_, *model_, run_->space.goal, bits); }
 
-std::optional<app::Expected> Search::best_within(double bytes) const {
-  search::Goal goal = run_->space.goal;
-  goal.by = search::By::Accuracy;
-  search::Limits limits;
-  limits.max_bytes = bytes;
+std::optional<app::Expected> Search::best(search::By by, const search::Limits& limits) const {
   const std::vector<search::Ranked> ranked = search::rank(
-      *model_, run_->space.candidates, search::measured_at_last_task(run_->state.explorer()), goal, limits);
+      *model_, run_->space.candidates, search::measured_at_last_task(run_->state.explorer()), {.by = by}, limits);
   if (ranked.empty()) return std::nullopt;
   return expect(run_->space.candidates[ranked[0].candidate].bits);
+}
+
+std::optional<app::Expected> Search::best_within(double bytes) const {
+  search::Limits limits;
+  limits.max_bytes = bytes;
+  return best(search::By::Accuracy, limits);
 }
 
 Json Search::to_json() const {
@@ -146,7 +153,13 @@ Json Search::to_json() const {
     if (line["event"] == "evaluation")
       ++per_task[static_cast<size_t>(get_int(line, "task", 0, std::ssize(per_task) - 1, "journal"))];
   }
+  const app::Expected effective = *best(search::By::Effective);
   return {{"command", command_},
+          {"effective_best",
+           {{"bits", effective.bits},
+            {"text", format_bits(effective.bits)},
+            {"estimate", effective.accuracy},
+            {"estimate_sd", effective.sd}}},
           {"curve", run_->space.curve.text()},
           {"tasks", run_->space.epochs},
           {"evaluations", run_->state.evaluations()},
@@ -169,6 +182,9 @@ std::optional<Search> search(Experiment& experiment, const Subject& subject, con
   add(words, {"--strategy", "information", "--model", "curve", "--warp", "auto", "--probe", "0"});
   add(words, {"--weights", training->weights, "--tasks", scale.tasks, "--curve", curve, "--budget",
               fmt::format("{}evals", scale.evaluations), "--final-top", "0", "--seed", "1"});
+  // The tables ask for small networks that lose little. The paper's goal does not: with a quantizer that still works at
+  // one bit, its effective accuracy is highest where most layers have one.
+  if (curve != "line") add(words, {"--by", "size", "--max-drop", "1%"});
   add(words, more);
   add(words, {"--out", experiment.folder(place).string(), "--resume"});
   const std::optional<StepResult> result = experiment.step(place, words);

@@ -49,9 +49,11 @@ class Search {
   const search::Model& model() const { return *model_; }
   /// What the model expects of a bit list at the last task (validation images).
   app::Expected expect(const Bits& bits) const;
+  /// The candidate within the limits that scores highest by what the model expects; nothing when none is.
+  std::optional<app::Expected> best(search::By by, const search::Limits& limits = {}) const;
   /// The candidate of the highest expected accuracy with at most `bytes` packed bytes; nothing when none is as small.
   std::optional<app::Expected> best_within(double bytes) const;
-  Json to_json() const;  ///< command, evaluations per task, seconds, hyper-parameters
+  Json to_json() const;  ///< command, evaluations per task, seconds, and what the paper's effective accuracy picks
 
  private:
   std::unique_ptr<app::RunView> run_;

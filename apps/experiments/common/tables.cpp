@@ -29,53 +29,79 @@ struct NetworkResult {
   int64_t seeds = 0;
 };
 
-/// The paper's rows, then ours at the sizes of its found ones: the best of our search, and bits allocated by the errors
-/// of single layers.
-std::vector<TableRow> choose_rows(Experiment& experiment, const TableSpec& spec, const NetworkResult& result) {
-  const std::vector<nn::ConvInfo> layers = nn::conv_layers(nn::build(result.subject.net));
+bool is_uniform(const Bits& bits) {
+  return std::all_of(bits.begin(), bits.end(), [&](int b) { return b == bits[0]; });
+}
+
+/// The paper's rows, and where it has none the uniform network of the size nearest to each found one.
+std::vector<TableRow> rows_to_compare(const TableSpec& spec, const PaperNetwork& network) {
+  const std::vector<nn::ConvInfo> layers = nn::conv_layers(nn::build(network.net));
   std::vector<TableRow> rows;
-  const auto add = [&](const std::string& origin, const std::string& label, const Bits& bits, const PaperRow* paper) {
-    TableRow row{origin, label, paper ? paper->note : "", Row{.bits = bits}, sizes_of(layers, bits)};
-    row.paper = paper;
-    if (result.search) row.expected = result.search->expect(bits);
-    rows.push_back(row);
-  };
-  for (size_t i = 0; i < result.paper->rows.size(); ++i) {
-    const PaperRow& paper = result.paper->rows[i];
+  for (size_t i = 0; i < network.rows.size(); ++i) {
+    const PaperRow& paper = network.rows[i];
     const Bits bits = bits_of(paper.bits, layers);
-    const bool uniform = std::all_of(bits.begin(), bits.end(), [&](int b) { return b == bits[0]; });
     const bool found = std::find(spec.found_rows.begin(), spec.found_rows.end(), i) != spec.found_rows.end();
-    add("paper", fmt::format("paper {}{}", i + 1, uniform ? ", uniform" : found ? "" : ", reversed"), bits, &paper);
+    const char* what = is_uniform(bits) ? ", uniform" : found ? "" : ", reversed";
+    rows.push_back(
+        {"paper", fmt::format("paper {}{}", i + 1, what), paper.note, Row{.bits = bits}, sizes_of(layers, bits)});
+    rows.back().paper = &paper;
   }
-  if (!result.search) return rows;
+  const auto cost = [&](const Bits& bits) {
+    search::Cost c;
+    c.bytes = static_cast<double>(sizes_of(layers, bits).packed);
+    return c;
+  };
   for (size_t i : spec.found_rows) {
-    const TableRow& paper = rows[i];
-    const auto best = result.search->best_within(static_cast<double>(paper.sizes.packed));
-    if (best) add("ours", fmt::format("ours, size of paper {}", i + 1), best->bits, nullptr);
+    const Bits bits = search::nearest_uniform(std::ssize(layers), static_cast<double>(rows[i].sizes.packed), cost);
+    if (std::any_of(rows.begin(), rows.end(), [&](const TableRow& row) { return row.row.bits == bits; })) continue;
+    rows.push_back(
+        {"uniform", fmt::format("uniform near paper {}", i + 1), "", Row{.bits = bits}, sizes_of(layers, bits)});
   }
-  std::vector<int64_t> sizes;
-  for (size_t i : spec.found_rows) sizes.push_back(rows[i].sizes.packed);
-  const std::vector<Bits> allocated = allocate(experiment, result.subject, *result.training, sizes);
-  for (size_t k = 0; k < allocated.size(); ++k)
-    add("allocated", fmt::format("allocated, size of paper {}", spec.found_rows[k] + 1), allocated[k], nullptr);
   return rows;
+}
+
+/// What the search expects of every row; and ours at the sizes of the paper's found ones: the best of the search, and
+/// bits allocated by the errors of single layers.
+void add_ours(Experiment& experiment, const TableSpec& spec, NetworkResult& result) {
+  const std::vector<nn::ConvInfo> layers = nn::conv_layers(nn::build(result.subject.net));
+  const auto add = [&](const std::string& origin, size_t found, const Bits& bits) {
+    result.rows.push_back({origin, fmt::format("{}, size of paper {}", origin, found + 1), "", Row{.bits = bits},
+                           sizes_of(layers, bits)});
+  };
+  std::vector<int64_t> sizes;
+  for (size_t i : spec.found_rows) {
+    sizes.push_back(result.rows[i].sizes.packed);
+    const auto best = result.search->best_within(static_cast<double>(sizes.back()));
+    if (best) add("ours", i, best->bits);
+  }
+  const std::vector<Bits> allocated = allocate(experiment, result.subject, *result.training, sizes);
+  for (size_t k = 0; k < allocated.size(); ++k) add("allocated", spec.found_rows[k], allocated[k]);
+  for (TableRow& row : result.rows) row.expected = result.search->expect(row.row.bits);
 }
 
 void run_network(Experiment& experiment, const TableSpec& spec, NetworkResult& result) {
   const Scale scale = scale_of(experiment.settings(), result.subject.net, result.subject.data);
   result.seeds = scale.seeds;
   result.training = train(experiment, result.subject);
-  if (result.training) result.search = search(experiment, result.subject, spec.curve);
-  result.rows = choose_rows(experiment, spec, result);
+  result.rows = rows_to_compare(spec, *result.paper);
   if (!result.training) return;
-  // Every row once before any row twice: an interrupted table is then wide, not deep.
+  const auto run_row = [&](TableRow& row, int64_t seed) {
+    if (std::ssize(row.row.top1) < seed) measure(experiment, result.subject, *result.training, seed, seed, row.row);
+  };
+  // An interrupted table is wide, not deep: the paper's first row, its reverse and the uniform ones before the hours of
+  // a search, and every row once before any row twice.
+  for (size_t i = 0; i < result.rows.size(); ++i)
+    if (i < 2 || is_uniform(result.rows[i].row.bits)) run_row(result.rows[i], 1);
+  result.search = search(experiment, result.subject, spec.curve);
+  if (result.search) add_ours(experiment, spec, result);
   for (int64_t seed = 1; seed <= scale.seeds; ++seed) {
-    for (TableRow& row : result.rows) measure(experiment, result.subject, *result.training, seed, seed, row.row);
+    for (TableRow& row : result.rows) run_row(row, seed);
     const auto& nets = spec.text_mode_nets;
     if (seed > 1 || std::find(nets.begin(), nets.end(), result.subject.net) == nets.end()) continue;
     for (size_t i : spec.text_mode_rows) {
       TableRow row = result.rows[i];
       row.row = Row{.bits = row.row.bits, .mode = "paper-floor"};
+      row.expected.reset();  // the search used the other quantizer
       measure(experiment, result.subject, *result.training, 1, 1, row.row);
       result.text_mode.push_back(std::move(row));
     }
@@ -92,6 +118,7 @@ Json json_of(const TableRow& row) {
   json["percent_of_fp32"] = 25.0 * static_cast<double>(row.sizes.payload) / static_cast<double>(row.sizes.weights);
   json["estimate"] = row.expected ? Json(row.expected->accuracy) : Json(nullptr);
   json["estimate_sd"] = row.expected ? Json(row.expected->sd) : Json(nullptr);
+  json["on_curve"] = row.expected ? Json(row.expected->is_candidate) : Json(nullptr);
   json["mean"] = row.row.top1.empty() ? Json(nullptr) : Json(row.row.mean());
   json["sd"] = row.row.top1.size() < 2 ? Json(nullptr) : Json(row.row.sd());
   if (!row.paper) return json;
@@ -122,11 +149,12 @@ std::vector<std::string> table_cells(const NetworkResult& result, const TableRow
       result.subject.net,
       row.label,
       "`" + format_bits(r.bits) + "`",
-      row.expected ? percent_text(row.expected->accuracy, row.expected->sd) : "-",
+      row.expected ? percent_text(row.expected->accuracy, row.expected->sd) + (row.expected->is_candidate ? "" : " *")
+                   : "-",
       percent_text(r.before),
       r.top1.size() > 1 ? percent_text(mean, r.sd()) : percent_text(mean),
       fmt::format("{}", r.top1.size()),
-      mean && result.training ? fmt::format("{:+.2f}", 100 * (*mean - result.training->test)) : "-",
+      mean && result.training ? fmt::format("{:+.2f}", 100 * (result.training->test - *mean)) : "-",
       delta ? fmt::format("{:+.2f}", 100 * *delta) : "-",
       fmt::format("{}", row.sizes.total_bits),
       fmt::format("{:.2f}", static_cast<double>(row.sizes.paper) / 1e6),
@@ -139,9 +167,10 @@ std::string markdown(const Experiment& experiment, const TableSpec& spec, const 
   std::string text = fmt::format("# {}\n\nPreset {}, {}. ", spec.title, experiment.settings().preset, machine_line());
   text +=
       "GP estimate: what the model expects on validation images after the last task of the search, with its standard "
-      "deviation. before: test top-1 of the quantized network without fine-tuning. top-1: of the test split after "
+      "deviation; * of the curve nearest to bits that no curve of the search draws. before: test top-1 of the "
+      "quantized network without fine-tuning. top-1: of the test split after "
       "fine-tuning, mean and standard deviation over the seeds. allocated: the bits that the errors of single layers "
-      "suggest, without a search. lost: against our floating point network. delta: top-1 "
+      "suggest, without a search. lost: points below our floating point network. delta: top-1 "
       "minus estimate. MB (paper's rule): P b / 8 + P / 16; packed: the convolutions' bytes in our file.\n\n";
   for (const NetworkResult& result : networks) {
     std::vector<std::vector<std::string>> rows = {{"net", "row", "bits", "GP estimate", "before", "top-1", "seeds",
@@ -221,11 +250,10 @@ Results::Plot plot(const NetworkResult& result) {
     most = std::max(most, mb);
     if (row.paper && row.paper->top1) printed.row({mb, *row.paper->top1});
     if (row.row.top1.empty()) continue;
-    const bool is_uniform = row.label.find("uniform") != std::string::npos;
     const bool is_reversed = row.label.find("reversed") != std::string::npos;
     (row.origin == "ours"        ? ours
      : row.origin == "allocated" ? allocated
-     : is_uniform                ? uniform
+     : is_uniform(row.row.bits)  ? uniform
      : is_reversed               ? reversed
                                  : found)
         .row({mb, 100 * row.row.mean(), 100 * row.row.sd()});

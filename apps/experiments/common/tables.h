@@ -23,9 +23,8 @@ struct TableSpec {
 };
 
 /// Runs and collects. JSON: {"experiment", "preset", "data", "networks": [{"net", "fp32", "paper_fp32", "search",
-/// "rows":
-/// [{"origin": "paper", "ours" or "allocated", "label", bits, estimate, top1, sizes, "paper": {...}}], "text_mode":
-/// [...]}]}.
+/// "rows": [{"origin": "paper", "uniform", "ours" or "allocated", "label", bits, estimate, top1, sizes,
+/// "paper": {...}}], "text_mode": [...]}]}.
 Results network_table(Experiment& experiment, const TableSpec& spec);
 
 }  // namespace kronbit::experiments
