@@ -160,6 +160,14 @@ Posterior MultiTaskGp::predict(const std::vector<std::vector<double>>& x, int ta
   return result;
 }
 
+std::vector<double> MultiTaskGp::quantiles(const std::vector<std::vector<double>>& x, int task, double sds) const {
+  const Posterior p = predict_standardised(x, task);
+  std::vector<double> y;
+  for (size_t c = 0; c < x.size(); ++c)
+    y.push_back(standardisation_.inverse(p.mean[c] + sds * std::sqrt(p.variance[c]), task));
+  return y;
+}
+
 LeaveOneOut MultiTaskGp::predict_observations(const std::vector<Observation>& held_out) const {
   check_model(held_out, hyperparameters_);
   const std::vector<double> z = standardised_outputs(held_out, standardisation_);

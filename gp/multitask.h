@@ -36,6 +36,7 @@ struct Standardisation {
   bool logit_warp = false;
 
   double forward(double y, int task) const;
+  double inverse(double z, int task) const;  ///< y of z
   /// ln |dz/dy|, which makes densities of different warps comparable.
   double log_slope(double y, int task) const;
   /// Mean and variance of y when z is normal with the given moments; exact without the warp, by quadrature with it.
@@ -79,6 +80,10 @@ class MultiTaskGp {
   /// so that c_*ᵀ Σ⁻¹ c_* = |R k_*|², R the upper factor of L⁻¹E.
   /// Exactness: both ways agree to rounding; each gives the same bits for any number of threads
   Posterior predict(const std::vector<std::vector<double>>& x, int task) const;
+  /// What f exceeds with probability Phi(-sds), in the units of y. With sds = 0 the median: observed, it leaves every
+  /// mean of the posterior as it is.
+  /// Formula:  inverse(mean + sds · sd), both of the standardised f
+  std::vector<double> quantiles(const std::vector<std::vector<double>>& x, int task, double sds) const;
   /// Of observations that are not the model's own.
   LeaveOneOut predict_observations(const std::vector<Observation>& held_out) const;
   /// Hyper-parameters and standardisation stay fixed.

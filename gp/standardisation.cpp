@@ -38,6 +38,12 @@ double Standardisation::forward(double y, int task) const {
   return (warp(y, logit_warp) - mean[t]) / scale[t];
 }
 
+double Standardisation::inverse(double z, int task) const {
+  const size_t t = static_cast<size_t>(task);
+  const double v = mean[t] + scale[t] * z;
+  return logit_warp ? logistic(v) : v;
+}
+
 double Standardisation::log_slope(double y, int task) const {
   const double slope = logit_warp ? 1.0 / (clip(y) * (1.0 - clip(y))) : 1.0;
   return std::log(slope / scale[static_cast<size_t>(task)]);

@@ -1,5 +1,7 @@
 // What a run is hoped to gain, from the mean and standard deviation that a model gives: improvement of one number, of
-// the goal, or of the front of accuracy and size. In logarithms, so that hopeless candidates keep an order.
+// the goal, or of the front of accuracy and size. In logarithms, so that hopeless candidates keep an order. Accuracies
+// are taken as normal with the given moments, also where the model is one of logits: close where sd is small against
+// the distance to 1, which it is for all but the first few runs.
 #pragma once
 
 #include <cstddef>

@@ -4,11 +4,14 @@
 #include <cmath>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "tensor/base/error.h"
 
 namespace kronbit::search {
 namespace {
+
+constexpr size_t kMostStates = 1 << 14;  // of exact() after each unit
 
 double error_at(const ErrorTable& errors, size_t layer, int bits) {
   return errors[layer][static_cast<size_t>(bits - kMinBits)];
@@ -72,6 +75,8 @@ class Allocator {
   /// Every b(theta) by rising price.
   std::vector<Choice> ladder() const;
   std::optional<Choice> best_uniform() const;
+  /// The least error within a single limit; nothing where there is another number of limits, or nothing is within it.
+  std::optional<Choice> least_error() const;
   Choice improved(Choice choice) const;
   Allocation allocation(const Choice& choice) const;
   bool allowed(const Choice& choice) const { return p_.limits.allow(p_.cost(bits_of(choice))); }
@@ -183,6 +188,51 @@ std::optional<Choice> Allocator::best_uniform() const {
   return best;
 }
 
+std::optional<Choice> Allocator::least_error() const {
+  const Limits& l = p_.limits;
+  if ((l.max_bytes > 0) + (l.max_average_bits > 0) + (l.max_bops > 0) + (l.max_milliseconds > 0) != 1)
+    return std::nullopt;
+  // What the units so far may cost and err, nothing dominated: by rising price and falling error.
+  struct State {
+    double price, error;
+    size_t from, option;  // state of the units before, option of this one
+  };
+  const double most = 1.0 + 1e-9;
+  std::vector<std::vector<State>> states = {{{price_of(l, first_cost_), 0.0, 0, 0}}};
+  for (const Unit& unit : units_) {
+    std::vector<State> next;
+    for (size_t i = 0; i < states.back().size(); ++i)
+      for (size_t o = 0; o < unit.options.size(); ++o) {
+        const State& s = states.back()[i];
+        const State after{s.price + unit.options[o].price, s.error + unit.options[o].error, i, o};
+        if (after.price <= most) next.push_back(after);
+      }
+    std::sort(next.begin(), next.end(), [](const State& a, const State& b) {
+      return std::tie(a.price, a.error, a.from, a.option) < std::tie(b.price, b.error, b.from, b.option);
+    });
+    std::vector<State> kept;
+    for (const State& s : next)
+      if (kept.empty() || s.error < kept.back().error) kept.push_back(s);
+    if (kept.size() > kMostStates) {  // of equal shares of the price the last one each: the least error
+      const double low = kept.front().price, share = (kept.back().price - low) / static_cast<double>(kMostStates);
+      const auto place = [&](const State& s) { return std::floor((s.price - low) / share); };
+      std::vector<State> thin;
+      for (size_t i = 0; i < kept.size(); ++i)
+        if (i + 1 == kept.size() || place(kept[i + 1]) != place(kept[i])) thin.push_back(kept[i]);
+      kept = std::move(thin);
+    }
+    states.push_back(std::move(kept));
+  }
+  for (size_t last = states.back().size(); last-- > 0;) {  // sums of prices are rounded: ask the cost itself
+    Choice choice{.option = std::vector<size_t>(units_.size())};
+    for (size_t u = units_.size(), at = last; u-- > 0; at = states[u + 1][at].from)
+      choice.option[u] = states[u + 1][at].option;
+    choice = choice_of(bits_of(choice));
+    if (allowed(choice)) return choice;
+  }
+  return std::nullopt;
+}
+
 std::optional<Choice> Allocator::best_move(const Choice& choice) const {
   std::optional<Choice> best;
   double best_rate = 0.0;
@@ -253,6 +303,7 @@ std::optional<Allocation> find_allocation(const AllocationProblem& problem) {
   const auto last = std::find_if(ladder.rbegin(), ladder.rend(), [&](const Choice& c) { return allocator.allowed(c); });
   if (last != ladder.rend()) starts.push_back(*last);
   if (std::optional<Choice> uniform = allocator.best_uniform()) starts.push_back(*std::move(uniform));
+  if (std::optional<Choice> least = allocator.least_error()) starts.push_back(*std::move(least));
   std::optional<Allocation> best;
   for (const Choice& start : starts) {
     Allocation found = allocator.allocation(allocator.improved(start));

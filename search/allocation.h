@@ -32,12 +32,14 @@ struct AllocationProblem {
 };
 
 /// The best bit list found within the limits.
-/// Formula:  b(theta) = argmin_b sum_l s_l(b_l) + theta P(b), P = sum over the limits given of cost / limit, for every
-///           theta where b changes; the last one within the limits, or the best uniform list where that has less
-///           error, then improved while anything fits: one layer to other bits by largest ds / dP, or one up and one
-///           down
-/// Exactness: optimal where the limit is the cost of a b(theta); elsewhere never worse than any uniform list within the
-///            limits. Deterministic.
+/// Formula:  one limit: argmin_b sum_l s_l(b_l) subject to P(b) <= 1, layer by layer over the sums of (P, s) that none
+///           other dominates (Nemhauser & Ullmann 1969), P = cost / limit.
+///           Several: b(theta) = argmin_b sum_l s_l(b_l) + theta P(b), P summed over the limits, for every theta where
+///           b changes; the last one within the limits, or the best uniform list where that has less error, then
+///           improved while anything fits: one layer to other bits by largest ds / dP, or one up and one down
+/// Exactness: one limit: optimal while no more than 16,384 sums stay undominated, beyond that the least error of each
+/// of 16,384 equal ranges of P goes on. Several: optimal where they meet the cost
+///            of a b(theta). Never worse than any uniform list within the limits. Deterministic.
 /// Throws:    InputError when not even the cheapest list is within the limits; InternalError for a table that does not
 ///            fit the layers
 Allocation allocate(const AllocationProblem& problem);

@@ -88,10 +88,6 @@ void Explorer::drop() {
   history_.told.push_back({run, false});
 }
 
-bool Explorer::anything_known() const {
-  return std::any_of(history_.told.begin(), history_.told.end(), [](const Told& told) { return told.ok; });
-}
-
 Model Explorer::fit(gp::FitReport* report) const {
   return fit_model(history_, options_.strategy.model, seed(), report);
 }

@@ -29,10 +29,8 @@ Reason parse_reason(std::string_view text, std::string_view where) {
 
 bool History::is_try(size_t candidate) const { return std::find(tries.begin(), tries.end(), candidate) != tries.end(); }
 
-bool History::anything_left() const {
-  for (size_t c = 0; c < candidates.size(); ++c)
-    if (may_run(c, last())) return true;
-  return false;
+bool History::anything_known() const {
+  return std::any_of(told.begin(), told.end(), [](const Told& each) { return each.ok; });
 }
 
 }  // namespace kronbit::search

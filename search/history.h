@@ -61,8 +61,8 @@ struct History {
     return !dropped[candidate] && depth(candidate) <= task && !(rounds == 0 && is_try(candidate));
   }
   bool is_try(size_t candidate) const;
-  /// Whether anything is left to run to the last task.
-  bool anything_left() const;
+  /// A run has ended well.
+  bool anything_known() const;
 };
 
 }  // namespace kronbit::search

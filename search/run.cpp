@@ -89,7 +89,8 @@ void SearchRun::submit_waiting(Evaluator& evaluator, std::map<int64_t, int>& run
     const Budget& budget = state_.budget();
     const bool allowed =
         budget.evaluations > 0 ? state_.evaluations() + before < budget.evaluations : state_.seconds() < budget.seconds;
-    if (!allowed || static_cast<int>(running.size()) >= evaluator.slots()) return;
+    const bool paid_behind_it = before == 0 && !finished.empty();  // results that only wait for this one
+    if (!(allowed || paid_behind_it) || static_cast<int>(running.size()) >= evaluator.slots()) return;
     if (!running.contains(run.index) && !finished.contains(run.index)) {
       const int attempt = before == 0 ? state_.failed_attempts() + 1 : 1;
       evaluator.submit(request(run, attempt, before == 0 ? state_.failed_trainings() : 0));

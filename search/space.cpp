@@ -114,6 +114,8 @@ Regions one_weight_regions(const Curve& curve, int64_t n) {
     const std::vector<double> middle = {0.5 * (ends[e - 1] + ends[e])};
     if (ends[e] - ends[e - 1] > 1e-12) regions.add(curve.bits(middle, n), middle);
   }
+  const std::vector<double> end = {1.0};  // halves round up: its list may be that of the end alone
+  if (const Bits bits = curve.bits(end, n); !regions.contains(bits)) regions.add(bits, end);
   return regions;
 }
 
@@ -170,13 +172,15 @@ std::vector<Candidate> make_candidates(const SpaceOptions& options) {
   std::vector<Candidate> candidates;
   Candidate smallest;
   double least_milliseconds = 1e300;
-  for (CurvePoint& point : regions.points()) {
-    Candidate candidate = {std::move(point.bits), std::move(point.w), {}};
+  const auto add_within_limits = [&](Candidate candidate) {
     candidate.cost = options.cost(candidate.bits);
     if (smallest.bits.empty() || candidate.cost.bytes < smallest.cost.bytes) smallest = candidate;
     least_milliseconds = std::min(least_milliseconds, candidate.cost.milliseconds);
     if (options.limits.allow(candidate.cost)) candidates.push_back(std::move(candidate));
-  }
+  };
+  for (CurvePoint& point : regions.points()) add_within_limits({std::move(point.bits), std::move(point.w), {}});
+  for (const Bits& bits : options.also)
+    if (find_candidate(candidates, bits) == candidates.size()) add_within_limits({bits, options.curve.fit(bits), {}});
   if (candidates.empty())
     input_error("search",
                 "limits: wanted{}, got nothing that small: the smallest candidate, {}, has {:.0f} bytes and {:.3f} "
@@ -184,9 +188,6 @@ std::vector<Candidate> make_candidates(const SpaceOptions& options) {
                 limits_text(options.limits), format_bits(smallest.bits), smallest.cost.bytes,
                 smallest.cost.average_bits,
                 least_milliseconds > 0 ? fmt::format("; the fastest takes {:.4g} ms", least_milliseconds) : "");
-  for (const Bits& bits : options.also)
-    if (options.limits.allow(options.cost(bits)) && find_candidate(candidates, bits) == candidates.size())
-      candidates.push_back({bits, options.curve.fit(bits), options.cost(bits)});
   for (const Bits& bits : options.more) {
     check_bits("search", bits, layers);
     if (find_candidate(candidates, bits) == candidates.size())

@@ -54,7 +54,7 @@ struct SpaceOptions {
   Limits limits;
   CostOf cost;
   std::vector<Bits> also;  ///< beside those of the curve: kept where limits allow them
-  std::vector<Bits> more;  ///< --try: kept whatever constraints and limits say
+  std::vector<Bits> more;  ///< --try: kept whatever the limits say
 };
 
 /// The candidates sorted by bits, then those of `also` and of `more` that are not among them, in their order. Bit lists

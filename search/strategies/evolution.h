@@ -1,6 +1,6 @@
-// Evolution of bit lists at the last task. Children may be any bit lists that keep to the rules; where no candidate can
-// be made of one, or it was run already, the nearest candidate within the limits that was not takes its place (smallest
-// sum of absolute differences of bits; ties: lowest index).
+// Evolution of bit lists at the last task. Children may be any bit lists that keep to the rules: up to 100 are drawn
+// until one is within the limits and was not run. Where none is, or no candidate can be made outside the list, the
+// nearest candidate that may be run takes its place (smallest sum of absolute differences of bits; ties: lowest index).
 #pragma once
 
 #include "search/strategy.h"

@@ -8,7 +8,7 @@ Plan JointStrategy::plan(const History& history) const {
     plan.runs = design(history);
   } else if (open_candidates(history, options_.goal, history.last()).empty()) {
     return plan;
-  } else if (!anything_known(history)) {
+  } else if (!history.anything_known()) {
     plan.runs = next_in_order(history, options_.goal, 0, options_.round);
   } else {
     Batch batch(history, options_.goal, fit_for(plan, history, options_));

@@ -74,15 +74,17 @@ void MaxValue::fill(const History& history, Batch& batch) const {
 
 std::optional<PlannedRun> MaxValue::telling(const History& history, const Batch& batch,
                                             const std::vector<size_t>& promising) const {
+  if (promising.empty()) return std::nullopt;
   std::vector<double> mean, sd;
-  for (const size_t c : promising) {
+  const auto add = [&](size_t c) {
     const Candidate& candidate = history.candidates[c];
     const double offset =
         options_.goal.by == By::Effective ? effective_accuracy(0.0, candidate.bits, options_.goal.k) : 0.0;
     mean.push_back(batch.at_last().mean[c] + offset);
     sd.push_back(std::max(batch.sd(c), 1e-9));
-  }
-  if (promising.empty()) return std::nullopt;
+  };
+  for (const size_t c : promising) add(c);
+  for (const PlannedRun& run : batch.runs()) add(run.candidate);  // they may be the highest too
   std::vector<double> highest = quantiles_of_highest(mean, sd, kQuantiles);
   if (batch.incumbent())
     for (double& value : highest) value = std::max(value, *batch.incumbent());

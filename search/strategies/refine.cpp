@@ -33,7 +33,7 @@ class Refine final : public Strategy {
 
   Plan plan(const History& history) const override {
     Plan plan = curve_->plan(history);
-    if (history.told.size() < kRefineAfter || !anything_known(history)) return plan;
+    if (history.told.size() < kRefineAfter || !history.anything_known()) return plan;
     const std::optional<Candidate> step = best_neighbour(history, planned(plan, history));
     if (!step) return plan;
     if (std::ssize(plan.runs) >= options_.round) drop_last(plan, history);

@@ -20,10 +20,6 @@ std::vector<size_t> open_candidates(const History& history, const Goal& goal, in
   return open;
 }
 
-bool anything_known(const History& history) {
-  return std::any_of(history.told.begin(), history.told.end(), [](const Told& told) { return told.ok; });
-}
-
 std::vector<PlannedRun> next_in_order(const History& history, const Goal& goal, int task, int count) {
   std::vector<PlannedRun> runs;
   for (size_t c = 0; c < history.candidates.size() && std::ssize(runs) < count; ++c)
@@ -61,12 +57,18 @@ Batch::Batch(const History& history, const Goal& goal, Model model)
       model_(std::move(model)),
       at_last_(model_.predict(history.candidates, history.last())),
       used_(history.candidates.size(), false) {
-  for (size_t c = 0; c < history.candidates.size(); ++c) {
-    const Candidate& candidate = history.candidates[c];
-    if (history.depth(c) < history.tasks() || !goal.limits.allow(candidate.cost)) continue;
-    const double reached = score(goal, at_last_.mean[c], candidate.bits, candidate.cost);
-    if (!incumbent_ || reached > *incumbent_) incumbent_ = reached;
-  }
+  for (size_t c = 0; c < history.candidates.size(); ++c)
+    if (history.depth(c) == history.tasks() && goal.limits.allow(history.candidates[c].cost)) raise_incumbent(c);
+}
+
+void Batch::raise_incumbent(size_t candidate) {
+  const Candidate& c = history_.candidates[candidate];
+  const double reached = score(goal_, at_last_.mean[candidate], c.bits, c.cost);
+  if (!incumbent_ || reached > *incumbent_) incumbent_ = reached;
+}
+
+std::vector<double> Batch::quantiles(double sds) const {
+  return model_.gp().quantiles(model_.places()(history_.candidates), history_.last(), sds);
 }
 
 bool Batch::is_open_here(size_t candidate, int task) const {
@@ -135,13 +137,15 @@ void Batch::take(const PlannedRun& run) {
   const Candidate& candidate = history_.candidates[run.candidate];
   std::vector<gp::Observation> observations = model_.gp().observations();
   for (int task = history_.depth(run.candidate); task <= run.task; ++task) {
-    const double expected = model_.predict({candidate}, task).mean[0];
-    observations.push_back({model_.places()(candidate), task, std::clamp(expected, 0.0, 1.0)});
+    const std::vector<double> place = model_.places()(candidate);
+    const double median = model_.gp().quantiles({place}, task, 0.0)[0];
+    observations.push_back({place, task, std::clamp(median, 0.0, 1.0)});
     if (gain_) gain_->append(run.candidate, task);
   }
   model_ = Model(model_.places(), gp::MultiTaskGp(std::move(observations), model_.gp().hyperparameters(),
                                                   model_.gp().standardisation()));
   at_last_ = model_.predict(history_.candidates, history_.last());
+  if (run.task == history_.last()) raise_incumbent(run.candidate);
 }
 
 }  // namespace kronbit::search

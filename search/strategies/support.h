@@ -14,8 +14,6 @@ namespace kronbit::search {
 /// May be run to `task`, and within the limits of the goal.
 bool is_open(const History& history, const Goal& goal, size_t candidate, int task);
 std::vector<size_t> open_candidates(const History& history, const Goal& goal, int task);
-/// A run that has ended well.
-bool anything_known(const History& history);
 /// The first `count` candidates open at `task`: where there is nothing to fit a model to.
 std::vector<PlannedRun> next_in_order(const History& history, const Goal& goal, int task, int count);
 /// The history of a search that has only the last task: what single-fidelity strategies see.
@@ -23,8 +21,8 @@ History last_task_only(const History& history);
 /// Notes in the plan how the model was fitted.
 Model fit_for(Plan& plan, const History& history, const StrategyOptions& options);
 
-/// A round that is planned one run after the other: every run taken is believed to give what the model expects, so that
-/// the next one is sought elsewhere.
+/// A round that is planned one run after the other: every run taken is believed to give its median, so that the next
+/// one is sought elsewhere.
 class Batch {
  public:
   /// history and goal have to outlive this.
@@ -47,12 +45,16 @@ class Batch {
   const std::vector<PlannedRun>& runs() const { return runs_; }
   const Model& model() const { return model_; }
   const gp::Posterior& at_last() const { return at_last_; }
+  /// The highest score of a posterior mean among what was run, or is taken here, at the last task.
   const Incumbent& incumbent() const { return incumbent_; }
+  /// MultiTaskGp::quantiles() of all candidates at the last task.
+  std::vector<double> quantiles(double sds) const;
   double sd(size_t candidate) const;
   double log_improvement(size_t candidate) const;
 
  private:
   gp::InformationGain& gain();
+  void raise_incumbent(size_t candidate);
 
   const History& history_;
   const Goal& goal_;

@@ -19,7 +19,7 @@ class TargetGp final : public Strategy {
       plan.runs = space_filling_design(history, options_, true);
     } else if (open_candidates(history, options_.goal, history.last()).empty()) {
       return plan;
-    } else if (!anything_known(view)) {
+    } else if (!view.anything_known()) {
       plan.runs = next_in_order(history, options_.goal, history.last(), options_.round);
     } else {
       Batch batch(view, options_.goal, fit_for(plan, view, options_));
@@ -39,9 +39,10 @@ class TargetGp final : public Strategy {
     const double d = static_cast<double>(batch.model().gp().observations()[0].x.size());
     const double t = static_cast<double>(batch.model().gp().observations().size() + 1);
     const double width = std::sqrt(0.2 * d * std::log(2.0 * d * t));
+    const std::vector<double> bound = batch.quantiles(width);
     return batch.best_at_last(
-        [&](size_t c, double mean, double sd) {
-          return score(options_.goal, mean + width * sd, view.candidates[c].bits, view.candidates[c].cost);
+        [&](size_t c, double, double) {
+          return score(options_.goal, bound[c], view.candidates[c].bits, view.candidates[c].cost);
         },
         Reason::Target);
   }

@@ -115,6 +115,35 @@ TEST(MultiTaskGp, LearnsFromOtherTasks) {
   EXPECT_NEAR(p.variance[0], 1.0 - 0.81 / 1.01, 1e-14);
 }
 
+TEST(MultiTaskGp, TheMedianObservedLeavesTheMeans) {
+  Rng rng(21, Purpose::Test);
+  const Hyperparameters h = random_hyperparameters(rng, 3, 2);
+  std::vector<Observation> observations;
+  for (int i = 0; i < 24; ++i) observations.push_back({random_point(rng, 2), i % 3, rng.uniform(0.05, 0.95)});
+  std::vector<std::vector<double>> x;
+  for (int i = 0; i < 5; ++i) x.push_back(random_point(rng, 2));
+  for (const bool warp : {false, true}) {
+    const Standardisation s = standardise(observations, 3, warp);
+    const MultiTaskGp before(observations, h, s);
+    std::vector<Observation> more = observations;
+    more.push_back({x[0], 1, before.quantiles({x[0]}, 1, 0.0)[0]});
+    const MultiTaskGp after(more, h, s);
+    for (int task = 0; task < 3; ++task) {
+      const std::vector<double> a = before.quantiles(x, task, 0.0), b = after.quantiles(x, task, 0.0);
+      const std::vector<double> low = before.quantiles(x, task, -1.0), high = before.quantiles(x, task, 1.0);
+      const Posterior p = before.predict(x, task);
+      for (size_t i = 0; i < x.size(); ++i) {
+        EXPECT_NEAR(a[i], b[i], 1e-9);
+        EXPECT_LT(low[i], a[i]);
+        EXPECT_LT(a[i], high[i]);
+        if (warp) continue;
+        EXPECT_NEAR(a[i], p.mean[i], 1e-12);
+        EXPECT_NEAR(high[i], p.mean[i] + std::sqrt(p.variance[i]), 1e-12);
+      }
+    }
+  }
+}
+
 TEST(MultiTaskGp, SameBitsForAnyNumberOfThreads) {
   Rng rng(2, Purpose::Test);
   const Hyperparameters h = random_hyperparameters(rng, 2, 2);

@@ -246,6 +246,16 @@ TEST(Run, TimeBudgetCountsJournalledSeconds) {
   EXPECT_EQ(run.progress().fraction, 1.0);
 }
 
+TEST(Run, ResultsBehindAFailureAreKeptWhenTheTimeIsSpent) {
+  const auto folder = fresh_folder("behind");
+  SearchRun run(fake_spec(folder, false, "0.2s"));
+  FakeEvaluator evaluator(4);
+  evaluator.failure = [](const Request& request) { return request.index == 0 && request.attempt == 1 ? "died" : ""; };
+  EXPECT_EQ(run.explore(evaluator), Ended::BudgetSpent);
+  EXPECT_EQ(run.progress().failed, 1);
+  EXPECT_EQ(run.progress().evaluations, evaluator.submitted - 1);
+}
+
 TEST(Run, BudgetTexts) {
   EXPECT_EQ(Budget::parse("65evals").evaluations, 65);
   EXPECT_EQ(Budget::parse("30min").seconds, 1800.0);
@@ -402,15 +412,24 @@ TEST(Run, EndsWhenNothingIsLeft) {
 
 TEST(Run, SeedsFollowTheBitsNotTheOrder) {
   const auto folder = fresh_folder("seeds");
-  SearchRun run(fake_spec(folder, false, "20evals"));
+  SearchSpec spec = fake_spec(folder, false, "30evals");
+  spec.candidates.resize(12);
+  spec.tries = {};
+  SearchRun run(std::move(spec));
   FakeEvaluator evaluator;
   run.explore(evaluator);
-  std::map<uint64_t, Bits> by_seed;
+  std::map<Bits, uint64_t> seed_of;
+  std::set<uint64_t> seeds;
+  int again = 0;
   for (const Request& request : evaluator.log) {
     EXPECT_LT(request.seed, uint64_t{1} << 63);
-    const auto [at, fresh] = by_seed.emplace(request.seed, request.bits);
-    EXPECT_EQ(at->second, request.bits);
+    const auto [at, fresh] = seed_of.emplace(request.bits, request.seed);
+    EXPECT_EQ(at->second, request.seed) << format_bits(request.bits);
+    seeds.insert(request.seed);
+    again += !fresh;
   }
+  EXPECT_EQ(seeds.size(), seed_of.size());
+  EXPECT_GT(again, 0) << "no configuration was run to two tasks";
 }
 
 TEST(Run, ApplicationLinesAreKept) {

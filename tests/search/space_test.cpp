@@ -121,6 +121,18 @@ TEST(Space, EnumerationAgreesWithDenseSampling) {
   }
 }
 
+TEST(Space, OneWeightListsAreThoseOfDenseSampling) {
+  for (const char* text : {"line", "chebyshev:1"})
+    for (const int64_t layers : {1, 3, 8, 10, 16}) {
+      const Curve curve = Curve::parse(text);
+      const std::vector<Curve::Basis> bases = curve.layer_bases(layers);
+      std::set<Bits> sampled, listed;
+      for (int i = 0; i <= 1 << 16; ++i) sampled.insert(Curve::bits(std::vector<double>{i / 65536.0}, bases));
+      for (const CurvePoint& point : distinct_points(curve, layers)) listed.insert(point.bits);
+      EXPECT_EQ(listed, sampled) << text << " " << layers;
+    }
+}
+
 TEST(Space, EveryListIsDrawnByItsWeights) {
   for (const char* text : {"bezier:1", "chebyshev:4", "chebyshev:1", "line"}) {
     const Curve curve = Curve::parse(text);
@@ -172,6 +184,16 @@ TEST(Space, LimitsAndMore) {
   EXPECT_EQ(
       std::count_if(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.bits == Bits(8, 2); }), 1);
 
+  // No curve is within the limit, but another list is.
+  options.curve = Curve::line();
+  options.limits.max_average_bits = 1.5;
+  options.more = {};
+  options.also = {{1, 1, 1, 1, 2, 2, 2, 2}, Bits(8, 2)};
+  ASSERT_EQ(make_candidates(options).size(), 1u);
+  EXPECT_EQ(make_candidates(options)[0].bits, options.also[0]);
+
+  options.curve = Curve::bezier(1);
+  options.also = {};
   options.limits.max_bytes = 100;
   EXPECT_THAT(message([&] { make_candidates(options); }), HasSubstr("the smallest candidate, 11111111, has 800 bytes"));
 }

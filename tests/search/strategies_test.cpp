@@ -36,10 +36,6 @@ std::vector<std::string_view> names_without(const std::set<std::string_view>& le
   return names;
 }
 
-/// "information" learns from candidates outside the limits too.
-class StrategyWithinLimits : public EveryStrategy {};
-INSTANTIATE_TEST_SUITE_P(All, StrategyWithinLimits, testing::ValuesIn(names_without({"information"})), test_name);
-
 /// Those that are to find the best in few runs.
 class SearchingStrategy : public EveryStrategy {};
 INSTANTIATE_TEST_SUITE_P(All, SearchingStrategy,
@@ -117,7 +113,7 @@ TEST_P(EveryStrategy, OneCandidateOneTaskOneLayer) {
   EXPECT_GE(drive(layer).size(), 8u);
 }
 
-TEST_P(StrategyWithinLimits, StaysThere) {
+TEST_P(EveryStrategy, StaysThere) {
   ExplorerOptions options = options_for(GetParam());
   options.strategy.goal.limits.max_average_bits = 4.0;
   Explorer explorer(few(), {}, options);
