@@ -57,10 +57,10 @@ cuda-bundle: deps  ## build/cuda-bundle.tar.xz: the same check for a machine wit
 	@sh bench/cuda_bundle.sh $(BUILD) $(BUILD)/cuda-bundle
 
 bench-search: all  ## search strategies and models judged on data/tables/, by replays; writes docs/results/
-	$(BUILD)/experiments/strategies --preset paper --inputs bits+error --budget 20 \
-	  --goals effective,accuracy@110KB,accuracy@140KB,accuracy@170KB --out docs/results
-	$(BUILD)/experiments/strategies --preset paper --function all --candidates 400 --replays 20 --budget 15 --out docs/results/functions
-	$(BUILD)/experiments/models --preset paper --out docs/results
+	$(BUILD)/experiments/strategies --preset paper --inputs bits+error --budget 16 \
+	  --goals effective,accuracy@110KB,accuracy@140KB --replays 100 --out docs/results
+	$(BUILD)/experiments/strategies --preset paper --function all --candidates 400 --replays 8 --budget 15 --out docs/results/functions
+	$(BUILD)/experiments/models --preset paper --runs 16,24,32 --repeats 12 --out docs/results
 
 report: all  ## write RUN/report.html again: make report RUN=folder
 	@test -n "$(RUN)" || { echo "make report RUN=folder of a search"; exit 2; }

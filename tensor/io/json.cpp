@@ -113,9 +113,34 @@ void check_writable(const Json& value, int64_t depth) {
   for (const Json& child : value) check_writable(child, depth + 1);
 }
 
-std::string dump(const Json& json, int indent) {
-  check_writable(json, 0);
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+/// {"a": 1, "b": [2, 3]}
+std::string on_one_line(const Json& json) {
+  if (!json.is_structured()) return dump(json);
+  std::string text;
+  for (auto it = json.begin(); it != json.end(); ++it) {
+    if (it != json.begin()) text += ", ";
+    if (json.is_object()) text += dump(it.key()) + ": ";
+    text += on_one_line(*it);
+  }
+  return json.is_object() ? "{" + text + "}" : "[" + text + "]";
+}
+
+void append_pretty(const Json& json, size_t indent, std::string& text) {
+  constexpr size_t kWidth = 120;
+  const std::string line = on_one_line(json);
+  if (!json.is_structured() || indent + line.size() <= kWidth) {
+    text += line;
+    return;
+  }
+  text += json.is_object() ? "{" : "[";
+  for (auto it = json.begin(); it != json.end(); ++it) {
+    text += (it == json.begin() ? "\n" : ",\n") + std::string(indent + 2, ' ');
+    if (json.is_object()) text += dump(it.key()) + ": ";
+    append_pretty(*it, indent + 2, text);
+  }
+  text += "\n" + std::string(indent, ' ') + (json.is_object() ? "}" : "]");
 }
 
 // The array under `key`, each element taken by `as(element, what)`.
@@ -148,8 +173,17 @@ Json read_json(const std::filesystem::path& path, int64_t max_bytes) {
   return parse_json(read_text(path, max_bytes), printable(path.native()), max_bytes);
 }
 
-std::string dump_line(const Json& json) { return dump(json, -1); }
-std::string dump_pretty(const Json& json) { return dump(json, 2) + "\n"; }
+std::string dump_line(const Json& json) {
+  check_writable(json, 0);
+  return dump(json);
+}
+
+std::string dump_pretty(const Json& json) {
+  check_writable(json, 0);
+  std::string text;
+  append_pretty(json, 0, text);
+  return text + "\n";
+}
 
 int64_t as_int(const Json& value, int64_t lo, int64_t hi, std::string_view what, std::string_view where) {
   const bool fits =

@@ -138,6 +138,13 @@ TEST(Json, WriterRefusesWhatCannotBeReadBackAndKeepsDoublesExactly) {
   }
 }
 
+TEST(Json, PrettyBreaksOnlyWhatIsLong) {
+  EXPECT_EQ(dump_pretty({{"a", 1}, {"b", {2, 3}}, {"c", Json::object()}}), "{\"a\": 1, \"b\": [2, 3], \"c\": {}}\n");
+  const std::string x(60, 'x');
+  EXPECT_EQ(dump_pretty({{"a", {x, x}}, {"b", {2, 3}}}),
+            "{\n  \"a\": [\n    \"" + x + "\",\n    \"" + x + "\"\n  ],\n  \"b\": [2, 3]\n}\n");
+}
+
 TEST(Json, WriterSurvivesTextThatIsNotUtf8) {
   const std::string line = dump_line(Json{{"path", "a\xff/b\n"}});
   EXPECT_EQ(line, "{\"path\":\"a\xEF\xBF\xBD/b\\n\"}");
