@@ -183,7 +183,8 @@ def main():
     page = [f"# {settings['net']}: a search on {data}", "", "    " + command_line(settings, lines), "", facts, "",
             *rows_text, "", below, "",
             "The [journal](journal.jsonl) and the [report](report.html) are those of the run; this page is written by "
-            "`docs/results/update.py` from them."]
+            "`docs/results/update.py` from them." + ("" if "space" in settings else " Its candidates were chosen by an "
+            "earlier rule: the same command, begun now, tries others.")]
     (folder / "README.md").write_text("\n".join(page) + "\n")
 
     readme = pathlib.Path("README.md")
