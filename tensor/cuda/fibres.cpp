@@ -266,6 +266,7 @@ void run_grid(const Grid& grid, const std::function<void()>& body, Order order) 
   KB_CHECK(running == nullptr);
   const unsigned count = grid.threads.count();
   KB_CHECK(count >= 1 && count <= 1024);
+  KB_CHECK(grid.shared_bytes <= kMostSharedBytes);
   blockDim = grid.threads;
   gridDim = grid.blocks;
   Block block(grid, body, order);

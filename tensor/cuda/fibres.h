@@ -31,10 +31,13 @@ struct Grid {
   size_t shared_bytes = 0;
 };
 
+/// What a block may have of dynamic shared memory: the least of the GPUs that code is made for (8.6 and 8.9).
+inline constexpr size_t kMostSharedBytes = 99 * 1024;
+
 /// Runs body() once for every thread of every block, on the calling thread; the built-in variables below say which.
 /// Throws: InternalError when the threads of a block wait for each other for ever (a barrier that not all of them
-///         reach, a shuffle whose mask names a lane that is elsewhere), or a block has no or over 1024 threads; what
-///         body() throws.
+///         reach, a shuffle whose mask names a lane that is elsewhere), or a block has no or over 1024 threads or more
+///         shared memory than kMostSharedBytes; what body() throws.
 void run_grid(const Grid& grid, const std::function<void()>& body, Order order = Order::Forward);
 
 /// CUDA's built-in variables, of the fibre that runs now.

@@ -44,11 +44,12 @@ namespace kronbit::cuda {
 /// Throws: Error "[cuda] what: the driver's words".
 void check(cudaError_t code, const char* what);
 
-/// launch(at, kernel)(arguments): see the head of this file. More than 48 KB of shared memory are asked for.
+/// launch(at, kernel)(arguments): see the head of this file. Dynamic shared memory is asked for always: the 48 KB that
+/// need no asking are of static and dynamic together.
 template <class... Parameters>
 auto launch(const Launch& at, void (*kernel)(Parameters...)) {
   return [at, kernel](auto&&... arguments) {
-    if (at.shared_bytes > 48 * 1024)
+    if (at.shared_bytes > 0)
       check(
           cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(at.shared_bytes)),
           "shared memory of a kernel");

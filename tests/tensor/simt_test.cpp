@@ -276,6 +276,8 @@ TEST(Simt, DynamicSharedMemory) {
   EXPECT_EQ(y.values()[0], 99);
   y.zero();
   EXPECT_EQ(y.values()[0], 0);
+  EXPECT_THAT(failure_of([&] { launch({.threads = 1, .shared_bytes = 100 << 10}, dynamic_kernel)(y.data()); }),
+              HasSubstr("kMostSharedBytes"));
 }
 
 TEST(Simt, RecordedWorkIsBegunByReplays) {
