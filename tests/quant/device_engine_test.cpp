@@ -88,6 +88,16 @@ TEST(DeviceEngine, GroupsOfAnySizeGiveTheSameBits) {
   }
 }
 
+TEST(DeviceEngine, ReportsThePlanThatRan) {
+  const PackedNetwork network = packed("toy10", "3");
+  const std::unique_ptr<Device> device = open_simulated_device();
+  DeviceEngine engine(network, *device);
+  logits_of(engine, images(3));
+  const int64_t bytes = engine.memory_bytes();
+  EXPECT_EQ(&engine.choices(3), &engine.choices(4));
+  EXPECT_EQ(engine.memory_bytes(), bytes) << "a plan that nothing runs";
+}
+
 TEST(DeviceEngine, RefusesWhatDoesNotFit) {
   const std::unique_ptr<Device> device = open_simulated_device();
   const PackedNetwork network = packed("toy10", "4");

@@ -30,6 +30,10 @@ DeviceEngine::DeviceEngine(const PackedNetwork& network, Device& device, DeviceE
 }
 DeviceEngine::~DeviceEngine() = default;
 
+int64_t DeviceEngine::group_of(int64_t n) {
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::min(n, kGroup))));
+}
+
 DevicePlan& DeviceEngine::plan(int64_t images) {
   std::unique_ptr<DevicePlan>& plan = plans_[images];
   if (!plan) plan = std::make_unique<DevicePlan>(net_, images, device_, options_);
@@ -46,7 +50,7 @@ void DeviceEngine::run(const Tensor& x, std::span<float> logits) {
   std::vector<float> padded;
   for (int64_t first = 0; first < x.images(); first += kGroup) {
     const int64_t count = std::min(kGroup, x.images() - first);
-    const auto images = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count)));
+    const int64_t images = group_of(count);
     padded.resize(static_cast<size_t>(images * classes_));
     plan(images).run(some_images(x, first, count, images), padded.data());
     std::copy_n(padded.data(), count * classes_, logits.data() + first * classes_);
@@ -61,7 +65,9 @@ Tensor DeviceEngine::classify(const Tensor& x) {
   return y;
 }
 
-const std::vector<LayerChoice>& DeviceEngine::choices(int64_t images) { return plan(images).choices(); }
+const std::vector<LayerChoice>& DeviceEngine::choices(int64_t images) {
+  return plan(group_of(images)).choices();
+}
 
 int64_t DeviceEngine::memory_bytes() const {
   int64_t bytes = 0;

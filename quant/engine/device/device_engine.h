@@ -40,12 +40,14 @@ class DeviceEngine {
   /// The same as a tensor [1][1][N][classes], for nn::evaluate().
   Tensor classify(const Tensor& x);
 
-  /// One line per convolution of the plan for `images` at once, as it was timed.
+  /// One line per convolution of the plan that run() uses for so many images, as it was timed.
   const std::vector<LayerChoice>& choices(int64_t images);
   int64_t memory_bytes() const;  ///< of the device: weights and buffers of all plans so far
   bool exact() const;            ///< every product so far is an integer one
 
  private:
+  /// The number of images of the plan that runs n, of at most kGroup at a time.
+  static int64_t group_of(int64_t n);
   DevicePlan& plan(int64_t images);
 
   Device& device_;
