@@ -102,6 +102,11 @@ TEST(DeviceEngine, RefusesWhatDoesNotFit) {
   const std::unique_ptr<Device> device = open_simulated_device();
   const PackedNetwork network = packed("toy10", "4");
   EXPECT_THROW(DeviceEngine(network, *device, {.kernel = "abacus"}), InputError);
+  for (const DeviceKernel* kernel : device_kernels(*device).products) {
+    if (kernel->exact) continue;  // those run
+    const DeviceEngineOptions forced{.exact = true, .kernel = std::string(kernel->name)};
+    EXPECT_THROW(DeviceEngine(network, *device, forced), InputError) << kernel->name;
+  }
   AssignOptions half;
   half.block = 16;
   const PackedNetwork blocks = packed("toy10", "4", half);

@@ -29,6 +29,8 @@ DeviceChooser::DeviceChooser(Device& device, const DeviceEngineOptions& options)
     names += (names.empty() ? "" : ", ") + std::string(kernel->name);
   }
   if (forced_ == nullptr) input_error("kernel", "wanted one of {}, got {}", names, quote(options.kernel));
+  if (exact_ && !forced_->exact)
+    input_error("kernel", "{}: wanted one of integer products (exact), got one that rounds", forced_->name);
 }
 
 const DeviceKernel& DeviceChooser::choose(const DeviceConv& site, const PackedLayer& layer, LayerChoice& choice) {

@@ -14,7 +14,8 @@ std::vector<std::byte> packed_weights(const DeviceKernel& kernel, const LayerSha
 
 class DeviceChooser {
  public:
-  /// Throws: Error when the device has no kernels; InputError when the forced kernel is unknown.
+  /// Throws: Error when the device has no kernels; InputError when the forced kernel is unknown, or rounds where exact
+  ///         ones are wanted.
   DeviceChooser(Device& device, const DeviceEngineOptions& options);
   /// The kernel that is fastest here; where only one comes into question, or nothing can be timed, the first. Fills in
   /// what `choice` says of it. Throws: InputError when none takes the layer.

@@ -23,9 +23,9 @@ struct DeviceEngineOptions {
 /// Requires: one caller at a time; the device outlives it.
 class DeviceEngine {
  public:
-  /// Throws: InputError for an unknown kernel, a kernel that no layer accepts, blocks other than 32, an operator
-  /// without
-  ///         a step; Error when the device has no memory or no kernels.
+  /// Throws: InputError for an unknown kernel, one that rounds where exact ones are wanted, a kernel that no layer
+  ///         accepts, blocks other than 32, an operator without a step; Error when the device has no memory or no
+  ///         kernels.
   DeviceEngine(const PackedNetwork& network, Device& device, DeviceEngineOptions options = {});
   ~DeviceEngine();
 
