@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(kOpThreads)
 
 constexpr int kSquareBlocks = static_cast<int>(nn::gradient_squares_workspace(1));
 
-/// The sum of all threads' v, in thread 0: in pairs, always the same.
+/// The sum of all threads' v in thread 0, and 0 in the others: in pairs, always the same.
 __device__ __forceinline__ double sum_of_block(double v) {
   __shared__ double sums[kOpThreads];
   const int t = static_cast<int>(threadIdx.x);
@@ -39,7 +39,7 @@ __device__ __forceinline__ double sum_of_block(double v) {
     __syncthreads();
     if (t < half) sums[t] += sums[t + half];
   }
-  return sums[0];
+  return t == 0 ? sums[0] : 0;
 }
 
 /// Row y of the grid: one parameter.
