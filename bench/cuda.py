@@ -6,7 +6,8 @@ usage: bench/cuda.py --bin build [--out docs/results] [--device cuda|simulated] 
 
 Runs the tests of kernels on the device (each against its reference, on random shapes), a part of them under
 compute-sanitizer where that is installed, and bench_device; PyTorch's steps of training where python3 has it. Writes
-OUT/cuda-GPU.json and OUT/cuda-GPU.md. Exit code 1 when a test failed, 2 when there is no GPU.
+OUT/cuda-GPU.json and OUT/cuda-GPU.md. Exit code 1 when a test, compute-sanitizer or a measurement failed, 2 when there
+is no GPU.
 """
 import argparse
 import datetime
@@ -21,7 +22,10 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TESTS = [("test_tensor", "Simt*:Device*"), ("test_nn", "Device*"), ("test_quant", "*Device*")]
-SANITIZED = [("memcheck", "test_quant", "DeviceRows*:*DeviceProduct*FewRows*"), ("racecheck", "test_nn", "DeviceOps*")]
+PRODUCTS = "DeviceRows*:*DeviceProduct*FewRows*:DeviceQuantize*"
+SANITIZED = [("memcheck", "test_quant", PRODUCTS), ("memcheck", "test_nn", "DeviceConv*"),
+             ("racecheck", "test_quant", PRODUCTS), ("racecheck", "test_nn", "DeviceOps*"), ("racecheck", "test_nn", "DeviceConv*"),
+             ("initcheck", "test_quant", "DeviceEngine*:DeviceQuantize*")]
 PEERS = [(net, bits) for net in ("resnet20", "vgg16", "resnet18") for bits in ("none", "4")]
 
 
@@ -31,8 +35,8 @@ def run(command, limit, **more):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, **more)
         return done.returncode, done.stdout + done.stderr, time.monotonic() - begin
-    except subprocess.TimeoutExpired:
-        return 124, f"did not end in {limit} s", time.monotonic() - begin
+    except subprocess.TimeoutExpired as late:
+        return 124, f"{(late.stdout or b'').decode()}\ndid not end in {limit} s", time.monotonic() - begin
     except OSError as error:
         return 127, str(error), time.monotonic() - begin
 
@@ -40,6 +44,10 @@ def run(command, limit, **more):
 def last(pattern, text, default=""):
     found = re.findall(pattern, text)
     return found[-1] if found else default
+
+
+def last_line(text):
+    return (text.strip().splitlines() or [""])[-1]
 
 
 def test(binaries, found):
@@ -56,8 +64,8 @@ def test(binaries, found):
             entry["note"] = "compute-sanitizer is not installed"
         else:
             code, output, seconds = run([sanitizer, "--tool", tool, "--error-exitcode", "9",
-                                         str(binaries / program), f"--gtest_filter={chosen}"], 120)
-            entry |= {"code": code, "seconds": round(seconds, 1), "note": last(r"ERROR SUMMARY: (.*)", output, output[-200:])}
+                                         str(binaries / program), f"--gtest_filter={chosen}"], 600)
+            entry |= {"code": code, "seconds": round(seconds, 1), "note": last(r"SUMMARY: (.*)", output, last_line(output))}
         found["sanitizer"].append(entry)
         print(f"{tool}: {entry}", file=sys.stderr)
 
@@ -65,16 +73,20 @@ def test(binaries, found):
 def measure(args, found):
     command = [str(args.bin / "bench_device"), "--device", args.device] + (["--quick"] if args.quick else [])
     code, output, _ = run(command, 240)
-    found["measured"] = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    if code != 0:
-        found["notes"].append(f"bench_device ended with code {code}: {output.strip().splitlines()[-1] if output.strip() else ''}")
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    found["measured"] = [m for m in lines if m["what"] != "failure"]
+    failures = [f"{m['section']}: {m['why']}" for m in lines if m["what"] == "failure"]
+    found["notes"] += failures
+    found["bench_code"] = code
+    if code != 0 and not failures:
+        found["notes"].append(f"bench_device ended with code {code}: {last_line(output)}")
     if args.device != "cuda":
         return
     for net, bits in PEERS:
         code, output, _ = run([args.python, str(HERE / "peers/torch_cuda.py"), "--net", net, "--bits", bits], 60)
         lines = [line for line in output.splitlines() if line.startswith("{")]
         if code != 0 or not lines:
-            found["notes"].append(f"PyTorch, {net}, bits {bits}: {output.strip().splitlines()[-1] if output.strip() else code}")
+            found["notes"].append(f"PyTorch, {net}, bits {bits}: {last_line(output) or code}")
             if "No module named" in output:
                 break
             continue
@@ -178,7 +190,7 @@ def main():
     (args.out / found["file"]).write_text(json.dumps(found, indent=1) + "\n")
     (args.out / f"cuda-{name}.md").write_text(page(found))
     print(args.out / f"cuda-{name}.md")
-    return 1 if any(t["code"] != 0 for t in found["tests"]) else 0
+    return 1 if found["bench_code"] != 0 or any(t.get("code", 0) != 0 for t in found["tests"] + found["sanitizer"]) else 0
 
 
 if __name__ == "__main__":

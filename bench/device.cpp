@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <functional>
 #include <vector>
 
@@ -48,21 +49,34 @@ class Bench {
  public:
   Bench(Device& device, const Settings& settings) : device_(device), settings_(settings) {}
 
-  void run() {
+  /// Returns: whether all sections ran to their end; what a section throws does not keep the next from running.
+  bool run() {
     const DeviceProperties p = device_.properties();
     print({{"what", "device"},
            {"name", p.name},
            {"capability", p.capability},
            {"multiprocessors", p.multiprocessors},
            {"memory_bytes", p.memory_bytes}});
-    if (!small()) copies();
-    products();
-    convolutions();
-    networks();
-    trainings();
+    bool whole = true;
+    for (const Section& section :
+         {Section{"copies", &Bench::copies}, Section{"block products", &Bench::products},
+          Section{"convolutions of training", &Bench::convolutions}, Section{"packed networks", &Bench::networks},
+          Section{"steps of training", &Bench::trainings}}) {
+      try {
+        (this->*section.measure)();
+      } catch (const std::exception& error) {
+        whole = false;
+        print({{"what", "failure"}, {"section", section.name}, {"why", error.what()}});
+      }
+    }
+    return whole;
   }
 
  private:
+  struct Section {
+    const char* name;
+    void (Bench::*measure)();
+  };
   bool small() const { return settings_.quick || device_.simulated(); }
   DeviceQueue queue() const { return {device_.stream(), false}; }
 
@@ -86,6 +100,7 @@ class Bench {
   }
 
   void copies() {
+    if (small()) return;
     constexpr int64_t kCount = int64_t{1} << 30;
     DeviceArray<std::byte> memory(device_, kCount);
     const double seconds = seconds_of([&] { memory.zero(); });
@@ -309,8 +324,7 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "bench_device: no GPU: {}\n", why);
     return 2;
   }
-  Bench(*device, settings).run();
-  return 0;
+  return Bench(*device, settings).run() ? 0 : 1;
 }
 
 }  // namespace
