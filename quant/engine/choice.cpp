@@ -8,6 +8,7 @@
 #include <cstring>
 #include <set>
 
+#include "quant/kernels/bitserial/planes.h"
 #include "quant/kernels/rows.h"
 #include "tensor/cpu.h"
 #include "tensor/io/file.h"
@@ -128,10 +129,8 @@ std::vector<const BlockKernel*> Chooser::candidates(const ConvSite& site) const 
     if (kernel->family == "reference" || kernel->family == "bf16-split" || (options_.exact && !kernel->exact)) continue;
     if (!kernel->supported() || kernel->declines(site.shape) || families.contains(kernel->family)) continue;
     if (kernel->family == "bf16" && !native_bf16()) continue;
-    // More plane products than this never pay against bytes.
-    constexpr int kMostPlaneProducts = 4;
-    if (kernel->family == "bitserial" && site.shape.bits * site.shape.activations.bits > kMostPlaneProducts &&
-        cpu().avx2)
+    if (kernel->family == "bitserial" &&
+        site.shape.bits * site.shape.activations.bits > bitserial::kMostPlaneProducts && cpu().avx2)
       continue;
     families.insert(kernel->family);
     list.push_back(kernel);

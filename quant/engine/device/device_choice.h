@@ -25,7 +25,11 @@ class DeviceChooser {
   PackDeviceRows pack_rows() const { return kernels_.pack_rows; }
 
  private:
-  double microseconds(const DeviceKernel& kernel, const DeviceConv& site, const PackedLayer& layer);
+  struct Samples;
+  bool is_plausible(const DeviceKernel& kernel, const DeviceConv& site) const;
+  /// Of one call; measured once only where that is hopeless beside `best`.
+  double microseconds(const DeviceKernel& kernel, const DeviceConv& site, const PackedLayer& layer, Samples& samples,
+                      double best);
 
   Device& device_;
   bool exact_;

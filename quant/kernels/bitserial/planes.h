@@ -20,6 +20,9 @@
 
 namespace kronbit::quant::bitserial {
 
+/// More plane products (bits of weights x bits of inputs) than this never pay against bytes.
+inline constexpr int kMostPlaneProducts = 4;
+
 /// dot = (add_sums ? sum of the mantissas : 0) + sum over i, j of coefficients[i * inputs + j] * popcount(...)
 struct PlaneProducts {
   int weights = 0, inputs = 0;  ///< planes
