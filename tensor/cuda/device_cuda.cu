@@ -1,5 +1,5 @@
 // The GPU, by the CUDA runtime. Memory comes from CUDA's own pool, which keeps what is given back.
-#include <stdexcept>
+#include <exception>
 
 #include "tensor/cuda/device.h"
 #include "tensor/cuda/failure.h"
@@ -11,7 +11,9 @@ namespace kronbit {
 namespace cuda {
 
 void check(cudaError_t code, const char* what) {
-  if (code != cudaSuccess) device_failure(what, cudaGetErrorString(code));
+  if (code == cudaSuccess) return;
+  cudaGetLastError();  // forgets it: it is not the next launch's failure
+  device_failure(what, cudaGetErrorString(code));
 }
 
 }  // namespace cuda
@@ -19,6 +21,9 @@ void check(cudaError_t code, const char* what) {
 namespace {
 
 using cuda::check;
+
+/// Here for its attributes: they are there when this build has code for the GPU.
+__global__ void empty_kernel() {}
 
 class CudaDevice : public Device {
  public:
@@ -65,8 +70,15 @@ class CudaDevice : public Device {
   void synchronize() override { check(cudaStreamSynchronize(stream_), "work on the device"); }
   std::shared_ptr<void> record(const std::function<void()>& work) override {
     check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording work");
-    work();
     cudaGraph_t graph{};
+    try {
+      work();
+    } catch (...) {
+      cudaStreamEndCapture(stream_, &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      cudaGetLastError();  // as in check()
+      throw;
+    }
     check(cudaStreamEndCapture(stream_, &graph), "recording work");
     cudaGraphExec_t whole{};
     const cudaError_t code = cudaGraphInstantiate(&whole, graph, 0);
@@ -108,13 +120,21 @@ std::unique_ptr<Device> open_cuda_device(std::string& why) {
                                               : "no GPU is visible";
     return nullptr;
   }
-  int major = 0;
-  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "properties of device 0");
-  if (major < 8) {
-    why = "the GPU is older than compute capability 8.0";
+  try {
+    int major = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "properties of device 0");
+    if (major < 8) {
+      why = "the GPU is older than compute capability 8.0";
+      return nullptr;
+    }
+    auto device = std::make_unique<CudaDevice>();
+    cudaFuncAttributes attributes{};
+    check(cudaFuncGetAttributes(&attributes, empty_kernel), "code for device 0");
+    return device;
+  } catch (const std::exception& error) {  // in use by others only, no memory left, no code for it
+    why = error.what();
     return nullptr;
   }
-  return std::make_unique<CudaDevice>();
 }
 
 }  // namespace kronbit
