@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "quant/engine/device/device_plan.h"
 #include "quant/kernels/cuda/device_product.h"
 #include "tests/quant/untrained_networks.h"
 #include "tests/tensor/devices.h"
@@ -110,8 +111,8 @@ TEST(DeviceEngine, RefusesWhatDoesNotFit) {
   AssignOptions half;
   half.block = 16;
   const PackedNetwork blocks = packed("toy10", "4", half);
-  DeviceEngine other(blocks, *device);
-  EXPECT_THROW(other.classify(images(1)), InputError);
+  EXPECT_THROW(DeviceEngine(blocks, *device), InputError);
+  EXPECT_THROW(DevicePlan::check(nn::build("toy10")), InputError) << "operators that are not packed";
   DeviceEngine engine(network, *device);
   std::vector<float> logits(10);
   EXPECT_THROW(engine.run(images(2), logits), InputError);

@@ -24,6 +24,7 @@ DeviceEngine::DeviceEngine(const PackedNetwork& network, Device& device, DeviceE
       options_(std::move(options)),
       net_(network.network(PackedKernel::Reference)),
       classes_(network.classes()) {
+  DevicePlan::check(net_);
   if (!options_.kernel.empty() && !plan(1).forced_was_used())
     input_error("kernel", "{}: wanted a kernel that accepts a layer of {}, got none", options_.kernel,
                 network.network_name());

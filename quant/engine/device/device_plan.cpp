@@ -1,6 +1,7 @@
 #include "quant/engine/device/device_plan.h"
 
 #include <algorithm>
+#include <array>
 
 #include "nn/fusion.h"
 #include "nn/ops/avg_pool.h"
@@ -143,10 +144,9 @@ class DevicePlanner {
                   static_cast<int>((value(y).channels - value(x).channels) / 2));
     } else if (kind == "flatten") {
       push_flatten(x, y);
-    } else if (kind == "linear") {
-      push_linear(x, y, parameter(node(n), 0), parameter(node(n), 1));
     } else {
-      input_error("engine", "{}: wanted an operator that a packed network runs, got {}", node(n).name, kind);
+      KB_CHECK(kind == "linear");  // DevicePlan::check() lets no other pass
+      push_linear(x, y, parameter(node(n), 0), parameter(node(n), 1));
     }
   }
 
@@ -298,8 +298,6 @@ class DevicePlanner {
                           .height = value(input).height,
                           .width = value(input).width,
                           .images = plan_.images_};
-    if (q.quantize_input && q.block != kBlock)
-      input_error("engine", "{}: wanted blocks of {} channels on a GPU, got {}", node(conv).name, kBlock, q.block);
     const int output = add_output(last);
     if (q.quantize_input) {
       choice = push_block_conv(node(conv).name, site, op.layer(), input, output);
@@ -388,6 +386,22 @@ class DevicePlanner {
   std::vector<int> value_of_;              // by node
   std::vector<int> first_use_, last_use_;  // by value: steps
 };
+
+void DevicePlan::check(const nn::Network& net) {
+  constexpr std::array<std::string_view, 12> kKinds = {"dsconv", "dropout",    "channel_affine", "relu",
+                                                       "add",    "max_pool",   "avg_pool",       "global_avg_pool",
+                                                       "concat", "shortcut_a", "flatten",        "linear"};
+  for (size_t n = 1; n < net.nodes().size(); ++n) {  // node 0: the input
+    const nn::Node& node = net.nodes()[n];
+    const std::string_view kind = node.op->kind();
+    if (std::ranges::find(kKinds, kind) == kKinds.end())
+      input_error("engine", "{}: wanted an operator that a packed network runs, got {}", node.name, kind);
+    if (kind != "dsconv") continue;
+    const DsConvOptions& q = dynamic_cast<const PackedConv2d&>(*node.op).quantization();
+    if (q.quantize_input && q.block != kBlock)
+      input_error("engine", "{}: wanted blocks of {} channels on a GPU, got {}", node.name, kBlock, q.block);
+  }
+}
 
 DevicePlan::DevicePlan(const nn::Network& net, int64_t images, Device& device, const DeviceEngineOptions& options)
     : device_(device), images_(images) {

@@ -17,7 +17,10 @@ namespace kronbit::quant {
 
 class DevicePlan {
  public:
-  /// Throws: as DeviceEngine's constructor.
+  /// Throws: InputError for blocks other than 32 and for an operator that plans have no step for.
+  static void check(const nn::Network& net);
+
+  /// Requires: check(net). Throws: InputError as DeviceChooser; Error when the device has no memory or no kernels.
   DevicePlan(const nn::Network& net, int64_t images, Device& device, const DeviceEngineOptions& options);
 
   int64_t images() const { return images_; }
