@@ -4,8 +4,8 @@
 // a debugger where there is no GPU. Kernels see simt.h, not this header.
 //
 // What it does not show: races between instructions without a barrier are run in one fixed order: every warp as far as
-// it gets before the next one. run_grid() can take the threads in the other direction too; a kernel whose results differ
-// between the two has such a race.
+// it gets before the next one. run_grid() can take the threads in the other direction too; a kernel whose results
+// differ between the two has such a race.
 #pragma once
 
 #include <cstddef>
@@ -42,7 +42,6 @@ void run_grid(const Grid& grid, const std::function<void()>& body, Order order =
 
 /// CUDA's built-in variables, of the fibre that runs now.
 extern thread_local Dim3 threadIdx, blockIdx, blockDim, gridDim;
-constexpr int warpSize = 32;
 
 /// Index of the thread in its block, of its lane in its warp.
 unsigned thread_index();

@@ -18,7 +18,7 @@ namespace kronbit {
 
 /// A launch: on the GPU, `stream` is a cudaStream_t. On the host, `backward` takes the threads in the other order.
 struct Launch {
-  unsigned blocks_x = 1, blocks_y = 1, blocks_z = 1;
+  unsigned blocks_x = 1, blocks_y = 1;
   unsigned threads = 1;  ///< of a block, one-dimensional
   size_t shared_bytes = 0;
   void* stream = nullptr;
@@ -29,8 +29,6 @@ struct Launch {
 
 #if defined(__CUDACC__)
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #define KB_SIDE cuda
@@ -53,8 +51,8 @@ auto launch(const Launch& at, void (*kernel)(Parameters...)) {
       check(
           cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(at.shared_bytes)),
           "shared memory of a kernel");
-    kernel<<<dim3(at.blocks_x, at.blocks_y, at.blocks_z), dim3(at.threads), at.shared_bytes,
-             static_cast<cudaStream_t>(at.stream)>>>(static_cast<Parameters>(arguments)...);
+    kernel<<<dim3(at.blocks_x, at.blocks_y), dim3(at.threads), at.shared_bytes, static_cast<cudaStream_t>(at.stream)>>>(
+        static_cast<Parameters>(arguments)...);
     check(cudaGetLastError(), "launch of a kernel");
   };
 }
@@ -74,7 +72,6 @@ __device__ __forceinline__ int dp4a_ss(int a, int b, int c) { return __dp4a(a, b
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "tensor/cuda/fibres.h"
 
@@ -95,13 +92,12 @@ using simt::blockDim;
 using simt::blockIdx;
 using simt::gridDim;
 using simt::threadIdx;
-using simt::warpSize;
 
 template <class... Parameters>
 auto launch(const Launch& at, void (*kernel)(Parameters...)) {
   return [at, kernel](auto... arguments) {
     simt::run_grid(
-        {{at.blocks_x, at.blocks_y, at.blocks_z}, {at.threads}, at.shared_bytes},
+        {{at.blocks_x, at.blocks_y}, {at.threads}, at.shared_bytes},
         [&] { kernel(static_cast<Parameters>(arguments)...); },
         at.backward ? simt::Order::Backward : simt::Order::Forward);
   };
@@ -114,9 +110,6 @@ struct alignas(8) float2 {
 struct alignas(16) float4 {
   float x, y, z, w;
 };
-struct alignas(16) int4 {
-  int x, y, z, w;
-};
 struct alignas(8) uint2 {
   unsigned x, y;
 };
@@ -125,7 +118,6 @@ struct alignas(16) uint4 {
 };
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
-inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
@@ -150,16 +142,6 @@ T __shfl_sync(unsigned mask, T v, int lane, int width = 32) {
 template <class T>
 T __shfl_xor_sync(unsigned mask, T v, int other) {
   return from_lane(mask, v, static_cast<int>(simt::lane_index()) ^ other);
-}
-template <class T>
-T __shfl_down_sync(unsigned mask, T v, unsigned delta) {
-  const unsigned lane = simt::lane_index() + delta;
-  return from_lane(mask, v, static_cast<int>(lane < 32 ? lane : simt::lane_index()));
-}
-template <class T>
-T __shfl_up_sync(unsigned mask, T v, unsigned delta) {
-  const unsigned lane = simt::lane_index();
-  return from_lane(mask, v, static_cast<int>(lane >= delta ? lane - delta : lane));
 }
 /// combine over what the lanes of a mask bring.
 template <class T, class Combine>
@@ -195,16 +177,12 @@ inline float __int2float_rn(int v) { return static_cast<float>(v); }
 inline int __float2int_rn(float v) { return static_cast<int>(std::nearbyint(v)); }
 inline unsigned __float_as_uint(float v) { return std::bit_cast<unsigned>(v); }
 inline float __uint_as_float(unsigned v) { return std::bit_cast<float>(v); }
-inline int __float_as_int(float v) { return std::bit_cast<int>(v); }
 inline float __int_as_float(int v) { return std::bit_cast<float>(v); }
 template <class T>
 T __ldg(const T* at) {
   return *at;
 }
-using std::fabs;
-using std::fma;
 using std::isfinite;
-using std::isnan;
 inline float fmaxf(float a, float b) { return std::fmax(a, b); }
 inline float fminf(float a, float b) { return std::fmin(a, b); }
 inline float fabsf(float v) { return std::fabs(v); }

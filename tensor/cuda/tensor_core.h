@@ -5,7 +5,7 @@
 //
 // Lane l = 4 g + t (g = 0..7, t = 0..3). d += a b; every register of a and b is 32 bits.
 //
-//   m16n8k16, 16-bit numbers                      m16n8k32, bytes
+//   m16n8k16, bf16                                m16n8k32, bytes
 //     a[0] row g,     columns 2t, 2t+1              a[0] row g,     columns 4t .. 4t+3
 //     a[1] row g + 8, columns 2t, 2t+1              a[1] row g + 8, columns 4t .. 4t+3
 //     a[2] row g,     columns 2t+8, 2t+9            a[2] row g,     columns 4t+16 .. 4t+19
@@ -28,11 +28,6 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint32_t (&a)[4], 
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-__device__ __forceinline__ void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 /// a signed, b signed.
 __device__ __forceinline__ void mma_s8(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
@@ -110,22 +105,11 @@ void mma_of_lanes(Sum (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], A
   }
 }
 inline float bf16_of(uint32_t word, unsigned i) { return std::bit_cast<float>(word >> (16 * i) << 16); }
-inline float f16_of(uint32_t word, unsigned i) {
-  const uint32_t h = word >> (16 * i) & 0xffffu, exponent = h >> 10 & 31u, fraction = h & 1023u;
-  float v = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
-            : exponent == 31
-                ? (fraction != 0 ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity())
-                : std::ldexp(static_cast<float>(1024 + fraction), static_cast<int>(exponent) - 25);
-  return (h >> 15) != 0 ? -v : v;
-}
 inline int s8_of(uint32_t word, unsigned i) { return static_cast<int8_t>(word >> (8 * i) & 0xffu); }
 inline int u8_of(uint32_t word, unsigned i) { return static_cast<int>(word >> (8 * i) & 0xffu); }
 
 inline void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   mma_of_lanes<2>(d, a, b, bf16_of, bf16_of);
-}
-inline void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  mma_of_lanes<2>(d, a, b, f16_of, f16_of);
 }
 inline void mma_s8(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   mma_of_lanes<4>(d, a, b, s8_of, s8_of);

@@ -45,7 +45,6 @@ struct DeviceRows {
 struct DeviceKernel {
   std::string_view name;    ///< "int8-cuda"
   std::string_view family;  ///< "int8"
-  int capability = 80;      ///< of the GPU, at least
   bool exact = true;
   RowForm form = RowForm::Bytes;
   /// nullptr when it can run such a convolution, else why not.
