@@ -13,6 +13,7 @@ Explorer::Explorer(std::vector<Candidate> candidates, std::vector<size_t> tries,
     : options_(std::move(options)), strategy_(make_strategy(options_.strategy)) {
   KB_CHECK(!candidates.empty());
   history_.known.resize(candidates.size());
+  history_.divergences.resize(candidates.size());
   history_.dropped.resize(candidates.size(), false);
   history_.candidates = std::move(candidates);
   history_.tries = std::move(tries);
@@ -60,6 +61,7 @@ void Explorer::begin_round(Plan plan) {
   for (const Candidate& candidate : plan.added) {
     history_.candidates.push_back(candidate);
     history_.known.emplace_back();
+    history_.divergences.emplace_back();
     history_.dropped.push_back(false);
   }
   history_.runs += static_cast<int64_t>(plan.runs.size());
@@ -72,11 +74,15 @@ std::vector<PlannedRun> Explorer::waiting() const {
   return {plan_.runs.begin() + static_cast<std::ptrdiff_t>(told_), plan_.runs.end()};
 }
 
-void Explorer::tell(const std::vector<double>& accuracies) {
+void Explorer::tell(const std::vector<double>& accuracies, const std::vector<double>& divergences) {
   KB_CHECK(!round_finished());
   const PlannedRun& run = plan_.runs[told_++];
   KB_CHECK_EQ(static_cast<int>(accuracies.size()), run.task + 1);
-  std::vector<double>& known = history_.known[run.candidate];
+  KB_CHECK(divergences.empty() || divergences.size() == accuracies.size());
+  std::vector<double>&known = history_.known[run.candidate], &apart = history_.divergences[run.candidate];
+  // Divergences without a gap: those behind one that was not told would be taken for those of other tasks.
+  if (apart.size() == known.size())
+    for (size_t task = apart.size(); task < divergences.size(); ++task) apart.push_back(divergences[task]);
   for (size_t task = known.size(); task < accuracies.size(); ++task) known.push_back(accuracies[task]);
   history_.told.push_back({run, true});
 }

@@ -36,8 +36,9 @@ class Explorer {
   /// The first of them, nullptr when there is none.
   const PlannedRun* first_waiting() const { return round_finished() ? nullptr : &plan_.runs[told_]; }
 
-  /// The result of the first waiting run: accuracies of the tasks 0..task. What was already known of a candidate stays.
-  void tell(const std::vector<double>& accuracies);
+  /// The result of the first waiting run: accuracies of the tasks 0..task, and divergences of the same tasks or none.
+  /// What was already known of a candidate stays.
+  void tell(const std::vector<double>& accuracies, const std::vector<double>& divergences = {});
   /// The first waiting run failed for good: its candidate is never run again, and nothing enters the model.
   void drop();
 

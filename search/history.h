@@ -48,9 +48,12 @@ struct History {
   std::vector<size_t> tries;               ///< run first, at the last task
   std::vector<double> costs;               ///< lambda of each task, ascending
   std::vector<std::vector<double>> known;  ///< per candidate: accuracies of the tasks 0, 1, ... up to the highest run
-  std::vector<bool> dropped;               ///< per candidate: a run of it failed for good
-  std::vector<Told> told;                  ///< all runs that have ended, in the order of their indices
-  int64_t rounds = 0, runs = 0;            ///< begun, planned
+  /// Per candidate, of the same tasks: mean divergence KL(float || quantized) over the validation images, nats; none
+  /// where it was not told.
+  std::vector<std::vector<double>> divergences;
+  std::vector<bool> dropped;     ///< per candidate: a run of it failed for good
+  std::vector<Told> told;        ///< all runs that have ended, in the order of their indices
+  int64_t rounds = 0, runs = 0;  ///< begun, planned
 
   int tasks() const { return static_cast<int>(costs.size()); }
   int last() const { return tasks() - 1; }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "search/smoothing.h"
 #include "tensor/base/error.h"
 #include "tensor/io/text.h"
 #include "tensor/rng.h"
@@ -39,6 +40,14 @@ Warp parse_warp(std::string_view text) {
 }
 
 std::string_view name_of(Warp warp) { return warp == Warp::Auto ? "auto" : warp == Warp::None ? "none" : "logit"; }
+
+Observe parse_observe(std::string_view text) {
+  for (const Observe observe : {Observe::Accuracy, Observe::Smooth})
+    if (name_of(observe) == text) return observe;
+  input_error("observe", "wanted accuracy or smooth, got {}", quote(text));
+}
+
+std::string_view name_of(Observe observe) { return observe == Observe::Smooth ? "smooth" : "accuracy"; }
 
 std::string_view name_of(Inputs inputs) { return kNames[static_cast<size_t>(inputs)].second; }
 
@@ -90,21 +99,23 @@ std::vector<std::vector<double>> Places::operator()(const std::vector<Candidate>
   return places;
 }
 
-std::vector<gp::Observation> observations_of(const History& history, const Places& places) {
+std::vector<gp::Observation> observations_of(const History& history, const Places& places, Observe observe) {
+  const std::vector<std::vector<double>> known =
+      observe == Observe::Smooth ? smoothed_accuracies(history) : history.known;
   std::vector<gp::Observation> observations;
   std::vector<int> seen(history.candidates.size(), 0);
   for (const Told& told : history.told) {
     if (!told.ok) continue;
     const size_t c = told.run.candidate;
     for (int& task = seen[c]; task <= told.run.task; ++task)
-      observations.push_back({places(history.candidates[c]), task, history.known[c][static_cast<size_t>(task)]});
+      observations.push_back({places(history.candidates[c]), task, known[c][static_cast<size_t>(task)]});
   }
   return observations;
 }
 
 Model fit_model(const History& history, const ModelOptions& options, uint64_t seed, gp::FitReport* report) {
   const Places places(options.inputs, history.candidates);
-  const std::vector<gp::Observation> observations = observations_of(history, places);
+  const std::vector<gp::Observation> observations = observations_of(history, places, options.observe);
   KB_CHECK(!observations.empty());
   const auto log_density = [](const gp::MultiTaskGp& model) {
     const std::vector<double> each = model.leave_one_x_out().log_density;

@@ -32,11 +32,18 @@ enum class Warp { Auto, None, Logit };
 Warp parse_warp(std::string_view text);
 std::string_view name_of(Warp warp);
 
+/// What the model is told: accuracies as they were measured, or smoothed_accuracies().
+enum class Observe { Accuracy, Smooth };
+/// "accuracy", "smooth". Throws: InputError.
+Observe parse_observe(std::string_view text);
+std::string_view name_of(Observe observe);
+
 struct ModelOptions {
   Inputs inputs = Inputs::Curve;
   gp::Kernel kernel = gp::Kernel::SquaredExponential;  ///< of curve and bits; error has a squared exponential
   Warp warp = Warp::Auto;                              ///< Auto: the one that predicts left-out configurations better
   int starts = 2;                                      ///< of the fit
+  Observe observe = Observe::Accuracy;
 };
 
 /// From configurations to the inputs of the Gaussian process.
@@ -75,7 +82,8 @@ class Model {
 };
 
 /// All accuracies told so far, where the model sees them: by run, then by task.
-std::vector<gp::Observation> observations_of(const History& history, const Places& places);
+std::vector<gp::Observation> observations_of(const History& history, const Places& places,
+                                             Observe observe = Observe::Accuracy);
 
 /// The model fitted to everything told so far.
 /// Requires: something told. Throws: NumericalError when it cannot be fitted.

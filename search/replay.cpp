@@ -95,7 +95,11 @@ class Run {
     if (spent_ + cost > options_.budget * (1.0 + kCents)) return false;
     spent_ += cost;
     paid_[run.candidate] = answers.cost[task];
-    explorer_.tell({answers.accuracy.begin(), answers.accuracy.begin() + static_cast<std::ptrdiff_t>(task) + 1});
+    const auto passed = [&](std::vector<double> all) {
+      all.resize(std::min(all.size(), task + 1));
+      return all;
+    };
+    explorer_.tell(passed(answers.accuracy), passed(answers.divergence));
     ++result_.bought[task];
     ReplayStep step{spent_, run.candidate, run.task, std::nullopt};
     if (!result_.steps.empty()) step.incumbent = result_.steps.back().incumbent;
@@ -142,7 +146,7 @@ Problem problem_of(const Table& table, const Curve& curve, const std::optional<E
     std::vector<Answers> answers;
     double test = 0.0;
     for (const Training& training : recorded.trainings) {
-      answers.push_back({training.accuracy, problem.costs});
+      answers.push_back({training.accuracy, problem.costs, training.kl});
       test += training.test.back();
     }
     const double n = static_cast<double>(answers.size()), p = test / n;
@@ -169,13 +173,16 @@ History history_of(const Problem& problem, const std::vector<ReplayedRun>& runs,
   history.candidates = problem.candidates;
   history.costs = problem.costs;
   history.known.resize(problem.candidates.size());
+  history.divergences.resize(problem.candidates.size());
   history.dropped.resize(problem.candidates.size(), false);
   history.rounds = 1;
   for (const ReplayedRun& run : runs) {
     const Answers& answers = problem.answers[run.candidate][drawn[run.candidate]];
-    std::vector<double>& known = history.known[run.candidate];
-    for (size_t task = known.size(); task <= static_cast<size_t>(run.task); ++task)
+    std::vector<double>&known = history.known[run.candidate], &apart = history.divergences[run.candidate];
+    for (size_t task = known.size(); task <= static_cast<size_t>(run.task); ++task) {
       known.push_back(answers.accuracy[task]);
+      if (!answers.divergence.empty()) apart.push_back(answers.divergence[task]);
+    }
     history.told.push_back({{history.runs++, run.candidate, run.task, Reason::Strategy, 0.0}, true});
   }
   return history;

@@ -15,8 +15,9 @@ namespace kronbit::search {
 
 /// What one training of a candidate would tell, per task.
 struct Answers {
-  std::vector<double> accuracy;  ///< what a search is told
-  std::vector<double> cost;      ///< from the start to the end of this task, rising
+  std::vector<double> accuracy;         ///< what a search is told
+  std::vector<double> cost;             ///< from the start to the end of this task, rising
+  std::vector<double> divergence = {};  ///< as a search is told it; empty where there is none
 };
 
 struct Problem {

@@ -217,7 +217,13 @@ void RunState::apply_evaluation(const Json& line, std::string_view where) {
     input_error(where, "accuracies: wanted {}, got {}", run.task + 1, accuracies.size());
   const double seconds = get_number(line, "seconds", 0.0, kMaxSeconds, where);
   const size_t candidate = run.candidate;
-  explorer_.tell(accuracies);
+  std::vector<double> divergences;
+  if (has(line, "details") && has(line["details"], "kl")) {
+    divergences = get_numbers(line["details"], "kl", 0.0, 1e300, where);
+    if (divergences.size() != accuracies.size())
+      input_error(where, "kl: wanted {}, got {}", accuracies.size(), divergences.size());
+  }
+  explorer_.tell(accuracies, divergences);
   update_best(candidate);
   failed_attempts_ = failed_trainings_ = 0;
   ++evaluations_;

@@ -224,8 +224,8 @@ std::string markdown(const Figure& figure, const Experiment& experiment) {
       "a design before there is a model, and {} in {} later ones is a target, run where the goal may be reached best, "
       "instead of for its information. cost: in evaluations without training. nats: what the run was expected to tell "
       "about the last task.\n\n{}\n{}",
-      figure.runs.size(), figure.observations, search["candidates"].get<int64_t>(), options.strategy.target_runs, options.strategy.round,
-      runs_text(figure), best_text(figure));
+      figure.runs.size(), figure.observations, search["candidates"].get<int64_t>(), options.strategy.target_runs,
+      options.strategy.round, runs_text(figure), best_text(figure));
   return text;
 }
 

@@ -1,5 +1,5 @@
 // The model of the search judged on a recorded table: what it says about configurations it has not seen, after as many
-// runs as a search makes, for every input, kernel and warp.
+// runs as a search makes, for every input, kernel and output.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -43,8 +43,15 @@ constexpr Measure kMeasures[] = {{"median_error", [](const gp::Calibration& c) {
                                  {"log_score", [](const gp::Calibration& c) { return c.log_score; }},
                                  {"mean_z2", [](const gp::Calibration& c) { return c.mean_z2; }}};
 
-const std::vector<std::pair<std::string, search::Warp>> kWarps = {{"raw", search::Warp::None},
-                                                                  {"logit", search::Warp::Logit}};
+/// What is modelled.
+struct Output {
+  const char* name;
+  search::Warp warp;
+  search::Observe observe;
+};
+constexpr Output kOutputs[] = {{"raw", search::Warp::None, search::Observe::Accuracy},
+                               {"logit", search::Warp::Logit, search::Observe::Accuracy},
+                               {"smooth logit", search::Warp::Logit, search::Observe::Smooth}};
 
 /// A model to judge.
 struct Variant {
@@ -61,8 +68,9 @@ std::vector<Variant> variants(bool sensitivities, int starts) {
     if (error && !sensitivities) continue;
     for (const char* kernel : {"se", "matern"}) {
       if (inputs == search::Inputs::Error && std::string_view(kernel) == "matern") continue;  // has its own kernel
-      for (const auto& [name, warp] : kWarps)
-        all.push_back({inputs, kernel, name, {inputs, parse_kernel(kernel), warp, starts}});
+      for (const Output& output : kOutputs)
+        all.push_back(
+            {inputs, kernel, output.name, {inputs, parse_kernel(kernel), output.warp, starts, output.observe}});
     }
   }
   return all;

@@ -18,7 +18,7 @@ namespace {
 
 struct Options {
   std::string preset = "quick", functions, strategies = "all", goals, replays, budget, candidates, inputs = "curve",
-              kernel = "se", against = "sensitivity", tolerance = "0.002", seed = "0", threads;
+              observe = "accuracy", kernel = "se", against = "sensitivity", tolerance = "0.002", seed = "0", threads;
   RecordedOptions recorded;
   std::filesystem::path out, from;
   bool pay_difference = false;
@@ -55,6 +55,7 @@ Json work(const Options& o, const std::string& command) {
   judge_options.pay_difference = o.pay_difference;
   judge_options.against = o.against;
   judge_options.model.inputs = search::parse_inputs(o.inputs);
+  judge_options.model.observe = search::parse_observe(o.observe);
   judge_options.model.kernel = parse_kernel(o.kernel);
   if (!o.paper()) judge_options.model.starts = 1;
   Json json = {{"experiment", "strategies"},
@@ -70,6 +71,7 @@ Json work(const Options& o, const std::string& command) {
                {"against", o.against},
                {"population", search::kPopulation},
                {"inputs", o.inputs},
+               {"observe", o.observe},
                {"kernel", o.kernel},
                {"strategies", Json::array()},
                {"cases", Json::array()}};
@@ -134,6 +136,7 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--tolerance", o.tolerance, "how near to the best counts as reached");
   app.add_option("--against", o.against, "paired differences are to this strategy");
   app.add_option("--inputs", o.inputs, "what models see: curve, error, bits, curve+error or bits+error");
+  app.add_option("--observe", o.observe, "what models are told: accuracy or smooth");
   app.add_option("--kernel", o.kernel, "se or matern");
   app.add_flag("--pay-difference", o.pay_difference, "a promoted training goes on where it stopped");
   app.add_option("--threads", o.threads, "for replays");

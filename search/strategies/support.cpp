@@ -33,7 +33,10 @@ History last_task_only(const History& history) {
   view.told.clear();
   for (size_t c = 0; c < history.candidates.size(); ++c) {
     view.known[c].clear();
-    if (history.depth(c) == history.tasks()) view.known[c] = {history.known[c].back()};
+    view.divergences[c].clear();
+    if (history.depth(c) < history.tasks()) continue;
+    view.known[c] = {history.known[c].back()};
+    if (history.divergences[c].size() == history.known[c].size()) view.divergences[c] = {history.divergences[c].back()};
   }
   for (const Told& told : history.told)
     if (!told.ok || told.run.task == history.last()) {

@@ -256,6 +256,35 @@ TEST(Run, ResultsBehindAFailureAreKeptWhenTheTimeIsSpent) {
   EXPECT_EQ(run.progress().evaluations, evaluator.submitted - 1);
 }
 
+/// Tells divergences too.
+class Diverging : public FakeEvaluator {
+ public:
+  std::optional<Result> wait(double seconds) override {
+    std::optional<Result> result = FakeEvaluator::wait(seconds);
+    if (!result) return result;
+    Json kl = Json::array();
+    for (size_t t = 0; t < result->accuracies.size(); ++t) kl.push_back(0.5 / static_cast<double>(t + 1));
+    result->details = {{"kl", kl}};
+    return result;
+  }
+};
+
+TEST(Run, DivergencesAreReadBack) {
+  const auto folder = fresh_folder("kl");
+  std::vector<std::vector<double>> told;
+  {
+    SearchRun run(fake_spec(folder, false, "9evals"));
+    Diverging evaluator;
+    run.explore(evaluator);
+    told = run.explorer().history().divergences;
+    EXPECT_EQ(run.explorer().history().known.size(), told.size());
+    for (size_t c = 0; c < told.size(); ++c) EXPECT_EQ(told[c].size(), run.explorer().known(c).size());
+  }
+  SearchRun again(fake_spec(folder, true, "9evals"));
+  EXPECT_EQ(again.explorer().history().divergences, told);
+  EXPECT_THAT(told, testing::Contains(testing::Contains(0.5)));
+}
+
 TEST(Run, BudgetTexts) {
   EXPECT_EQ(Budget::parse("65evals").evaluations, 65);
   EXPECT_EQ(Budget::parse("30min").seconds, 1800.0);
