@@ -9,7 +9,6 @@ namespace kronbit::nn {
 namespace {
 
 constexpr std::string_view kOptimiserPrefix = "optimiser.";
-constexpr std::string_view kOwnKeys[] = {"network", "classes", "format"};
 
 }  // namespace
 
@@ -17,12 +16,11 @@ void save_checkpoint(const std::filesystem::path& path, const Network& net,
                      const std::map<std::string, Tensor>& optimiser_state,
                      const std::map<std::string, std::string>& meta) {
   SafetensorsWriter writer;
+  for (const auto& [key, value] : own_metadata(net)) writer.set_metadata(key, value);
   for (const auto& [key, value] : meta) {
-    for (const std::string_view own : kOwnKeys) KB_CHECK(key != own);
+    KB_CHECK(key != "format" && !own_metadata(net).contains(key));
     writer.set_metadata(key, value);
   }
-  writer.set_metadata("network", net.name());
-  writer.set_metadata("classes", fmt::format("{}", net.classes()));
   for (const Parameter& p : net.parameters()) writer.add(p.name, p.var.value());
   for (const auto& [name, tensor] : optimiser_state) {
     KB_CHECK(tensor.dtype() == DType::F32);
@@ -44,7 +42,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, Network& net) {
     checkpoint.optimiser_state[tensor.name.substr(kOptimiserPrefix.size())] = to_tensor(tensor, file.name());
   }
   checkpoint.meta = file.metadata();
-  for (const std::string_view own : kOwnKeys) checkpoint.meta.erase(std::string(own));
+  checkpoint.meta.erase("format");
+  for (const auto& [key, value] : own_metadata(net)) checkpoint.meta.erase(key);
   load_state_dict(net, file);
   return checkpoint;
 }

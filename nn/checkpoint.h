@@ -17,7 +17,7 @@ struct Checkpoint {
 };
 
 /// Replaces `path` atomically. The file is a state dict too: load_state_dict() takes the weights alone.
-/// Requires: `meta` has no key network, classes or format.
+/// Requires: `meta` has no key of own_metadata() and none named format.
 /// Throws:   InputError when the folder cannot be written to, Error when writing fails; the old file stays.
 void save_checkpoint(const std::filesystem::path& path, const Network& net,
                      const std::map<std::string, Tensor>& optimiser_state,

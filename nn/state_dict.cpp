@@ -1,5 +1,9 @@
 #include "nn/state_dict.h"
 
+#include <algorithm>
+#include <optional>
+
+#include "nn/models/models.h"
 #include "nn/state_dict_names.h"
 #include "tensor/io/json.h"
 #include "tensor/io/limits.h"
@@ -8,6 +12,23 @@
 
 namespace kronbit::nn {
 namespace {
+
+constexpr const char* kOwnMark = "kronbit.weights";
+constexpr int64_t kMaxInputSize = 4096;  // of images, as build() takes them
+
+std::string value_of(const SafetensorsFile& file, const std::string& key) {
+  const auto it = file.metadata().find(key);
+  return it == file.metadata().end() ? std::string() : it->second;
+}
+
+/// Whether what the file says of itself is meant as we mean it: by the mark, or as our files without one look.
+bool is_ours(const SafetensorsFile& file) {
+  if (file.metadata().contains(kOwnMark)) return true;
+  const std::vector<std::string> known = model_names();
+  const std::string classes = value_of(file, "classes");
+  return std::find(known.begin(), known.end(), value_of(file, "network")) != known.end() && !classes.empty() &&
+         classes.find_first_not_of("0123456789") == std::string::npos;
+}
 
 using TensorsByName = std::map<std::string, const TensorInfo*>;
 
@@ -56,14 +77,36 @@ std::string listed(const std::vector<std::string>& names, std::string_view what)
   return fmt::format("{} {} ({}{})", names.size(), what, text, shown < names.size() ? ", ..." : "");
 }
 
+/// The last linear layer; null where there is none.
+const Node* head_of(const Network& net) {
+  const auto found = std::find_if(net.nodes().rbegin(), net.nodes().rend(),
+                                  [](const Node& node) { return node.op->kind() == "linear"; });
+  return found == net.nodes().rend() ? nullptr : &*found;
+}
+
+/// "; try --net resnet18_imagenet" where the file begins with the 7x7 convolution that only that network has.
+std::string imagenet_hint(const SafetensorsFile& file, const Network& net) {
+  const std::string other = net.name() + "_imagenet";
+  const std::vector<std::string> known = model_names();
+  if (std::find(known.begin(), known.end(), other) == known.end()) return "";
+  for (const TensorInfo& info : file.tensors()) {
+    const bool first = canonical_name(net.name(), info.name).starts_with("conv1.");
+    if (first && info.shape.size() == 4 && info.shape[2] == 7 && info.shape[3] == 7) return "; try --net " + other;
+  }
+  return "";
+}
+
 /// Throws: InputError unless `tensors` are exactly the parameters of `net` and biases that `means` can take in.
 void check_tensors(const SafetensorsFile& file, const Network& net, const TensorsByName& tensors,
                    const std::map<std::string, int>& means) {
   std::vector<std::string> missing, surplus, misshaped;
+  const Node* head = head_of(net);
+  bool head_only = true;  // among the misshaped
   const auto compare = [&](const TensorInfo& info, const Shape& wanted) {
     const Shape got(info.shape);
     if (!fits(got, wanted)) {
       misshaped.push_back(fmt::format("{}: wanted {}, got {}", printable(info.name), wanted.text(), got.text()));
+      head_only = head_only && head && canonical_name(net.name(), info.name).starts_with(head->name + ".");
     }
   };
   for (const Parameter& p : net.parameters()) {
@@ -91,10 +134,15 @@ void check_tensors(const SafetensorsFile& file, const Network& net, const Tensor
   append(surplus, "surplus");
   append(misshaped, "misshaped");
   if (problems.empty()) return;
+  const int classes = classes_of(file, net);
+  if (missing.empty() && surplus.empty() && head_only && classes > 0 && classes != net.classes()) {
+    input_error(file.name(), "wanted the weights of {} with {} classes, the file has {} (--classes {})", net.name(),
+                net.classes(), classes, classes);
+  }
   const std::string says = weights_info(file).network;
   const std::string hint = says.empty() || says == net.name() ? "" : "; the file says its network is " + quote(says);
-  input_error(file.name(), "wanted the weights of {} with {} classes, got a file with {}{}", net.name(), net.classes(),
-              problems, hint);
+  input_error(file.name(), "wanted the weights of {} with {} classes, got a file with {}{}{}", net.name(),
+              net.classes(), problems, hint, imagenet_hint(file, net));
 }
 
 void check_variance(const Tensor& variance, const std::string& name, const SafetensorsFile& file) {
@@ -135,29 +183,46 @@ void save_state_dict(const Network& net, const std::filesystem::path& path,
                      const std::map<std::string, std::string>& metadata) {
   SafetensorsWriter writer;
   for (const auto& [key, value] : metadata) writer.set_metadata(key, value);
-  writer.set_metadata("network", net.name());
-  writer.set_metadata("classes", fmt::format("{}", net.classes()));
+  for (const auto& [key, value] : own_metadata(net)) writer.set_metadata(key, value);
   for (const Parameter& p : net.parameters()) writer.add(p.name, p.var.value());
   writer.publish(path);
 }
 
+std::map<std::string, std::string> own_metadata(const Network& net) {
+  return {{kOwnMark, "1"},
+          {"network", net.name()},
+          {"classes", fmt::format("{}", net.classes())},
+          {"input_size", fmt::format("{}", net.input_shape()[0])}};
+}
+
 WeightsInfo weights_info(const SafetensorsFile& file) {
-  const auto text = [&](const std::string& key) {
-    const auto it = file.metadata().find(key);
-    return it == file.metadata().end() ? std::string() : it->second;
+  WeightsInfo info;
+  if (!is_ours(file)) return info;
+  const auto number = [&](const char* key, int64_t most) {
+    const std::string text = value_of(file, key);
+    return text.empty() ? 0 : parse_int(text, 1, most, file.name() + ": " + key);
   };
-  WeightsInfo info{text("network"), 0, text("normalization"), {}};
-  const std::string classes = text("classes");
-  if (!classes.empty()) {
-    info.classes = static_cast<int>(parse_int(classes, 1, kMaxClasses, file.name() + ": classes"));
-  }
-  if (const std::string names = text("class_names"); !names.empty()) {
+  info.network = value_of(file, "network");
+  info.classes = static_cast<int>(number("classes", kMaxClasses));
+  info.input_size = number("input_size", kMaxInputSize);
+  info.normalization = value_of(file, "normalization");
+  if (const std::string names = value_of(file, "class_names"); !names.empty()) {
     const std::string where = file.name() + ": class_names";
     info.class_names = parse_names(names, where);
     if (std::ssize(info.class_names) != info.classes)
       input_error(where, "wanted {}, got {}", info.classes, info.class_names.size());
   }
   return info;
+}
+
+int classes_of(const SafetensorsFile& file, const Network& net) {
+  const Node* head = head_of(net);
+  if (!head) return 0;
+  for (const TensorInfo& info : file.tensors()) {
+    if (canonical_name(net.name(), info.name) != head->name + ".weight" || info.shape.empty()) continue;
+    if (info.shape[0] >= 1 && info.shape[0] <= kMaxClasses) return static_cast<int>(info.shape[0]);
+  }
+  return 0;
 }
 
 }  // namespace kronbit::nn

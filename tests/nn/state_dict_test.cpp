@@ -91,15 +91,16 @@ class TemporaryFile {
 
 TEST(StateDict, SavedAndLoadedBitForBit) {
   const TemporaryFile file("weights.safetensors");
-  const Network net = numbered_network("resnet20", 1, {.classes = 7});
+  const Network net = numbered_network("resnet20", 1, {.classes = 7, .input_size = 64});
   save_state_dict(net, file.path(), {{"normalization", "0.5,0.5,0.5/0.2,0.2,0.2"}});
-  Network loaded = build("resnet20", {.classes = 7});
+  Network loaded = build("resnet20", {.classes = 7, .input_size = 64});
   load_state_dict(loaded, file.path());
   expect_same(net, loaded);
 
   const WeightsInfo info = weights_info(SafetensorsFile::open(file.path()));
   EXPECT_EQ(info.network, "resnet20");
   EXPECT_EQ(info.classes, 7);
+  EXPECT_EQ(info.input_size, 64);
   EXPECT_EQ(info.normalization, "0.5,0.5,0.5/0.2,0.2,0.2");
 }
 
@@ -109,8 +110,47 @@ TEST(StateDict, FilesOfOthersSayNothing) {
   EXPECT_EQ(info.network, "");
   EXPECT_EQ(info.classes, 0);
   EXPECT_EQ(info.normalization, "");
-  const std::vector<std::byte> wrong = file_of({}, {{"classes", "ten"}});
-  EXPECT_THROW(weights_info(SafetensorsFile::parse(wrong, "file")), InputError);
+  // The same keys, meant in another way.
+  for (const std::map<std::string, std::string>& theirs :
+       {std::map<std::string, std::string>{{"classes", "airplane,car"}},
+        {{"network", "ResNet20 v1"}, {"classes", "10"}, {"normalization", "none"}},
+        {{"network", "resnet20"}, {"classes", "airplane,car"}, {"class_names", "airplane"}}}) {
+    const std::vector<std::byte> other = file_of({}, theirs);
+    const WeightsInfo nothing = weights_info(SafetensorsFile::parse(other, "file"));
+    EXPECT_EQ(nothing.network + nothing.normalization, "");
+    EXPECT_EQ(nothing.classes, 0);
+    EXPECT_TRUE(nothing.class_names.empty());
+  }
+}
+
+TEST(StateDict, OwnFilesAreHeldToWhatTheySay) {
+  for (const auto& [key, value] :
+       {std::pair{"classes", "ten"}, {"classes", "0"}, {"input_size", "x"}, {"input_size", "5000"}}) {
+    const std::vector<std::byte> wrong = file_of({}, {{"kronbit.weights", "1"}, {"network", "resnet20"}, {key, value}});
+    EXPECT_THROW(weights_info(SafetensorsFile::parse(wrong, "file")), InputError) << key << value;
+  }
+  // Without the mark, as long as they name a network and a number of classes.
+  const std::vector<std::byte> older = file_of({}, {{"network", "resnet20"}, {"classes", "12"}});
+  EXPECT_EQ(weights_info(SafetensorsFile::parse(older, "file")).classes, 12);
+}
+
+TEST(StateDict, ClassesAreTheRowsOfTheHead) {
+  Tensors tensors = renamed(numbered_network("resnet20", 1, {.classes = 7}), [](const std::string& name) {
+    return replaced("module." + name, "module.linear.", "module.fc.");
+  });
+  Network net = build("resnet20");
+  const std::vector<std::byte> bytes = file_of(tensors);
+  EXPECT_EQ(classes_of(SafetensorsFile::parse(bytes, "file"), net), 7);
+  EXPECT_EQ(error_of(net, tensors),
+            "[file] wanted the weights of resnet20 with 10 classes, the file has 7 (--classes 7)");
+  const std::vector<std::byte> none = file_of({});
+  EXPECT_EQ(classes_of(SafetensorsFile::parse(none, "file"), net), 0);
+}
+
+TEST(StateDict, NamesTheNetworkFor224x224) {
+  const Network large = numbered_network("resnet18_imagenet", 1, {.classes = 10});
+  Network small = build("resnet18");
+  EXPECT_THAT(error_of(small, tensors_of(large)), testing::EndsWith("; try --net resnet18_imagenet"));
 }
 
 TEST(StateDict, OwnNamesAreCanonicalForEveryNetwork) {
@@ -182,7 +222,7 @@ TEST(StateDict, LinearLayersThatComeAsConvolutions) {
   EXPECT_EQ(net.find_parameter("classifier.0.weight")->var.value().values(), weight);
   EXPECT_THAT(
       error_of(net, {{"pre_logits.fc1.weight", Tensor::from({6, 5, 2, 2}, weight)}, {"pre_logits.fc1.bias", bias}}),
-      HasSubstr("1 misshaped"));
+      HasSubstr("with 5 classes, the file has 6"));
 }
 
 TEST(StateDict, IgnoresWhatSaysNothing) {
@@ -219,7 +259,7 @@ TEST(StateDict, ListsEverythingThatIsWrongInOneLine) {
   tensors["linear.weight"] = Tensor::zeros({100, 64});
   Network loaded = numbered_network("resnet20", 7);
   const Network before = loaded.clone();
-  const std::string error = error_of(loaded, tensors, {{"network", "resnet32"}});
+  const std::string error = error_of(loaded, tensors, {{"network", "resnet32"}, {"classes", "10"}});
   EXPECT_EQ(error,
             "[file] wanted the weights of resnet20 with 10 classes, got a file with 2 missing (conv1.weight, "
             "layer3.2.bn2.bias), 1 surplus (extra.weight), 2 misshaped (linear.weight: wanted [10, 64], got [100, 64], "
