@@ -56,7 +56,8 @@ std::string hint_for(std::string_view start) {
   static constexpr char kConvert[] =
       " To convert a PyTorch file: python3 -c \"import torch; from safetensors.torch import save_file; "
       "d = torch.load('IN.pth', map_location='cpu', weights_only=True); "
-      "save_file({k: v.clone().contiguous() for k, v in d.get('state_dict', d).items()}, 'OUT.safetensors')\"";
+      "d = next((d[k] for k in ('state_dict', 'model', 'net') if k in d), d); "
+      "save_file({k: v.clone().contiguous() for k, v in d.items() if torch.is_tensor(v)}, 'OUT.safetensors')\"";
   if (start.starts_with("PK\x03\x04")) return std::string(". This is a zip file, as torch.save writes.") + kConvert;
   if (start.starts_with("\x80\x02") || start.starts_with("\x80\x04")) {
     return std::string(". This is a Python pickle, as torch.save writes.") + kConvert;
