@@ -44,6 +44,7 @@ Batch Loader::batch(int64_t epoch, int64_t index) {
   if (next_.valid() && !ready) next_.wait();  // it uses order_
   Batch result = ready ? next_.get() : make(epoch, index);
   const bool last = index + 1 == batches();
+  if (last && !options_.training) return result;  // an evaluation passes once
   next_epoch_ = last ? epoch + 1 : epoch;
   next_index_ = last ? 0 : index + 1;
   next_ = std::async(std::launch::async, [this, e = next_epoch_, i = next_index_] { return make(e, i); });

@@ -43,9 +43,9 @@ class Loader {
 
   /// Batches of one epoch, >= 1.
   int64_t batches() const;
-  /// Batch `index` of `epoch`; afterwards the one that follows is made in the background. Asking in order is fast, any
-  /// order gives the same batches. Not to be called from two threads at once.
-  /// Requires: 0 <= index < batches(), epoch >= 0.
+  /// Batch `index` of `epoch`; afterwards the one that follows is made in the background (none after the last batch of
+  /// an evaluation). Asking in order is fast, any order gives the same batches. Not to be called from two threads at
+  /// once. Requires: 0 <= index < batches(), epoch >= 0.
   Batch batch(int64_t epoch, int64_t index);
   /// The same batch as choices. Requires: training, and images of a MemorySource.
   Picks picks(int64_t epoch, int64_t index);

@@ -2,6 +2,7 @@
 #include "data/loader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 
 #include "data/open.h"
@@ -45,6 +46,37 @@ TEST(LoaderTest, EvaluationShowsEveryImageInOrder) {
       }
     }
   }
+}
+
+/// Counts what is read of another source.
+class CountingSource final : public ImageSource {
+ public:
+  explicit CountingSource(const ImageSource& other) : other_(other) {
+    height = other.height;
+    width = other.width;
+    class_names = other.class_names;
+    labels = other.labels;
+  }
+  void read(int64_t index, uint8_t* rgb) const override {
+    ++reads;
+    other_.read(index, rgb);
+  }
+  void read_augmented(int64_t index, Rng& rng, uint8_t* rgb) const override { other_.read_augmented(index, rng, rgb); }
+  uint32_t checksum() const override { return other_.checksum(); }
+  mutable std::atomic<int> reads = 0;
+
+ private:
+  const ImageSource& other_;
+};
+
+TEST(LoaderTest, EvaluationReadsEveryImageOnce) {
+  const auto images = random_source(10, 5, 6);
+  const auto source = std::make_shared<CountingSource>(*images);
+  {
+    Loader loader(Dataset(source), kPlain, {.batch_size = 4});
+    for (int64_t b = 0; b < 3; ++b) loader.batch(0, b);
+  }
+  EXPECT_EQ(source->reads, 10);
 }
 
 TEST(LoaderTest, TrainingShowsEveryImageOnceInANewOrder) {
