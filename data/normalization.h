@@ -28,7 +28,7 @@ using PixelTable = std::array<std::array<float, 256>, 3>;
 PixelTable pixel_table(const Normalization& normalization);
 
 /// `text` is "imagenet", "cifar10", "cifar100" or "R,G,B/R,G,B".
-/// Throws: InputError unless the six numbers are finite and every std > 0.
+/// Throws: InputError unless the six numbers are finite and every std >= 1e-6.
 Normalization parse_normalization(std::string_view text);
 
 }  // namespace kronbit::data
