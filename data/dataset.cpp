@@ -61,6 +61,15 @@ Dataset::Dataset(std::shared_ptr<const ImageSource> source, std::vector<int64_t>
   for (int64_t index : chosen_) KB_CHECK(index >= 0 && index < source_->size());
 }
 
+void Dataset::check(const std::atomic<bool>* stop) const {
+  parallel_for(size(), 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if (stop && *stop) throw Error("[data] stopped");
+      source_->check(chosen_[static_cast<size_t>(i)]);
+    }
+  });
+}
+
 Dataset Dataset::subset(const std::vector<int64_t>& positions) const {
   std::vector<int64_t> chosen;
   chosen.reserve(positions.size());

@@ -2,6 +2,7 @@
 // them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -22,6 +23,8 @@ class ImageSource {
   virtual void read_augmented(int64_t index, Rng& rng, uint8_t* rgb) const = 0;
   /// Whether read() decodes a file: work worth many threads.
   virtual bool decodes() const { return false; }
+  /// Throws: InputError where the file of an image is damaged, as far as can be told without decoding it.
+  virtual void check([[maybe_unused]] int64_t index) const {}
   /// Of the images (folders: of names and file sizes) and the labels, in order.
   virtual uint32_t checksum() const = 0;
 
@@ -70,6 +73,8 @@ class Dataset {
   int64_t width() const { return source_->width; }
   int label(int64_t index) const { return source_->labels[static_cast<size_t>(chosen_[static_cast<size_t>(index)])]; }
   const ImageSource& source() const { return *source_; }
+  /// Checks every image of the set. Throws: InputError as ImageSource::check(); Error when `stop` becomes true.
+  void check(const std::atomic<bool>* stop = nullptr) const;
   /// Positions in the source, one per image.
   const std::vector<int64_t>& chosen() const { return chosen_; }
   /// The images at `positions` of this set.

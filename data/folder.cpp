@@ -8,6 +8,7 @@
 #include "data/image.h"
 #include "tensor/base/error.h"
 #include "tensor/io/crc32.h"
+#include "tensor/io/file.h"
 #include "tensor/io/limits.h"
 
 namespace kronbit::data {
@@ -26,6 +27,11 @@ class FolderSource final : public ImageSource {
 
   bool decodes() const override { return true; }
 
+  void check(int64_t index) const override {
+    const fs::path path = path_of(index);
+    check_image(read_file(path, kMaxPictureBytes), path.native());
+  }
+
   uint32_t checksum() const override {
     uint32_t sum = 0;
     for (size_t i = 0; i < files.size(); ++i) {
@@ -39,7 +45,8 @@ class FolderSource final : public ImageSource {
   std::vector<uint64_t> sizes;     ///< bytes
 
  private:
-  Image load(int64_t index) const { return load_image(root / files[static_cast<size_t>(index)]); }
+  fs::path path_of(int64_t index) const { return root / files[static_cast<size_t>(index)]; }
+  Image load(int64_t index) const { return load_image(path_of(index)); }
 
   /// 8 to 100 % of the area, 3:4 to 4:3 wide; the largest centred square when ten draws do not fit.
   static Image random_part(const Image& image, Rng& rng) {
@@ -102,6 +109,7 @@ void add_class(FolderSource& source, const std::string& name, int32_t label) {
     }
     const uint64_t size = fs::file_size(path, failure);
     if (failure) input_error(path.native(), "cannot be looked at: {}", failure.message());
+    if (size == 0) input_error(path.native(), "wanted a JPEG or PNG picture, got an empty file");
     source.files.push_back(name + "/" + file);
     source.sizes.push_back(size);
     source.labels.push_back(label);

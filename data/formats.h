@@ -21,8 +21,8 @@ Sources open_cifar10(const std::filesystem::path& folder);
 Sources open_cifar100(const std::filesystem::path& folder);
 /// Arrays `data` uint8 [N, 3072] and `labels` int64 [N], counted from 1; other arrays (`mean`) are not read.
 Sources open_imagenet32(const std::filesystem::path& folder);
-/// Pictures are found now and decoded when asked for. Training: a random part of the picture of 8 to 100 % of its area
-/// and 3:4 to 4:3 of its shape, resized; a random flip. Evaluation: fit() of data/image.h.
+/// Pictures are found now (empty files are refused) and decoded when asked for. Training: a random part of the picture
+/// of 8 to 100 % of its area and 3:4 to 4:3 of its shape, resized; a random flip. Evaluation: fit() of data/image.h.
 Sources open_folder(const std::filesystem::path& folder, int64_t image_size);
 /// Images of 32 x 32, four for training to one for tests; the same on every machine, and the first of a larger set are a
 /// smaller one. See data/synthetic.cpp for what is drawn.

@@ -49,7 +49,7 @@ Image load_image(const std::filesystem::path& path) {
   return decode_image(read_file(path, kMaxPictureBytes), path.native());
 }
 
-Image decode_image(std::span<const std::byte> bytes, const std::string& where) {
+void check_image(std::span<const std::byte> bytes, const std::string& where) {
   const auto starts_with = [&](std::string_view magic) {
     return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
   };
@@ -63,7 +63,10 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& where) {
   } else {
     input_error(where, "wanted a JPEG or PNG picture, got {}", bytes.empty() ? "an empty file" : "something else");
   }
+}
 
+Image decode_image(std::span<const std::byte> bytes, const std::string& where) {
+  check_image(bytes, where);
   const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;

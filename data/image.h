@@ -33,6 +33,9 @@ Image load_image(const std::filesystem::path& path);
 /// As load_image(), of bytes in memory; `where` names them in messages.
 Image decode_image(std::span<const std::byte> bytes, const std::string& where);
 
+/// Throws: InputError as decode_image(), for everything that shows before the pixels are decoded.
+void check_image(std::span<const std::byte> bytes, const std::string& where);
+
 /// Resized by bilinear interpolation, with antialiasing when it shrinks: every output pixel is the mean of the input
 /// under a triangle that is wide enough to touch all of it. Requires: height, width >= 1.
 Image resize(const Image& image, int64_t height, int64_t width);

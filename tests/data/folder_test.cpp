@@ -93,6 +93,22 @@ TEST_F(Folder, NamesABadPictureWhenItIsReached) {
   EXPECT_INPUT_ERROR(loader.batch(0, 1), "train/b/2.png", "JPEG or PNG");
 }
 
+TEST_F(Folder, ChecksPicturesWithoutDecodingThem) {
+  EXPECT_NO_THROW(open_it().validation.check());
+  EXPECT_NO_THROW(open_it().test.check());
+  const std::string whole = png(plain(16, 16, 90));
+  folder.write("val/b/1.png", whole.substr(0, whole.size() - 20));
+  const Splits splits = open_it();
+  EXPECT_INPUT_ERROR((splits.validation.check(), splits.test.check()), "val/b/1.png", "truncated");
+  const std::atomic<bool> stop = true;
+  EXPECT_THROW(splits.train.check(&stop), Error);
+}
+
+TEST_F(Folder, RefusesEmptyFiles) {
+  folder.write("val/b/1.png", "");
+  EXPECT_INPUT_ERROR(open_it(), "val/b/1.png", "an empty file");
+}
+
 TEST_F(Folder, FingerprintFollowsNamesAndSizes) {
   const std::string before = open_it().fingerprint;
   EXPECT_EQ(open_it().fingerprint, before);
