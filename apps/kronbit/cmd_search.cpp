@@ -74,7 +74,9 @@ void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
       return;
     }
   }
-  if (!dry_run) make_folder(out);  // before anything is computed in vain
+  splits.validation.check(&stop_requested);  // before anything is computed in vain
+  splits.test.check(&stop_requested);
+  if (!dry_run) make_folder(out);
   examine_sensitivity(s, frame, net, splits);
   if (dry_run) return;
   s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested,

@@ -312,6 +312,8 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
 
   make_folder(options.out);
   const FolderLock lock(options.out);
+  splits.validation.check(&stop_requested);  // better now than after hours of training
+  splits.test.check(&stop_requested);
   remove_stale_temporaries(options.out);
   search::Journal journal =
       open_journal(options.out, options.resume, settings_of(command, options, net, splits, train.precision));

@@ -199,6 +199,41 @@ TEST(Program, OwnImagesNeedNoSizesAndKeepTheirNames) {
   }
 }
 
+/// A folder of two classes, two pictures of each, those of a class the same.
+fs::path two_classes(const std::string& name) {
+  const fs::path folder = fresh(name);
+  const std::string records = file_text(tiny_cifar() / "test_batch.bin");
+  for (const char* split : {"train", "val"}) {
+    for (size_t i = 0; i < 4; ++i) {
+      const fs::path below = folder / split / (i < 2 ? "cat" : "dog");
+      fs::create_directories(below);
+      write_file(below / (std::to_string(i) + ".png"), png(records.substr(3073 * (i / 2) + 1, 3072)));
+    }
+  }
+  return folder;
+}
+
+TEST(Program, NamesADamagedPictureBeforeItBegins) {
+  const fs::path folder = two_classes("damaged"), picture = folder / "val/dog/3.png", out = folder / "run";
+  const std::string whole = file_text(picture);
+  const Words train =
+      words("train --net toy10 --epochs 1 --threads 1", {"--data", "folder:" + folder.string(), "--out", out.string()});
+  const Words search =
+      words("search --net toy10 --probe 0 --budget 1evals --threads 1",
+            {"--data", "folder:" + folder.string(), "--out", out.string(), "--weights", [] {
+               nn::Network net = nn::build("toy10", {.classes = 2});
+               net.initialize(3);
+               nn::save_state_dict(net, scratch() / "pets.safetensors", {{"normalization", "imagenet"}});
+               return (scratch() / "pets.safetensors").string();
+             }()});
+  for (const std::string& bytes : {whole.substr(0, whole.size() - 20), std::string()}) {
+    write_file(picture, bytes);
+    refused(train, "val/dog/3.png");
+    refused(search, "val/dog/3.png");
+    EXPECT_FALSE(fs::exists(out));
+  }
+}
+
 TEST(Program, SaysWhenWeightsDoNotKnowTheirNormalization) {
   const fs::path weights = fresh("silent.safetensors");
   nn::Network net = nn::build("resnet20");
