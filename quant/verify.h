@@ -1,6 +1,7 @@
 // Does a packed file hold what it says, and does it compute what it should?
 #pragma once
 
+#include <cmath>
 #include <filesystem>
 #include <string>
 
@@ -21,9 +22,9 @@ struct Verification {
   std::string worst_layer;      ///< its name
   /// Of the logits, each computation reading its own activations. A difference that rounding makes can move a quantized
   /// activation by a whole step, and that travels: these tell of the network, not of the arithmetic.
-  double largest_difference = 0;
-  double largest_logit = 0;  ///< in magnitude, of the reference: what the difference is to be seen against
-  int64_t same_class = 0;    ///< images on which both name the same class
+  double largest_difference = 0;  ///< infinite when a logit is not finite
+  double largest_logit = 0;       ///< in magnitude, of the reference: what the difference is to be seen against
+  int64_t same_class = 0;         ///< images on which both name the same class
   /// Of the logits, exact engine against reference, relative; and whether the engine runs this file exactly (blocks of
   /// 32 channels): only then it counts.
   double engine_difference = 0;
@@ -33,7 +34,7 @@ struct Verification {
 
   double relative_difference() const { return largest_logit > 0 ? largest_difference / largest_logit : 0; }
   bool good() const {
-    return file_bytes == rule_bytes && layer_difference <= kLayerTolerance &&
+    return file_bytes == rule_bytes && layer_difference <= kLayerTolerance && std::isfinite(largest_difference) &&
            (!engine_exact || engine_difference <= kEngineTolerance);
   }
 };

@@ -54,6 +54,8 @@ int run(const Frame& frame, const Options& options) {
     const std::vector<float> logits = runner.classify(data::to_tensor(image, normalization)).values();
     Json top = Json::array();
     std::string line = printable(file) + ":";
+    if (!std::ranges::all_of(logits, [](float v) { return std::isfinite(v); }))
+      throw NumericalError(fmt::format("[{}] the outputs for {} are not finite", options.model, file));
     for (const Guess& guess : top_classes(logits, 5)) {
       top.push_back({{"class", guess.index}, {"name", name_of(guess.index)}, {"probability", guess.probability}});
       line += fmt::format("  {} {:.1f} %", printable(name_of(guess.index)), 100 * guess.probability);

@@ -1,5 +1,6 @@
 // kronbit verify: counts the bytes of a packed file and runs it against the reference kernel.
 #include <algorithm>
+#include <cmath>
 
 #include "apps/kronbit/common.h"
 #include "data/loader.h"
@@ -15,6 +16,9 @@ struct Options {
   DataOptions data;
 };
 
+/// JSON has no infinity, which says that outputs were not finite.
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
 int run(const Frame& frame, const Options& options) {
   const quant::PackedNetwork packed = quant::PackedNetwork::load(options.model);
   const data::Splits splits = open_data(options.data, packed.input_size(), packed.normalization());
@@ -24,12 +28,12 @@ int run(const Frame& frame, const Options& options) {
   if (frame.json) {
     print_json({{"ok", v.good()},
                 {"images", v.images},
-                {"layer_difference", v.layer_difference},
+                {"layer_difference", number_or_null(v.layer_difference)},
                 {"worst_layer", v.worst_layer},
-                {"largest_difference", v.largest_difference},
-                {"relative_difference", v.relative_difference()},
+                {"largest_difference", number_or_null(v.largest_difference)},
+                {"relative_difference", number_or_null(v.relative_difference())},
                 {"same_class", v.same_class},
-                {"engine_difference", v.engine_difference},
+                {"engine_difference", number_or_null(v.engine_difference)},
                 {"engine_exact", v.engine_exact},
                 {"file_bytes", v.file_bytes},
                 {"rule_bytes", v.rule_bytes}});

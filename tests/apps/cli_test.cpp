@@ -7,12 +7,15 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstring>
+#include <functional>
 
 #include "data/normalization.h"
 #include "nn/models/models.h"
 #include "nn/state_dict.h"
 #include "quant/bits_file.h"
 #include "quant/packed.h"
+#include "tensor/io/safetensors.h"
 #include "tests/apps/program.h"
 
 namespace kronbit::app {
@@ -232,6 +235,43 @@ TEST(Program, NamesADamagedPictureBeforeItBegins) {
     refused(search, "val/dog/3.png");
     EXPECT_FALSE(fs::exists(out));
   }
+}
+
+/// `packed_model()` with tensors changed.
+fs::path changed_model(const std::string& name,
+                       const std::function<void(const std::string&, std::vector<float>&)>& change,
+                       bool normalization = true) {
+  const SafetensorsFile file = SafetensorsFile::open(packed_model());
+  SafetensorsWriter writer;
+  for (const auto& [key, value] : file.metadata())
+    if (key != "format" && (normalization || key != "normalization")) writer.set_metadata(key, value);
+  for (const TensorInfo& t : file.tensors()) {
+    std::vector<std::byte> bytes(t.bytes.begin(), t.bytes.end());
+    if (t.dtype == StDType::F32) {
+      std::vector<float> values(bytes.size() / sizeof(float));
+      std::memcpy(values.data(), bytes.data(), bytes.size());
+      change(t.name, values);
+      std::memcpy(bytes.data(), values.data(), bytes.size());
+    }
+    writer.add(t.name, t.dtype, t.shape, bytes);
+  }
+  writer.publish(scratch() / name);
+  return scratch() / name;
+}
+
+TEST(Program, SaysWhenOutputsAreNotFinite) {
+  const fs::path model = changed_model("overflow.safetensors", [](const std::string& name, std::vector<float>& values) {
+    if (name != "linear.weight") return;
+    for (size_t i = 0; i < values.size(); ++i) values[i] = i % 2 == 0 ? 3e38f : -3e38f;
+  });
+  write_file(scratch() / "image.png", png(file_text(tiny_cifar() / "test_batch.bin").substr(1, 3072)));
+  const Ended run = kronbit({"run", model.string(), (scratch() / "image.png").string(), "--json"});
+  EXPECT_EQ(run.code, 1);
+  EXPECT_EQ(run.out, "");
+  EXPECT_THAT(run.err, HasSubstr("the outputs for " + (scratch() / "image.png").string() + " are not finite"));
+  const Ended verify = kronbit({"verify", model.string(), "--images", "2", "--json"});
+  EXPECT_EQ(verify.code, 1);
+  EXPECT_THAT(verify.out, HasSubstr("\"ok\":false"));
 }
 
 TEST(Program, SaysWhenWeightsDoNotKnowTheirNormalization) {
