@@ -64,14 +64,12 @@ void check_images(const nn::Network& net, const data::Dataset& images) {
                 width);
 }
 
-/// Removes what a run whose journal is gone has left: to go on from it would be another training.
-void remove_leftovers(const std::filesystem::path& folder) {
+/// Weights without the journal that they belong to are somebody's: neither gone on from nor replaced.
+void refuse_leftovers(const std::filesystem::path& folder) {
   for (const char* name :
        {"checkpoint.safetensors", "best/weights.safetensors", "best/model.safetensors", "best/bits.json"}) {
-    std::error_code error;
-    std::filesystem::remove(folder / name, error);
     if (std::filesystem::exists(folder / name))
-      throw Error(fmt::format("[{}] cannot remove: {}", (folder / name).string(), error.message()));
+      input_error("--out", "{} holds {} but no journal: choose another folder or remove it", folder.string(), name);
   }
 }
 
@@ -82,7 +80,7 @@ search::Journal open_journal(const std::filesystem::path& folder, bool resume, c
     input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder",
                 folder.string());
   }
-  if (content.lines.empty()) remove_leftovers(folder);
+  if (content.lines.empty()) refuse_leftovers(folder);
   search::Journal journal(folder, content);
   if (content.lines.empty()) {
     journal.append({{"event", "settings"}, {"schema", search::kJournalSchema}, {"settings", settings}});

@@ -23,8 +23,8 @@ void add_training_options(CLI::App* command, TrainingOptions& options);
 
 /// Trains to the end (or until a signal) and reports; `command` is "train" or "finetune". Returns the exit code.
 /// RUN holds journal.jsonl (settings, one line per epoch, the final test), checkpoint.safetensors, and best/ with the
-/// weights of the best validation accuracy (finetune: also the packed model and bits.json). Without a journal nothing
-/// else in RUN counts: the training starts afresh.
+/// weights of the best validation accuracy (finetune: also the packed model and bits.json). Weights in RUN without
+/// a journal are refused.
 int run_training(const Frame& frame, const std::string& command, const TrainingOptions& options);
 
 }  // namespace kronbit::app

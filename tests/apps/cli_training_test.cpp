@@ -7,7 +7,6 @@
 #include "quant/bits_file.h"
 #include "quant/packed.h"
 #include "search/journal.h"
-#include "tensor/io/crc32.h"
 #include "tests/apps/program.h"
 
 namespace kronbit::app {
@@ -76,22 +75,16 @@ TEST(Training, OfMoreClassesThanTheDataHas) {
   EXPECT_EQ(quant::PackedNetwork::load(run / "best" / "model.safetensors").classes(), 12);
 }
 
-TEST(Training, WithoutItsJournalStartsAfresh) {
-  const fs::path left = fresh("left"), clean = fresh("clean");
-  kronbit_json(finetune(left, "4", "1"));
+TEST(Training, WeightsWithoutTheirJournalAreKept) {
+  const fs::path left = fresh("left"), weights = left / "best" / "weights.safetensors";
+  kronbit_json(finetune(left, "4", "0"));
   fs::remove(left / search::kJournalName);
-  const Json result = kronbit_json(finetune(left, "1", "1")), want = kronbit_json(finetune(clean, "1", "1"));
-  for (const char* key : {"val_top1", "test_top1", "test_loss"}) EXPECT_EQ(result[key], want[key]) << key;
-  for (const char* file : {"best/weights.safetensors", "best/model.safetensors", "best/bits.json"})
-    EXPECT_EQ(crc32_of_file(left / file), crc32_of_file(clean / file)) << file;
-  EXPECT_EQ(search::read_journal(left).lines.size(), search::read_journal(clean).lines.size());
-  // Nothing of a quantized network stays beside one that is not.
-  fs::remove(left / search::kJournalName);
-  Words train = words("train --net toy10 --epochs 0 --out", {left.string()});
-  const Words data = toy_data();
-  train.insert(train.end(), data.begin(), data.end());
-  kronbit_json(train);
-  EXPECT_FALSE(fs::exists(left / "best" / "model.safetensors"));
+  const std::string before = file_text(weights);
+  for (const Words& more : {Words{}, Words{"--resume"}}) {
+    refused(finetune(left, "1", "0", more), "best/weights.safetensors but no journal");
+    EXPECT_EQ(file_text(weights), before);
+    EXPECT_TRUE(search::read_journal(left).lines.empty());
+  }
 }
 
 TEST(BitsFile, SaysHowBitsAreMeant) {
