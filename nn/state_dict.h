@@ -28,8 +28,8 @@ void save_state_dict(const Network& net, const std::filesystem::path& path,
 /// What every weights file and checkpoint of ours says: `kronbit.weights` = "1", `network`, `classes`, `input_size`.
 std::map<std::string, std::string> own_metadata(const Network& net);
 
-/// What a weights file says about itself. Files of other programs say nothing, whatever keys they have: only a file with
-/// the key `kronbit.weights` is believed, or one with a `network` that build() knows and a number of `classes`.
+/// What a weights file says about itself. Files of other programs say nothing, whatever keys they have: only a file
+/// with the key `kronbit.weights` is believed, or one with a `network` that build() knows and a number of `classes`.
 struct WeightsInfo {
   std::string network;                   ///< name for build(); "" when not said
   int classes = 0;                       ///< 0 when not said

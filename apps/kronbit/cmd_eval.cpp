@@ -35,6 +35,7 @@ const data::Dataset& choose_split(const data::Splits& splits, const std::string&
 struct Subject {
   std::string name;
   int classes = 0;
+  std::vector<std::string> class_names = {};  ///< empty when not known
   Bits bits = {};
   std::shared_ptr<nn::Network> net = {};
   std::shared_ptr<PackedRunner> runner = {};
@@ -45,15 +46,22 @@ Subject open_packed(const Frame& frame, const Options& options, const quant::Pac
   if (!options.bits.bits.empty()) input_error("--bits", "{} is packed: its bits are fixed", file);
   if (packed.network_name() != options.network.net)
     input_error(file, "wanted a packed {}, got a packed {}", options.network.net, packed.network_name());
+  const auto agree = [&](const std::string& text, int64_t said, const char* flag) {
+    if (!text.empty() && parse_int(text, 1, 65536, flag) != said)
+      input_error(flag, "wanted {} as {} says, got {}", said, file, text);
+  };
+  agree(options.network.classes, packed.classes(), "--classes");
+  agree(options.network.input_size, packed.input_size(), "--input-size");
   return {.name = packed.network_name(),
           .classes = packed.classes(),
+          .class_names = packed.class_names(),
           .bits = packed.bits(),
           .runner = std::make_shared<PackedRunner>(packed, frame, file, options.exact, options.device)};
 }
 
-Subject open_subject(const Options& options, int data_classes) {
-  LoadedNetwork loaded = load_network(options.network, data_classes);
-  Subject subject{.name = loaded.net.name(), .classes = loaded.net.classes()};
+Subject open_subject(const Options& options) {
+  LoadedNetwork loaded = load_network(options.network);
+  Subject subject{.name = loaded.net.name(), .classes = loaded.net.classes(), .class_names = loaded.info.class_names};
   if (!options.bits.bits.empty()) {
     subject.bits = read_bits(options.bits.bits, loaded.net);
     quant::assign_bits(loaded.net, subject.bits, assign_options(options.bits));
@@ -88,14 +96,10 @@ int run(const Frame& frame, const Options& options) {
   // The weights first: their mistakes show before the data is read.
   const std::optional<quant::PackedNetwork> network =
       packed ? std::optional(quant::PackedNetwork::load(file)) : std::nullopt;
-  Subject subject = packed ? open_packed(frame, options, *network) : open_subject(options, 0);
+  Subject subject = packed ? open_packed(frame, options, *network) : open_subject(options);
   const data::Splits splits = packed ? open_data(options.data, network->input_size(), network->normalization())
                                      : open_data(options.data, options.network);
-  if (splits.test.classes() != subject.classes) {
-    if (packed || !options.network.classes.empty())
-      input_error("--classes", "wanted the data's {}, got {}", splits.test.classes(), subject.classes);
-    subject = open_subject(options, splits.test.classes());
-  }
+  check_classes(file, subject.classes, subject.class_names, splits, Classes::Same);
   data::Dataset split = choose_split(splits, options.split);
   if (!options.images.empty()) split = split.first(parse_int(options.images, 1, INT64_MAX, "--images"));
 

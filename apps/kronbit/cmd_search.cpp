@@ -4,6 +4,7 @@
 #include "apps/kronbit/job_pool.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/search_session.h"
+#include "nn/models/models.h"
 #include "nn/state_dict.h"
 #include "nn/train.h"
 #include "quant/sensitivity.h"
@@ -49,17 +50,18 @@ void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
   const search::JournalContent known = out.empty() ? search::JournalContent{} : search::read_journal(out);
   s.weights_crc = "crc32:" + hex_of(crc32_of_file(s.network.weights));
   s.network.weights = std::filesystem::absolute(s.network.weights).lexically_normal().string();
+  const int64_t size = input_size(s.network);  // settings keep one that is not the usual one: jobs and reports need it
+  if (size != nn::usual_input_size(s.network.net)) s.network.input_size = fmt::format("{}", size);
   const data::Splits splits = open_data(s.data, s.network);
   s.fingerprint = splits.fingerprint;
   s.normalization = splits.normalization.text();
   s.train_images = splits.train.size();
   s.validation_images = splits.validation.size();
   s.test_images = splits.test.size();
-  nn::Network net = load_network(s.network, splits.train.classes()).net;
+  LoadedNetwork loaded = load_network(s.network);
+  nn::Network& net = loaded.net;
   s.classes = net.classes();
-  if (s.classes < splits.train.classes()) {
-    input_error("--net", "classes: wanted at least the data's {}, got {}", splits.train.classes(), s.classes);
-  }
+  check_classes(s.network.weights, s.classes, loaded.info.class_names, splits, Classes::Enough);
   for (std::string& text : s.tries)  // the journal keeps the bits: the file may change or go
     if (text.starts_with('@')) text = format_bits(read_bits(text, net));
   examine_profile(s, net, known);

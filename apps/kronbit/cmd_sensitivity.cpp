@@ -157,9 +157,9 @@ int run(const Frame& frame, const Options& options) {
     search::allocate(
         problem_of(options, layers, search::ErrorTable(layers.size(), std::vector<double>(kMaxBits)), target));
   const data::Splits splits = open_data(options.data, options.network);
-  nn::Network net = load_network(options.network, splits.train.classes()).net;
-  if (net.classes() < splits.train.classes())
-    input_error("--net", "classes: wanted at least the data's {}, got {}", splits.train.classes(), net.classes());
+  LoadedNetwork loaded = load_network(options.network);
+  nn::Network& net = loaded.net;
+  check_classes(options.network.weights, net.classes(), loaded.info.class_names, splits, Classes::Enough);
 
   SensitivityReport report;
   report.layers = nn::conv_layers(net);

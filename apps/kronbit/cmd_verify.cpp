@@ -22,6 +22,8 @@ Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : 
 int run(const Frame& frame, const Options& options) {
   const quant::PackedNetwork packed = quant::PackedNetwork::load(options.model);
   const data::Splits splits = open_data(options.data, packed.input_size(), packed.normalization());
+  if (packed.classes() == splits.test.classes())  // the arithmetic needs no labels: only other names are a mistake
+    check_classes(options.model, packed.classes(), packed.class_names(), splits, Classes::Same);
   const int64_t n = std::min(parse_int(options.images, 1, 4096, "--images"), splits.test.size());
   data::Loader loader(splits.test.first(n), splits.normalization, {.batch_size = n, .seed = 0, .training = false});
   const quant::Verification v = quant::verify(options.model, loader.batch(0, 0).images);

@@ -1,5 +1,6 @@
 #include "apps/kronbit/common.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -24,13 +25,15 @@ void add_network_options(CLI::App* command, NetworkOptions& options, bool weight
                       ->check(not_empty());
   if (weights_required) weights->required();
   command->add_option("--classes", options.classes, "classes (default: as the weights or the data say)");
-  command->add_option("--input-size", options.input_size, "height and width of the images (default: the network's)");
+  command->add_option("--input-size", options.input_size,
+                      "height and width of the images (default: as the weights say, else the network's)");
 }
 
 void add_data_options(CLI::App* command, DataOptions& options) {
-  command->add_option("--data", options.data,
-                      "synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR "
-                      "(DIR/train/CLASS/*, DIR/val/CLASS/*)");
+  command
+      ->add_option("--data", options.data,
+                   "synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR "
+                   "(DIR/train/CLASS/*, DIR/val/CLASS/*)");
   command->add_option(
       "--validation", options.validation,
       "train:N holds N training images out; test:N searches on N test images and reports on the others");
@@ -54,10 +57,41 @@ void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_require
                       "channels that share a multiplier or exponent (default: what @bits.json says, else 32)");
 }
 
-int64_t input_size(const NetworkOptions& options) {
-  return options.input_size.empty() ? nn::usual_input_size(options.net)
-                                    : parse_int(options.input_size, 1, 4096, "--input-size");
+namespace {
+
+/// What --weights says of itself; nothing without weights.
+nn::WeightsInfo info_of(const NetworkOptions& options) {
+  return options.weights.empty() ? nn::WeightsInfo{} : nn::weights_info(SafetensorsFile::open(options.weights));
 }
+
+int64_t input_size(const NetworkOptions& options, const nn::WeightsInfo& info) {
+  const int64_t said = info.input_size > 0 ? info.input_size : nn::usual_input_size(options.net);
+  if (options.input_size.empty()) return said;
+  const int64_t size = parse_int(options.input_size, 1, 4096, "--input-size");
+  if (info.input_size > 0 && size != said)
+    input_error("--input-size", "wanted {} as {} says, got {}", said, options.weights, size);
+  return size;
+}
+
+/// The line on stderr for weights that do not say it.
+void mention_normalization(const DataOptions& options, const std::string& file, const std::string& said) {
+  if (!said.empty() || !options.normalize.empty()) return;
+  fmt::print(stderr,
+             "{} does not say how its pixels were normalized: as the data set's (--normalize names another)\n",
+             printable(file));
+}
+
+/// The names, unless a reader of data has made them up.
+std::vector<std::string> known_names(const std::vector<std::string>& names) {
+  const bool made_up = std::ranges::all_of(names, [](const std::string& name) {
+    return name.starts_with("class ") && name.find_first_not_of("0123456789", 6) == std::string::npos;
+  });
+  return made_up ? std::vector<std::string>{} : names;
+}
+
+}  // namespace
+
+int64_t input_size(const NetworkOptions& options) { return input_size(options, info_of(options)); }
 
 data::Splits open_data(const DataOptions& options, int64_t input_size, const std::string& normalization) {
   data::OpenOptions open;
@@ -70,15 +104,9 @@ data::Splits open_data(const DataOptions& options, int64_t input_size, const std
 }
 
 data::Splits open_data(const DataOptions& options, const NetworkOptions& network) {
-  std::string normalization;
-  if (!network.weights.empty()) {
-    normalization = nn::weights_info(SafetensorsFile::open(network.weights)).normalization;
-    if (normalization.empty() && options.normalize.empty())
-      fmt::print(stderr,
-                 "{} does not say how its pixels were normalized: as the data set's (--normalize names another)\n",
-                 printable(network.weights));
-  }
-  return open_data(options, input_size(network), normalization);
+  const nn::WeightsInfo info = info_of(network);
+  if (!network.weights.empty()) mention_normalization(options, network.weights, info.normalization);
+  return open_data(options, input_size(network, info), info.normalization);
 }
 
 LoadedNetwork load_network(const NetworkOptions& options, int data_classes) {
@@ -95,10 +123,38 @@ LoadedNetwork load_network(const NetworkOptions& options, int data_classes) {
   model.classes = !options.classes.empty() ? static_cast<int>(parse_int(options.classes, 1, 65536, "--classes"))
                   : info.classes > 0       ? info.classes
                                            : data_classes;
-  if (!options.input_size.empty()) model.input_size = parse_int(options.input_size, 1, 4096, "--input-size");
+  model.input_size = input_size(options, info);
   LoadedNetwork loaded{nn::build(options.net, model), std::move(info)};
-  if (file) nn::load_state_dict(loaded.net, *file);
+  if (!file) return loaded;
+  const int rows = nn::classes_of(*file, loaded.net);
+  if (options.classes.empty() && loaded.info.classes == 0 && rows > 0 && rows != loaded.net.classes()) {
+    model.classes = rows;
+    loaded.net = nn::build(options.net, model);
+  }
+  nn::load_state_dict(loaded.net, *file);
   return loaded;
+}
+
+void check_classes(const std::string& file, int classes, const std::vector<std::string>& names,
+                   const data::Splits& splits, Classes wanted) {
+  const int of_data = splits.test.classes();
+  if (classes < of_data || (classes > of_data && wanted == Classes::Same))
+    input_error(file, "classes: wanted {}the data's {}, got {}", wanted == Classes::Enough ? "at least " : "", of_data,
+                classes);
+  if (classes > of_data) {
+    fmt::print(stderr, "{} has {} classes, the data {}: the others stay unused\n", printable(file), classes, of_data);
+    return;
+  }
+  const std::vector<std::string> theirs = known_names(names), ours = known_names(splits.test.class_names());
+  if (theirs.empty() || ours.empty() || theirs == ours) return;
+  const auto at = static_cast<size_t>(std::ranges::mismatch(theirs, ours).in1 - theirs.begin());
+  const bool reordered = std::ranges::is_permutation(theirs, ours);
+  if (reordered || wanted == Classes::Same) {
+    input_error(file, "class {} is {} in the file, {} in the data{}", at, quote(theirs[at]), quote(ours[at]),
+                reordered ? ": the same classes in another order" : "");
+  }
+  fmt::print(stderr, "{}: class {} is {} in the file, {} in the data: the data's names from here on\n", printable(file),
+             at, quote(theirs[at]), quote(ours[at]));
 }
 
 std::vector<std::string> class_names(const data::Splits& splits, const nn::Network& net) {

@@ -39,23 +39,37 @@ struct BitsOptions {
 inline BitsOptions usual_quantizer() { return {"", "signed-extreme", "32"}; }
 void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_required);
 
-/// Height and width of the images that a network takes: --input-size, else the usual ones of --net.
+/// Height and width of the images that a network takes: what --input-size or the weights say, else the usual ones of
+/// --net. Throws: InputError where the two say different sizes.
 int64_t input_size(const NetworkOptions& options);
 
 /// Opens --data for a network that takes images of `input_size`; folders are read at --image-size, else at that.
 /// Without
 /// --normalize the given normalization applies, if there is one, else the data set's.
 data::Splits open_data(const DataOptions& options, int64_t input_size, const std::string& normalization = "");
-/// The same with the normalization that the weights say; where there are weights that say none, a line on stderr.
+/// The same with the size and the normalization that the weights say. Where there are weights that say no
+/// normalization, a line on stderr.
 data::Splits open_data(const DataOptions& options, const NetworkOptions& network);
 
-/// Builds --net with --classes (else what the weights file says, else `data_classes`, else the network's usual number)
-/// and loads --weights if given.
+/// Builds --net with --classes (else what the weights file says, else the rows of its head, else `data_classes`, else
+/// the network's usual number) for images of input_size(), and loads --weights if given.
 struct LoadedNetwork {
   nn::Network net;
   nn::WeightsInfo info;  ///< what the weights file says
 };
 LoadedNetwork load_network(const NetworkOptions& options, int data_classes = 0);
+
+/// How the classes of trained weights have to fit the data's.
+enum class Classes {
+  Same,   ///< as many, of the same names in the same order
+  Enough  ///< as many or more; of other names or more of them: a line on stderr. The same names in another order are
+          ///< refused: every label would mean another class.
+};
+/// Compares the classes that `file` was trained for with the data's; `names` are empty where they are not known. Names
+/// such as "class 7", which readers of data make up, count as not known.
+/// Throws: InputError naming `file` and what is different.
+void check_classes(const std::string& file, int classes, const std::vector<std::string>& names,
+                   const data::Splits& splits, Classes wanted);
 
 /// Names for the network's classes: the data's; none where the network has others.
 std::vector<std::string> class_names(const data::Splits& splits, const nn::Network& net);

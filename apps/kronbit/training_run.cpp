@@ -302,16 +302,21 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   train.device = device.get();
 
   data::Splits splits = open_data(options.data, options.network);
-  nn::Network net = load_network(options.network, splits.train.classes()).net;
-  if (options.network.weights.empty()) net.initialize(train.seed);
+  LoadedNetwork loaded = load_network(options.network, splits.train.classes());
+  nn::Network& net = loaded.net;
+  if (options.network.weights.empty()) {
+    net.initialize(train.seed);
+  } else {
+    check_classes(options.network.weights, net.classes(), loaded.info.class_names, splits, Classes::Enough);
+  }
   if (!options.bits.bits.empty())
     quant::assign_bits(net, read_bits(options.bits.bits, net), assign_options(options.bits));
   check_images(net, splits.train);
+  splits.validation.check(&stop_requested);  // better now than after hours of training
+  splits.test.check(&stop_requested);
 
   make_folder(options.out);
   const FolderLock lock(options.out);
-  splits.validation.check(&stop_requested);  // better now than after hours of training
-  splits.test.check(&stop_requested);
   remove_stale_temporaries(options.out);
   search::Journal journal =
       open_journal(options.out, options.resume, settings_of(command, options, net, splits, train.precision));

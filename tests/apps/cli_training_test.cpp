@@ -7,6 +7,7 @@
 #include "quant/bits_file.h"
 #include "quant/packed.h"
 #include "search/journal.h"
+#include "tensor/io/safetensors.h"
 #include "tests/apps/program.h"
 
 namespace kronbit::app {
@@ -37,12 +38,22 @@ Words finetune(const fs::path& out, const std::string& bits, const std::string& 
   return all;
 }
 
-Json eval(const Words& more) {
+Words eval_arguments(const Words& more) {
   Words all = words("eval --net toy10", {"--weights", toy_weights()});
   const Words data = toy_data();
   all.insert(all.end(), data.begin(), data.end());
   all.insert(all.end(), more.begin(), more.end());
-  return kronbit_json(all);
+  return all;
+}
+Json eval(const Words& more) { return kronbit_json(eval_arguments(more)); }
+
+/// A toy10 with random weights, that says `metadata` besides.
+std::string toy_file(const std::string& name, const nn::ModelOptions& options,
+                     const std::map<std::string, std::string>& metadata) {
+  nn::Network net = nn::build("toy10", options);
+  net.initialize(7);
+  nn::save_state_dict(net, scratch() / name, metadata);
+  return (scratch() / name).string();
 }
 
 quant::Assignment packed_assignment(const fs::path& model) { return quant::PackedNetwork::load(model).assignment(); }
@@ -71,7 +82,10 @@ TEST(Training, OfMoreClassesThanTheDataHas) {
   train.insert(train.end(), data.begin(), data.end());
   kronbit_json(train);
   const std::string weights = (fp32 / "best" / "weights.safetensors").string();
-  kronbit_json(with_flag(finetune(run, "4", "0"), "--weights", weights));
+  const Ended tuned = kronbit(with_flag(finetune(run, "4", "0"), "--weights", weights));
+  EXPECT_EQ(tuned.code, 0);
+  EXPECT_THAT(tuned.err, HasSubstr("12 classes, the data 10"));
+  refused(with_flag(eval_arguments({}), "--weights", weights), "wanted the data's 10, got 12");
   EXPECT_EQ(quant::PackedNetwork::load(run / "best" / "model.safetensors").classes(), 12);
 }
 
@@ -85,6 +99,72 @@ TEST(Training, WeightsWithoutTheirJournalAreKept) {
     EXPECT_EQ(file_text(weights), before);
     EXPECT_TRUE(search::read_journal(left).lines.empty());
   }
+}
+
+// synthetic calls its classes disc, ring, square, triangle, cross, frame, crescent, stripes, checks and dots.
+TEST(ClassNames, OfWeightsAndDataAreCompared) {
+  const auto named = [](const std::string& file, const std::string& names) {
+    return toy_file(file, {.classes = 10}, {{"normalization", "0.5,0.5,0.5/0.25,0.25,0.25"}, {"class_names", names}});
+  };
+  const std::string rest = R"("square","triangle","cross","frame","crescent","stripes","checks","dots"])";
+  const std::string same = named("same.safetensors", R"(["disc","ring",)" + rest);
+  const std::string reordered = named("reordered.safetensors", R"(["ring","disc",)" + rest);
+  const std::string others = named("others.safetensors", R"(["disc","bird",)" + rest);
+  const std::string made_up = named(
+      "made_up.safetensors", R"(["class 0","class 1","class 2","class 3","class 4","class 5","class 6","class 7",)"
+                             R"("class 8","class 9"])");
+  const auto eval_of = [](const std::string& file) { return with_flag(eval_arguments({}), "--weights", file); };
+  EXPECT_EQ(kronbit(eval_of(same)).code, 0);
+  EXPECT_EQ(kronbit(eval_of(made_up)).code, 0);
+  refused(eval_of(reordered),
+          R"(class 0 is "ring" in the file, "disc" in the data: the same classes in another order)");
+  refused(eval_of(others), R"(class 1 is "bird" in the file, "ring" in the data)");
+
+  const fs::path run = fresh("named");
+  refused(with_flag(finetune(run, "4", "0"), "--weights", reordered), "another order");
+  EXPECT_FALSE(fs::exists(run));
+  const Ended transfer = kronbit(with_flag(finetune(run, "4", "0"), "--weights", others));
+  EXPECT_EQ(transfer.code, 0);
+  EXPECT_THAT(transfer.err, HasSubstr(R"(class 1 is "bird" in the file)"));
+  for (const char* command : {"sensitivity --net toy10 --probe 4", "search --net toy10 --dry-run"}) {
+    Words all = words(command, {"--weights", reordered});
+    const Words data = toy_data();
+    all.insert(all.end(), data.begin(), data.end());
+    refused(all, "another order");
+  }
+
+  const std::string model = (scratch() / "reordered_model.safetensors").string();
+  kronbit_json(words("export --net toy10 --bits 4", {"--weights", reordered, "--out", model}));
+  refused(eval_of(model), "another order");
+  refused(words("verify --data synthetic:200 --images 2", {model}), "another order");
+}
+
+TEST(InputSize, TravelsWithTheWeights) {
+  const std::string weights = toy_file("large.safetensors", {.classes = 10, .input_size = 64}, {});
+  const std::string model = (scratch() / "large_model.safetensors").string();
+  const Words export_it = words("export --net toy10 --bits 4", {"--weights", weights, "--out", model});
+  kronbit_json(export_it);
+  EXPECT_EQ(quant::PackedNetwork::load(model).input_size(), 64);
+  refused(with_flag(export_it, "--input-size", "32"), "--input-size] wanted 64 as " + weights);
+  EXPECT_EQ(kronbit(with_flag(export_it, "--input-size", "64")).code, 0);
+  const Words packed = with_flag(eval_arguments({}), "--weights", model);
+  refused(with_flag(packed, "--input-size", "32"), "--input-size] wanted 64 as " + model);
+  refused(with_flag(packed, "--classes", "5"), "--classes] wanted 10 as " + model);
+}
+
+/// What another program might have written: the weights alone.
+TEST(ForeignWeights, HaveAsManyClassesAsTheirHead) {
+  const SafetensorsFile ours = SafetensorsFile::open(toy_file("seven.safetensors", {.classes = 7}, {}));
+  SafetensorsWriter writer;
+  writer.set_metadata("classes", "airplane,car");
+  for (const TensorInfo& t : ours.tensors()) writer.add(t.name, t.dtype, t.shape, t.bytes);
+  const fs::path file = scratch() / "foreign.safetensors", model = scratch() / "foreign_model.safetensors";
+  writer.publish(file);
+  kronbit_json(words("export --net toy10 --bits 4", {"--weights", file, "--out", model}));
+  EXPECT_EQ(quant::PackedNetwork::load(model).classes(), 7);
+  const Words eval_it = with_flag(eval_arguments({"--normalize", "imagenet"}), "--weights", file);
+  refused(eval_it, "wanted the data's 10, got 7");
+  refused(with_flag(eval_it, "--classes", "10"), "the file has 7 (--classes 7)");
 }
 
 TEST(BitsFile, SaysHowBitsAreMeant) {
