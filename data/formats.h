@@ -24,9 +24,9 @@ Sources open_imagenet32(const std::filesystem::path& folder);
 /// Pictures are found now (empty files are refused) and decoded when asked for. Training: a random part of the picture
 /// of 8 to 100 % of its area and 3:4 to 4:3 of its shape, resized; a random flip. Evaluation: fit() of data/image.h.
 Sources open_folder(const std::filesystem::path& folder, int64_t image_size);
-/// Images of 32 x 32, four for training to one for tests; the same on every machine, and the first of a larger set are a
-/// smaller one. See data/synthetic.cpp for what is drawn.
-inline constexpr int64_t kSyntheticImages = 10000;
+/// Images of kSyntheticSide x kSyntheticSide, four for training to one for tests; the same on every machine, and the
+/// first of a larger set are a smaller one. See data/synthetic.cpp for what is drawn.
+inline constexpr int64_t kSyntheticImages = 10000, kSyntheticSide = 32;
 Sources make_synthetic(int64_t images = kSyntheticImages);
 
 /// rgb[p * 3 + c] = planes[c * pixels + p].

@@ -11,7 +11,7 @@
 namespace kronbit::data {
 namespace {
 
-constexpr int64_t kSide = 32;
+constexpr int64_t kSide = kSyntheticSide;
 constexpr uint64_t kSeed =
     2024;  // of the data set itself: the user's seed draws splits and batches, never other pixels
 

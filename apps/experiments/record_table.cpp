@@ -60,6 +60,7 @@ std::vector<double> tasks_of(const Options& options) {
 }
 
 app::Job job_of(const Options& options) {
+  app::require_data(options.data, options.network.weights);
   app::Job job;
   job.network = options.network;
   job.network.weights = std::filesystem::absolute(options.network.weights).string();

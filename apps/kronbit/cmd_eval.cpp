@@ -97,6 +97,7 @@ int run(const Frame& frame, const Options& options) {
   const std::optional<quant::PackedNetwork> network =
       packed ? std::optional(quant::PackedNetwork::load(file)) : std::nullopt;
   Subject subject = packed ? open_packed(frame, options, *network) : open_subject(options);
+  require_data(options.data, file);
   const data::Splits splits = packed ? open_data(options.data, network->input_size(), network->normalization())
                                      : open_data(options.data, options.network);
   check_classes(file, subject.classes, subject.class_names, splits, Classes::Same);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "apps/kronbit/common.h"
+#include "data/formats.h"
 #include "data/loader.h"
 #include "quant/packed.h"
 #include "quant/verify.h"
@@ -16,14 +17,23 @@ struct Options {
   DataOptions data;
 };
 
+/// --data, else synthetic images. The arithmetic needs no labels, so only the same number of classes of other names is
+/// held to be a mistake.
+data::Splits open_test_data(const Options& options, const quant::PackedNetwork& packed) {
+  if (options.data.data.empty() && packed.input_size() != data::kSyntheticSide)
+    input_error("--data", "wanted images of {0} x {0} as {1} says, got nothing", packed.input_size(), options.model);
+  const data::Splits splits = open_data(options.data, packed.input_size(), packed.normalization());
+  if (!options.data.data.empty() && packed.classes() == splits.test.classes())
+    check_classes(options.model, packed.classes(), packed.class_names(), splits, Classes::Same);
+  return splits;
+}
+
 /// JSON has no infinity, which says that outputs were not finite.
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 int run(const Frame& frame, const Options& options) {
   const quant::PackedNetwork packed = quant::PackedNetwork::load(options.model);
-  const data::Splits splits = open_data(options.data, packed.input_size(), packed.normalization());
-  if (packed.classes() == splits.test.classes())  // the arithmetic needs no labels: only other names are a mistake
-    check_classes(options.model, packed.classes(), packed.class_names(), splits, Classes::Same);
+  const data::Splits splits = open_test_data(options, packed);
   const int64_t n = std::min(parse_int(options.images, 1, 4096, "--images"), splits.test.size());
   data::Loader loader(splits.test.first(n), splits.normalization, {.batch_size = n, .seed = 0, .training = false});
   const quant::Verification v = quant::verify(options.model, loader.batch(0, 0).images);

@@ -33,7 +33,8 @@ void add_data_options(CLI::App* command, DataOptions& options) {
   command
       ->add_option("--data", options.data,
                    "synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR "
-                   "(DIR/train/CLASS/*, DIR/val/CLASS/*)");
+                   "(DIR/train/CLASS/*, DIR/val/CLASS/*); needed for trained weights, else synthetic")
+      ->check(not_empty());
   command->add_option(
       "--validation", options.validation,
       "train:N holds N training images out; test:N searches on N test images and reports on the others");
@@ -93,6 +94,11 @@ std::vector<std::string> known_names(const std::vector<std::string>& names) {
 
 int64_t input_size(const NetworkOptions& options) { return input_size(options, info_of(options)); }
 
+void require_data(const DataOptions& options, const std::string& file) {
+  if (options.data.empty())
+    input_error("--data", "wanted the images that {} is for (synthetic: the built-in ones), got nothing", file);
+}
+
 data::Splits open_data(const DataOptions& options, int64_t input_size, const std::string& normalization) {
   data::OpenOptions open;
   open.validation = options.validation;
@@ -100,12 +106,15 @@ data::Splits open_data(const DataOptions& options, int64_t input_size, const std
   open.image_size = options.image_size.empty() ? input_size : parse_int(options.image_size, 1, 4096, "--image-size");
   const std::string& text = options.normalize.empty() ? normalization : options.normalize;
   if (!text.empty()) open.normalization = data::parse_normalization(text);
-  return data::open(options.data, open);
+  return data::open(options.data.empty() ? "synthetic" : options.data, open);
 }
 
 data::Splits open_data(const DataOptions& options, const NetworkOptions& network) {
   const nn::WeightsInfo info = info_of(network);
-  if (!network.weights.empty()) mention_normalization(options, network.weights, info.normalization);
+  if (!network.weights.empty()) {
+    require_data(options, network.weights);
+    mention_normalization(options, network.weights, info.normalization);
+  }
   return open_data(options, input_size(network, info), info.normalization);
 }
 

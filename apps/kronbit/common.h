@@ -26,7 +26,8 @@ void add_network_options(CLI::App* command, NetworkOptions& options, bool weight
 
 /// --data --validation --normalize --image-size --data-seed
 struct DataOptions {
-  std::string data = "synthetic", validation = "train:5000", normalize, image_size, seed = "1";
+  std::string data;  ///< "": synthetic, where there are no weights that need other data
+  std::string validation = "train:5000", normalize, image_size, seed = "1";
 };
 void add_data_options(CLI::App* command, DataOptions& options);
 
@@ -43,12 +44,15 @@ void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_require
 /// --net. Throws: InputError where the two say different sizes.
 int64_t input_size(const NetworkOptions& options);
 
+/// Throws: InputError unless --data is given, which `file` of trained weights needs.
+void require_data(const DataOptions& options, const std::string& file);
+
 /// Opens --data for a network that takes images of `input_size`; folders are read at --image-size, else at that.
 /// Without
 /// --normalize the given normalization applies, if there is one, else the data set's.
 data::Splits open_data(const DataOptions& options, int64_t input_size, const std::string& normalization = "");
-/// The same with the size and the normalization that the weights say. Where there are weights that say no
-/// normalization, a line on stderr.
+/// The same with the size and the normalization that the weights say. Where there are weights --data is required, and a
+/// line on stderr tells when they say no normalization.
 data::Splits open_data(const DataOptions& options, const NetworkOptions& network);
 
 /// Builds --net with --classes (else what the weights file says, else the rows of its head, else `data_classes`, else

@@ -169,7 +169,8 @@ TEST_F(BadInput, Data) {
   }
   refused(eval({"--data", "mnist:" + nothing}), "mnist");
   refused(eval({"--data", "cifar100:" + tiny_cifar().string()}), "cifar10");
-  refused(eval({"--data", ""}), "synthetic");
+  refused(eval({"--data", ""}), "--data");
+  refused(words("train --net toy10 --epochs 0 --out", {no_run().string(), "--data", ""}), "--data");
 }
 
 TEST_F(BadInput, ValuesOfFlags) {

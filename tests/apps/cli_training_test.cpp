@@ -137,6 +137,7 @@ TEST(ClassNames, OfWeightsAndDataAreCompared) {
   kronbit_json(words("export --net toy10 --bits 4", {"--weights", reordered, "--out", model}));
   refused(eval_of(model), "another order");
   refused(words("verify --data synthetic:200 --images 2", {model}), "another order");
+  EXPECT_EQ(kronbit(words("verify --images 2", {model})).code, 0) << "synthetic images stand for any";
 }
 
 TEST(InputSize, TravelsWithTheWeights) {
@@ -150,6 +151,21 @@ TEST(InputSize, TravelsWithTheWeights) {
   const Words packed = with_flag(eval_arguments({}), "--weights", model);
   refused(with_flag(packed, "--input-size", "32"), "--input-size] wanted 64 as " + model);
   refused(with_flag(packed, "--classes", "5"), "--classes] wanted 10 as " + model);
+  refused({"verify", model}, "--data] wanted images of 64 x 64 as " + model);
+}
+
+TEST(TrainedWeights, AreNotReadWithOtherDataByAccident) {
+  const Words weights{"--weights", toy_weights()};
+  refused(words("eval --net toy10", weights), "--data] wanted the images that " + toy_weights());
+  refused(words("sensitivity --net toy10", weights), "--data] wanted");
+  const fs::path run = fresh("no_data");
+  for (const char* command : {"finetune --net toy10 --epochs 0 --bits 4", "train --net toy10 --epochs 0",
+                              "search --net toy10 --budget 1evals"}) {
+    Words all = words(command, weights);
+    all.insert(all.end(), {"--out", run.string()});
+    refused(all, "--data] wanted");
+  }
+  EXPECT_FALSE(fs::exists(run));
 }
 
 /// What another program might have written: the weights alone.
