@@ -7,6 +7,7 @@
 #include "nn/cuda/device_network.h"
 #include "nn/train.h"
 #include "quant/packed.h"
+#include "quant/sensitivity.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/safetensors.h"
@@ -102,7 +103,7 @@ int run(const Frame& frame, const Options& options) {
                                      : open_data(options.data, options.network);
   check_classes(file, subject.classes, subject.class_names, splits, Classes::Same);
   data::Dataset split = choose_split(splits, options.split);
-  if (!options.images.empty()) split = split.first(parse_int(options.images, 1, INT64_MAX, "--images"));
+  if (!options.images.empty()) split = quant::probe_images(split, parse_int(options.images, 1, INT64_MAX, "--images"));
 
   Progress progress(frame, "eval", "images");
   const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
@@ -157,7 +158,7 @@ void add_eval(CLI::App& app, Frame& frame) {
   add_data_options(command, options->data);
   add_bits_options(command, options->bits, false);
   command->add_option("--split", options->split, "test, val or train");
-  command->add_option("--images", options->images, "only the first N images");
+  command->add_option("--images", options->images, "only N images, spread evenly");
   command->add_option("--batch", options->batch, "images at a time");
   command->add_flag("--exact", options->exact,
                     "packed networks: integer products only, the same bits on every machine");

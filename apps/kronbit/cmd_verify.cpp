@@ -6,6 +6,7 @@
 #include "data/formats.h"
 #include "data/loader.h"
 #include "quant/packed.h"
+#include "quant/sensitivity.h"
 #include "quant/verify.h"
 #include "tensor/io/parse.h"
 
@@ -35,7 +36,8 @@ int run(const Frame& frame, const Options& options) {
   const quant::PackedNetwork packed = quant::PackedNetwork::load(options.model);
   const data::Splits splits = open_test_data(options, packed);
   const int64_t n = std::min(parse_int(options.images, 1, 4096, "--images"), splits.test.size());
-  data::Loader loader(splits.test.first(n), splits.normalization, {.batch_size = n, .seed = 0, .training = false});
+  data::Loader loader(quant::probe_images(splits.test, n), splits.normalization,
+                      {.batch_size = n, .seed = 0, .training = false});
   const quant::Verification v = quant::verify(options.model, loader.batch(0, 0).images);
   if (frame.json) {
     print_json({{"ok", v.good()},
@@ -74,7 +76,7 @@ void add_verify(CLI::App& app, Frame& frame) {
                                   "Example:\n  kronbit verify model.safetensors --data cifar10:DIR",
                                   [&frame, options] { return run(frame, *options); });
   command->add_option("model", options->model, "packed network")->required();
-  command->add_option("--images", options->images, "test images to run");
+  command->add_option("--images", options->images, "test images to run, spread evenly");
   add_data_options(command, options->data);
 }
 

@@ -216,6 +216,18 @@ fs::path two_classes(const std::string& name) {
   return folder;
 }
 
+TEST(Program, EvaluatesFewImagesOfAllClasses) {
+  const fs::path weights = fresh("two.safetensors");
+  nn::Network net = nn::build("toy10", {.classes = 2});
+  net.initialize(3);
+  nn::save_state_dict(net, weights, {{"normalization", "imagenet"}});
+  Words all = words("eval --net toy10 --threads 1", {"--weights", weights.string()});
+  all.insert(all.end(), {"--data", "folder:" + two_classes("spread").string()});
+  const Json every = kronbit_json(all);
+  all.insert(all.end(), {"--images", "2"});
+  EXPECT_NEAR(kronbit_json(all)["loss"].get<double>(), every["loss"].get<double>(), 1e-5);
+}
+
 TEST(Program, NamesADamagedPictureBeforeItBegins) {
   const fs::path folder = two_classes("damaged"), picture = folder / "val/dog/3.png", out = folder / "run";
   const std::string whole = file_text(picture);
