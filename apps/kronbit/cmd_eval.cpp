@@ -99,8 +99,8 @@ int run(const Frame& frame, const Options& options) {
       packed ? std::optional(quant::PackedNetwork::load(file)) : std::nullopt;
   Subject subject = packed ? open_packed(frame, options, *network) : open_subject(options);
   require_data(options.data, file);
-  const data::Splits splits = packed ? open_data(options.data, network->input_size(), network->normalization())
-                                     : open_data(options.data, options.network);
+  const data::Splits splits =
+      packed ? open_data(options.data, file, *network) : open_data(options.data, options.network);
   check_classes(file, subject.classes, subject.class_names, splits, Classes::Same);
   data::Dataset split = choose_split(splits, options.split);
   if (!options.images.empty()) split = quant::probe_images(split, parse_int(options.images, 1, INT64_MAX, "--images"));

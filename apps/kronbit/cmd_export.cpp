@@ -20,8 +20,11 @@ int run(const Frame& frame, const Options& options) {
   quant::assign_bits(loaded.net, read_bits(options.bits.bits, loaded.net), assign_options(options.bits));
   quant::PackOptions pack;
   pack.multipliers = quant::parse_multiplier_format(options.multipliers);
-  const std::string& normalization = options.normalize.empty() ? loaded.info.normalization : options.normalize;
-  if (!normalization.empty()) pack.normalization = data::parse_normalization(normalization).text();
+  if (!options.normalize.empty()) {
+    pack.normalization = parse_normalize(options.normalize).text();
+  } else if (!loaded.info.normalization.empty()) {
+    pack.normalization = data::parse_normalization(loaded.info.normalization).text();
+  }
   if (loaded.info.classes == loaded.net.classes()) pack.class_names = loaded.info.class_names;
   quant::pack(loaded.net, pack).save(options.out);
 
@@ -35,7 +38,7 @@ int run(const Frame& frame, const Options& options) {
   } else {
     fmt::print("{}: {} at {}, {} bytes of convolutions, {} bytes in all{}\n", options.out, written.network_name(),
                format_bits(written.bits()), written.conv_bytes(), file_bytes,
-               normalization.empty() ? "\n(no normalization is known: --normalize keeps it in the file)" : "");
+               pack.normalization.empty() ? "\n(no normalization is known: --normalize keeps it in the file)" : "");
   }
   return 0;
 }

@@ -39,9 +39,11 @@ std::vector<Guess> top_classes(const std::vector<float>& logits, size_t most) {
 
 int run(const Frame& frame, const Options& options) {
   const quant::PackedNetwork packed = quant::PackedNetwork::load(options.model);
-  const std::string& text = options.normalize.empty() ? packed.normalization() : options.normalize;
-  if (text.empty()) input_error(options.model, "wanted a normalization in the file or --normalize, got neither");
-  const data::Normalization normalization = data::parse_normalization(text);
+  if (options.normalize.empty() && packed.normalization().empty())
+    input_error(options.model, "wanted a normalization in the file or --normalize, got neither");
+  const data::Normalization normalization = options.normalize.empty()
+                                                ? data::parse_normalization(packed.normalization())
+                                                : parse_normalize(options.normalize);
   PackedRunner runner(packed, frame, options.model, options.exact, options.device);
   const auto name_of = [&](int index) {
     const auto& names = packed.class_names();
@@ -52,10 +54,10 @@ int run(const Frame& frame, const Options& options) {
   for (const std::string& file : options.images) {
     const data::Image image = data::fit(data::load_image(file), packed.input_size(), packed.input_size());
     const std::vector<float> logits = runner.classify(data::to_tensor(image, normalization)).values();
-    Json top = Json::array();
-    std::string line = printable(file) + ":";
     if (!std::ranges::all_of(logits, [](float v) { return std::isfinite(v); }))
       throw NumericalError(fmt::format("[{}] the outputs for {} are not finite", options.model, file));
+    Json top = Json::array();
+    std::string line = printable(file) + ":";
     for (const Guess& guess : top_classes(logits, 5)) {
       top.push_back({{"class", guess.index}, {"name", name_of(guess.index)}, {"probability", guess.probability}});
       line += fmt::format("  {} {:.1f} %", printable(name_of(guess.index)), 100 * guess.probability);

@@ -23,7 +23,7 @@ struct Options {
 data::Splits open_test_data(const Options& options, const quant::PackedNetwork& packed) {
   if (options.data.data.empty() && packed.input_size() != data::kSyntheticSide)
     input_error("--data", "wanted images of {0} x {0} as {1} says, got nothing", packed.input_size(), options.model);
-  const data::Splits splits = open_data(options.data, packed.input_size(), packed.normalization());
+  const data::Splits splits = open_data(options.data, options.model, packed);
   if (!options.data.data.empty() && packed.classes() == splits.test.classes())
     check_classes(options.model, packed.classes(), packed.class_names(), splits, Classes::Same);
   return splits;

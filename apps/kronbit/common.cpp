@@ -74,12 +74,19 @@ int64_t input_size(const NetworkOptions& options, const nn::WeightsInfo& info) {
   return size;
 }
 
+/// As the user says it; a job may repeat what a file says.
+void check_normalize(const DataOptions& options) {
+  if (!options.normalize.empty()) parse_normalize(options.normalize);
+}
+
 /// The line on stderr for weights that do not say it.
-void mention_normalization(const DataOptions& options, const std::string& file, const std::string& said) {
+void mention_normalization(const DataOptions& options, const std::string& file, const std::string& net,
+                           const std::string& said) {
   if (!said.empty() || !options.normalize.empty()) return;
+  const char* hint = net == "googlenet_imagenet" ? "; torchvision's: 0.5,0.5,0.5/0.5,0.5,0.5" : "";
   fmt::print(stderr,
-             "{} does not say how its pixels were normalized: as the data set's (--normalize names another)\n",
-             printable(file));
+             "{} does not say how its pixels were normalized: as the data set's (--normalize names another{})\n",
+             printable(file), hint);
 }
 
 /// The names, unless a reader of data has made them up.
@@ -99,6 +106,15 @@ void require_data(const DataOptions& options, const std::string& file) {
     input_error("--data", "wanted the images that {} is for (synthetic: the built-in ones), got nothing", file);
 }
 
+data::Normalization parse_normalize(const std::string& text) {
+  const data::Normalization normalization = data::parse_normalization(text);
+  for (const float mean : normalization.mean) {
+    if (mean < 0 || mean > 1)
+      input_error("--normalize", "wanted means of pixels scaled to 0..1 (divide those of 0..255 by 255), got {}", text);
+  }
+  return normalization;
+}
+
 data::Splits open_data(const DataOptions& options, int64_t input_size, const std::string& normalization) {
   data::OpenOptions open;
   open.validation = options.validation;
@@ -111,11 +127,18 @@ data::Splits open_data(const DataOptions& options, int64_t input_size, const std
 
 data::Splits open_data(const DataOptions& options, const NetworkOptions& network) {
   const nn::WeightsInfo info = info_of(network);
+  check_normalize(options);
   if (!network.weights.empty()) {
     require_data(options, network.weights);
-    mention_normalization(options, network.weights, info.normalization);
+    mention_normalization(options, network.weights, network.net, info.normalization);
   }
   return open_data(options, input_size(network, info), info.normalization);
+}
+
+data::Splits open_data(const DataOptions& options, const std::string& file, const quant::PackedNetwork& packed) {
+  check_normalize(options);
+  mention_normalization(options, file, packed.network_name(), packed.normalization());
+  return open_data(options, packed.input_size(), packed.normalization());
 }
 
 LoadedNetwork load_network(const NetworkOptions& options, int data_classes) {

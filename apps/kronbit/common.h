@@ -12,6 +12,7 @@
 #include "nn/state_dict.h"
 #include "quant/assign.h"
 #include "quant/engine/engine.h"
+#include "quant/packed.h"
 #include "tensor/bits.h"
 #include "tensor/io/json.h"
 
@@ -54,6 +55,11 @@ data::Splits open_data(const DataOptions& options, int64_t input_size, const std
 /// The same with the size and the normalization that the weights say. Where there are weights --data is required, and a
 /// line on stderr tells when they say no normalization.
 data::Splits open_data(const DataOptions& options, const NetworkOptions& network);
+/// The same of a packed network, which `file` holds; --data is not required.
+data::Splits open_data(const DataOptions& options, const std::string& file, const quant::PackedNetwork& packed);
+
+/// What --normalize says. Throws: InputError, also for means outside [0, 1], as of pixels from 0 to 255.
+data::Normalization parse_normalize(const std::string& text);
 
 /// Builds --net with --classes (else what the weights file says, else the rows of its head, else `data_classes`, else
 /// the network's usual number) for images of input_size(), and loads --weights if given.

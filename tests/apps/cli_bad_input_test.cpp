@@ -178,6 +178,11 @@ TEST_F(BadInput, ValuesOfFlags) {
                            "--batch", "--images", "--data-seed", "--classes"}) {
     refused(eval_tiny({flag, "wrong"}), bare(flag));
   }
+  const std::string bytes = "123.7,116.3,103.5/58.4,57.1,57.4";  // of pixels from 0 to 255
+  refused(eval_tiny({"--normalize", bytes}), "--normalize] wanted means of pixels scaled to 0..1");
+  refused(
+      words("export --net resnet20 --bits 4 --normalize " + bytes, {"--weights", tiny_weights(), "--out", no_run()}),
+      "divide");
   for (const char* flag : {"--mode", "--block"}) refused(eval_tiny({"--bits", "4", flag, "wrong"}), bare(flag));
   for (const char* value : {"train:0", "train:300", "test:0", "test:60", "train:-1", "test:", "val:5"})
     refused(eval_tiny({"--validation", value}), "validation");

@@ -286,6 +286,14 @@ TEST(Program, SaysWhenOutputsAreNotFinite) {
   EXPECT_THAT(verify.out, HasSubstr("\"ok\":false"));
 }
 
+TEST(Program, SaysWhenAPackedNetworkDoesNotKnowItsNormalization) {
+  const fs::path model = changed_model(
+      "silent_model.safetensors", [](const std::string&, std::vector<float>&) {}, false);
+  EXPECT_THAT(kronbit(eval(model, {"--images", "2"})).err, HasSubstr("does not say how its pixels were normalized"));
+  EXPECT_THAT(kronbit(words("verify --images 2", {model.string()})).err, HasSubstr("does not say"));
+  EXPECT_THAT(kronbit(eval(packed_model(), {"--images", "2"})).err, Not(HasSubstr("does not say")));
+}
+
 TEST(Program, SaysWhenWeightsDoNotKnowTheirNormalization) {
   const fs::path weights = fresh("silent.safetensors");
   nn::Network net = nn::build("resnet20");
