@@ -16,14 +16,14 @@ __global__ void __launch_bounds__(kOpThreads)
   }
 }
 
-/// y = mask > 0 ? x : 0
+/// y = mask <= 0 ? 0 : x
 __global__ void __launch_bounds__(kOpThreads)
     mask_kernel(int64_t pieces, const uint16_t* x, const uint16_t* mask, uint16_t* y) {
   for (int64_t item = first_item(); item < pieces; item += item_step()) {
     Eight v = load_eight(x + item * 8);
     const Eight m = load_eight(mask + item * 8);
     KB_UNROLL
-    for (int i = 0; i < 8; ++i) v.v[i] = m.v[i] > 0 ? v.v[i] : 0.0f;
+    for (int i = 0; i < 8; ++i) v.v[i] = m.v[i] <= 0 ? 0.0f : v.v[i];
     store_eight(y + item * 8, v);
   }
 }

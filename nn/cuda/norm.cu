@@ -28,7 +28,7 @@ __device__ __forceinline__ Eight masked(const uint16_t* dz, const uint16_t* mask
   if (mask == nullptr) return g;
   const Eight z = load_eight(mask + at);
   KB_UNROLL
-  for (int i = 0; i < 8; ++i) g.v[i] = z.v[i] > 0 ? g.v[i] : 0.0f;
+  for (int i = 0; i < 8; ++i) g.v[i] = z.v[i] <= 0 ? 0.0f : g.v[i];
   return g;
 }
 
@@ -182,7 +182,7 @@ __global__ void __launch_bounds__(kOpThreads) normalize_kernel(ApplyWork k) {
     }
     if (k.relu) {
       KB_UNROLL
-      for (int i = 0; i < 8; ++i) z.v[i] = z.v[i] > 0 ? z.v[i] : 0.0f;
+      for (int i = 0; i < 8; ++i) z.v[i] = z.v[i] <= 0 ? 0.0f : z.v[i];
     }
     store_eight(k.to + item * 8, z);
   }

@@ -47,7 +47,7 @@ struct NormGradients {
   Tensor dweight, dbias;  ///< of weight's type
   Tensor residual;        ///< the gradient of what was added, if asked for; it is dz itself where nothing masks it
 };
-/// Formula:  g = dz, with z (not null: there was a ReLU) only where z > 0, else 0;
+/// Formula:  g = dz, with z (not null: there was a ReLU) z <= 0 ? 0 : dz;
 ///           with n = (y - mean) / sqrt(variance + eps): dweight = sum g n; dbias = sum g;
 ///           dy = weight / sqrt(variance + eps) * (g - dbias / M - n dweight / M) if the moments are those of y,
 ///           and without the last two terms if they are constants (running statistics); the residual's gradient is g

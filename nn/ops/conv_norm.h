@@ -13,7 +13,7 @@ namespace kronbit::nn {
 /// Shapes:   x [H][W][N][C] f32 or bf16; residual, z [H'][W'][N][O] of x's type, residual may be undefined;
 ///           parameters: w [O, C, kh, kw], then those of BatchNorm, all f32
 /// Training: the convolution adds up the moments of y while its rows are in cache, one pass makes z, and y and z are
-///           what is kept for the way back: the mask of the ReLU is z > 0.
+///           what is kept for the way back: z is the mask of the ReLU.
 /// Inference: the running statistics are constants, so the rows become z as soon as they are written.
 /// Throws:   as the operators it consists of
 Var conv_norm(const std::shared_ptr<const Convolution>& layer, const BatchNormOptions& norm, const Var& x,

@@ -5,10 +5,10 @@
 
 namespace kronbit::nn {
 
-/// Formula:  y = max(x, 0)
+/// Formula:  y = x <= 0 ? 0 : x, so that NaN passes
 /// Shapes:   x, y any equal shape and pitch; f32, f64 or bf16
 Tensor relu_forward(const Tensor& x);
-/// Formula:  dx = dy where y > 0, else 0
+/// Formula:  dx = y <= 0 ? 0 : dy
 Tensor relu_backward(const Tensor& dy, const Tensor& y);
 
 Var relu(const Var& x);

@@ -50,11 +50,11 @@ struct RowKernels {
   ///           error <= 2^-18 of the sum of absolute terms for float. A variance calculated from the sums loses a
   ///           factor of 1 + (mean - centre)^2 / variance, so centre should be near the mean.
   void (*add_moments)(const RowRange& range, const T* x, const A* centre, double* sum, double* squares);
-  /// Formula:  z = (y - mean) * scale + shift [+ residual]; with relu z > 0 ? z : 0
+  /// Formula:  z = (y - mean) * scale + shift [+ residual]; with relu z <= 0 ? 0 : z (NaN passes)
   /// z may be y or residual (null: none).
   void (*normalize)(const RowRange& range, const T* y, const NormalizeCoefficients<A>& with, const T* residual,
                     bool relu, T* z);
-  /// Formula:  g = dz, with a mask (not null) only where mask > 0, else 0;
+  /// Formula:  g = dz, with a mask (not null) mask <= 0 ? 0 : dz;
   ///           sum[c] += sum of g; products[c] += sum of g (y - mean)
   /// Exactness: as add_moments
   void (*add_gradient_moments)(const RowRange& range, const T* dz, const T* mask, const T* y, const A* mean,
@@ -67,9 +67,9 @@ struct RowKernels {
   // Runs of n numbers, n >= 0.
   /// y = a + b; y may be a or b.
   void (*add)(int64_t n, const T* a, const T* b, T* y);
-  /// y = x > 0 ? x : 0; y may be x.
+  /// y = x <= 0 ? 0 : x: NaN passes; y may be x.
   void (*relu)(int64_t n, const T* x, T* y);
-  /// dx = y > 0 ? dy : 0; dx may be dy.
+  /// dx = y <= 0 ? 0 : dy; dx may be dy.
   void (*relu_backward)(int64_t n, const T* dy, const T* y, T* dx);
   /// sum += factor * x
   void (*add_scaled)(int64_t n, A factor, const T* x, A* sum);

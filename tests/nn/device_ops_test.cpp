@@ -155,6 +155,24 @@ TEST(DeviceOps, AddAndRelu) {
   }
 }
 
+TEST(DeviceOps, ReluPassesNan) {
+  Rng rng(14, Purpose::Test);
+  const NormCase c(2, 2, 3, 20, rng);
+  Tensor x = c.x.clone();
+  x.row<bf16>(5)[7] = bf16(NAN);
+  on_devices([&](const Bench& at) {
+    const DeviceOps& ops = device_ops(at.device);
+    Guarded<bf16> in = to_device<bf16>(at.device, x), y(at.device, x.stored()), z(at.device, x.stored());
+    ops.relu(x.stored(), in.data(), y.data(), at.queue);
+    const DeviceNorm norm(at.device, c.x, c.weight, c.bias, c.mean, c.var);
+    ops.norm_fixed(norm.layer, at.queue);
+    ops.normalize(norm.layer, in.data(), nullptr, true, z.data(), at.queue);
+    for (const std::vector<bf16>& got : {y.values(), z.values()})
+      for (size_t i = 0; i < got.size(); ++i)
+        EXPECT_EQ(std::isnan(static_cast<float>(got[i])), i == static_cast<size_t>(5 * x.pitch() + 7)) << i;
+  });
+}
+
 PoolGeometry geometry_of(const Tensor& x, const Shape& out, const PoolOptions& o) {
   return {static_cast<int>(x.height()), static_cast<int>(x.width()),
           static_cast<int>(x.images()), static_cast<int>(x.channels()),

@@ -90,6 +90,14 @@ TEST(MaxPool, NanWinsAndTiesGoToTheFirst) {
   EXPECT_TRUE(std::isnan(max_pool_forward(tie, {}).row<float>(0)[0]));
 }
 
+TEST(Relu, NanPasses) {
+  const Tensor x = logits({{NAN, -1, 2}}), y = relu_forward(x);
+  EXPECT_TRUE(std::isnan(y.values()[0]));
+  EXPECT_THAT(relu_backward(logits({{3, 4, 5}}), y).values(), testing::ElementsAre(3, 0, 5));
+  const NormCoefficients same{{0, 0, 0}, {1, 1, 1}, {0, 0, 0}};
+  EXPECT_TRUE(std::isnan(normalize(x, same, nullptr, true).values()[0]));
+}
+
 TEST(Shapes, MismatchesAreRefused) {
   const std::vector<Shape> maps = {{2, 2, 1, 4}, {2, 2, 1, 5}, {3, 2, 1, 4}};
   EXPECT_THROW(Add().output_shape(std::span(maps).first(2)), InputError);

@@ -99,6 +99,18 @@ TEST(DeviceEngine, ReportsThePlanThatRan) {
   EXPECT_EQ(engine.memory_bytes(), bytes) << "a plan that nothing runs";
 }
 
+TEST(DeviceEngine, NanInAnImageReachesTheLogits) {
+  const PackedNetwork network = packed("toy10", "3");
+  Tensor x = images(1);
+  for (int64_t p = 0; p < x.rows(); ++p) x.row<float>(p)[1] = NAN;
+  Engine processor(network, {.exact = true});
+  EXPECT_THAT(logits_of(processor, x), testing::Each(testing::IsNan()));
+  for (const std::unique_ptr<Device>& device : devices()) {
+    DeviceEngine engine(network, *device, {.exact = true});
+    EXPECT_THAT(logits_of(engine, x), testing::Each(testing::IsNan())) << device->properties().name;
+  }
+}
+
 TEST(DeviceEngine, RefusesWhatDoesNotFit) {
   const std::unique_ptr<Device> device = open_simulated_device();
   const PackedNetwork network = packed("toy10", "4");

@@ -260,6 +260,32 @@ void check_all(const RowVariant& variant) {
 TEST_P(RowVariants, FloatAgreesWithTheFormulas) { check_all<float>(*variant_); }
 TEST_P(RowVariants, Bf16AgreesWithTheFormulas) { check_all<bf16>(*variant_); }
 
+/// The bits of what the ReLU, alone and behind a normalization, and its way back make of x.
+template <class T>
+void check_special_numbers(const RowKernels<T>& k) {
+  constexpr int64_t kCount = 48;
+  std::vector<T> x(kCount), ones(kCount, rounded<T>(1)), y(kCount), z(kCount), back(kCount);
+  const double special[] = {NAN, -0.0, -1, 2, INFINITY, -INFINITY};
+  for (size_t i = 0; i < x.size(); ++i) x[i] = rounded<T>(special[i % 6]);
+  const std::vector<float> zero(kCount, 0.0f), one(kCount, 1.0f);
+  k.relu(kCount, x.data(), y.data());
+  k.normalize({1, kCount, kCount}, x.data(), {zero.data(), one.data(), zero.data()}, nullptr, true, z.data());
+  k.relu_backward(kCount, ones.data(), y.data(), back.data());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double want = special[i % 6] <= 0 ? 0 : special[i % 6];
+    for (const double got : {number(y[i]), number(z[i])}) {
+      ASSERT_TRUE(std::isnan(want) ? std::isnan(got) : got == want) << special[i % 6] << " became " << got;
+      ASSERT_TRUE(std::isnan(want) || !std::signbit(got)) << special[i % 6];
+    }
+    ASSERT_EQ(number(back[i]), want <= 0 ? 0 : 1) << special[i % 6];
+  }
+}
+
+TEST_P(RowVariants, ReluPassesNanAndMakesNoNegativeZero) {
+  check_special_numbers<float>(*variant_->f32);
+  check_special_numbers<bf16>(*variant_->b16);
+}
+
 TEST_P(RowVariants, ConversionsAreThoseOfTheType) {
   std::vector<float> x;
   for (uint32_t high = 0; high < 0x10000; ++high)

@@ -29,7 +29,7 @@ __device__ __forceinline__ void rowwise(const RowwiseStep& s, int64_t i) {
   float v = s.x[i];
   if (s.scale != nullptr) v = __fadd_rn(__fmul_rn(v, s.scale[i % s.lanes]), s.shift[i % s.lanes]);
   if (s.residual != nullptr) v = __fadd_rn(v, s.residual[i]);
-  s.y[i] = s.relu && !(v > 0) ? 0.0f : v;
+  s.y[i] = s.relu && v <= 0 ? 0.0f : v;
 }
 
 __device__ __forceinline__ void pool(const PoolStep& s, int64_t i) {
