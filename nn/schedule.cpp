@@ -32,6 +32,17 @@ double one_cycle(const Schedule& s, double base, int64_t step, int64_t total_ste
 
 }  // namespace
 
+void check_schedule(const Schedule& s) {
+  const auto check = [](const char* what, double value, bool good, const char* wanted) {
+    if (!good || !std::isfinite(value)) input_error("schedule", "{}: wanted {}, got {}", what, wanted, value);
+  };
+  check("gamma", s.gamma, s.gamma >= 0, "a number from 0 on");
+  check("rise", s.rise, s.rise >= 0 && s.rise <= 1, "0..1");
+  check("start divisor", s.start_divisor, s.start_divisor > 0, "a number above 0");
+  check("end divisor", s.end_divisor, s.end_divisor > 0, "a number above 0");
+  check("warm-up", s.warmup_epochs, s.warmup_epochs >= 0, "epochs from 0 on");
+}
+
 double learning_rate(const Schedule& schedule, double base, int64_t step, int64_t total_steps,
                      int64_t steps_per_epoch) {
   KB_CHECK(0 <= step && step < total_steps && steps_per_epoch > 0);

@@ -20,6 +20,9 @@ struct Schedule {
   double warmup_epochs = 0;         ///< all kinds: linear rise first
 };
 
+/// Throws: InputError unless 0 <= gamma, 0 <= rise <= 1, divisors > 0 and 0 <= warmup_epochs, all finite.
+void check_schedule(const Schedule& schedule);
+
 /// The rate of step 0 <= step < total_steps, `base` being the highest.
 /// Formula:  constant  base
 ///           step      base gamma^(milestones passed)
@@ -28,6 +31,7 @@ struct Schedule {
 ///                     base / (start_divisor end_divisor) at step total_steps - 1; momentum is not cycled
 ///           each times min(1, (step + 1) / warm-up steps)
 /// Source:   torch.optim.lr_scheduler MultiStepLR, CosineAnnealingLR, OneCycleLR (two phases, anneal "cos")
+/// Requires: check_schedule(schedule)
 double learning_rate(const Schedule& schedule, double base, int64_t step, int64_t total_steps, int64_t steps_per_epoch);
 
 /// Reads "constant", "step:30,45" (milestones in epochs), "cosine" or "onecycle".

@@ -58,6 +58,8 @@ Trainer::Trainer(Network& net, const data::Dataset& train, const data::Normaliza
   if (!(options.clip_gradients >= 0)) {
     input_error("train", "clip: wanted a norm above 0, or 0 for no limit, got {}", options.clip_gradients);
   }
+  if (options.precision == DType::F64) input_error("train", "precision: wanted F32 or BF16, got F64");
+  check_schedule(options.schedule);
   if (train.height() != net.input_shape()[0] || train.width() != net.input_shape()[1]) {
     input_error("train", "images: the network takes {}x{}, the data has {}x{}", net.input_shape()[0],
                 net.input_shape()[1], train.height(), train.width());

@@ -356,6 +356,17 @@ TEST_F(TrainerTest, OptionsAndDataOutOfRangeAreRefused) {
   for (const double smoothing : {-0.1, 1.0, nan}) refused([&](TrainOptions& o) { o.label_smoothing = smoothing; });
   for (const double clip : {-1.0, nan}) refused([&](TrainOptions& o) { o.clip_gradients = clip; });
   refused([](TrainOptions& o) { o.batch = 0; });
+  refused([](TrainOptions& o) { o.precision = DType::F64; });
+  for (const double wrong : {-0.1, nan, infinity}) {
+    refused([&](TrainOptions& o) { o.schedule.gamma = wrong; });
+    refused([&](TrainOptions& o) { o.schedule.rise = wrong; });
+    refused([&](TrainOptions& o) { o.schedule.start_divisor = wrong; });
+    refused([&](TrainOptions& o) { o.schedule.end_divisor = wrong; });
+    refused([&](TrainOptions& o) { o.schedule.warmup_epochs = wrong; });
+  }
+  refused([](TrainOptions& o) { o.schedule.rise = 1.1; });
+  refused([](TrainOptions& o) { o.schedule.start_divisor = 0; });
+  refused([](TrainOptions& o) { o.schedule.end_divisor = 0; });
   refused([](TrainOptions& o) { o.optimiser = Sgd{.lr = -1}; });
 
   const auto message = [&](const data::Dataset& images) {
