@@ -41,6 +41,10 @@ bool all_finite(const Tensor& t) {
   return std::all_of(v, v + t.stored(), [](float x) { return std::isfinite(x); });
 }
 
+std::string not_finite(int64_t step, const std::string& what) {
+  return fmt::format("[train] step {}: {} is not finite; try a lower --lr, or --clip", step, what);
+}
+
 }  // namespace
 
 Trainer::Trainer(Network& net, const data::Dataset& train, const data::Normalization& normalization,
@@ -141,11 +145,10 @@ Tensor Trainer::classify(const Tensor& images) {
 }
 
 std::string Trainer::describe_first_non_finite(const Tensor& images) {
-  const std::string advice = "; try a lower --lr, or --clip";
   std::string found;
   for (const Parameter& p : net_.parameters()) {
     if (p.var.requires_grad() && !all_finite(p.var.value())) {
-      return fmt::format("[train] step {}: {} is not finite{}", step_, p.name, advice);
+      return not_finite(step_, p.name);
     }
   }
   Network copy = net_.clone();  // running statistics must not move again
@@ -155,13 +158,13 @@ std::string Trainer::describe_first_non_finite(const Tensor& images) {
     if (found.empty() && !all_finite(output)) found = node.name;
   };
   copy.forward(images, context);
-  if (!found.empty()) return fmt::format("[train] step {}: the output of {} is not finite{}", step_, found, advice);
+  if (!found.empty()) return not_finite(step_, "the output of " + found);
   for (const Parameter& p : net_.parameters()) {
     if (p.var.requires_grad() && p.var.grad().defined() && !all_finite(p.var.grad())) {
-      return fmt::format("[train] step {}: the gradient of {} is not finite{}", step_, p.name, advice);
+      return not_finite(step_, "the gradient of " + p.name);
     }
   }
-  return fmt::format("[train] step {}: the loss is not finite{}", step_, advice);
+  return not_finite(step_, "the loss");
 }
 
 void Trainer::save(const std::filesystem::path& path, const std::map<std::string, std::string>& notes) const {
@@ -174,6 +177,8 @@ void Trainer::save(const std::filesystem::path& path, const std::map<std::string
     on_device_->fetch();
     for (auto& [name, velocity] : on_device_->velocities()) state[name] = velocity;
   }
+  for (const Parameter& p : net_.parameters())
+    if (!all_finite(p.var.value())) throw NumericalError(not_finite(step_, p.name));
   save_checkpoint(path, net_, state, meta);
 }
 

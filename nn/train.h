@@ -59,7 +59,7 @@ class Trainer {
   /// One batch forward and backward, one update. Requires: !done().
   /// Throws: NumericalError naming the first layer whose output (or parameter whose gradient) is not finite; the
   /// weights are then those before the step, but running statistics may not be. An update that overflows is noticed
-  /// by the step after it.
+  /// by the step after it, or by save().
   StepReport advance();
   /// Brings the parameters as they are now into the network: they are there already unless a device has them.
   void fetch();
@@ -67,6 +67,7 @@ class Trainer {
   Tensor classify(const Tensor& images);
 
   /// Everything a run needs to go on from here, in one file, atomically; `notes` are kept beside it.
+  /// Throws: NumericalError naming the first parameter that is not finite; the file stays as it was.
   void save(const std::filesystem::path& path, const std::map<std::string, std::string>& notes = {}) const;
   /// Returns the notes. Throws: InputError if the file is damaged or was saved with other options, another network or
   /// length of run; then nothing is changed.

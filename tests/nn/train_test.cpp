@@ -279,6 +279,22 @@ TEST_F(TrainerTest, DivergenceEndsInAnErrorThatNamesALayer) {
   EXPECT_TRUE(std::all_of(before.begin(), before.end(), [](float v) { return std::isfinite(v); }));
 }
 
+TEST_F(TrainerTest, WeightsThatAreNotFiniteAreNotSaved) {
+  Network net = small_network();
+  Trainer run = trainer(net);
+  run.advance();
+  run.save(path_);
+  const std::vector<std::byte> before = read_file(path_, 1 << 24);
+  for (const char* name : {"linear.weight", "bn2.running_var"}) {
+    const float kept = weight(net, name).data<float>()[3];
+    weight(net, name).data<float>()[3] = std::numeric_limits<float>::infinity();
+    EXPECT_THAT([&] { run.save(path_); }, testing::ThrowsMessage<NumericalError>(fmt::format(
+                                              "[train] step 1: {} is not finite; try a lower --lr, or --clip", name)));
+    weight(net, name).data<float>()[3] = kept;
+  }
+  EXPECT_EQ(read_file(path_, 1 << 24), before);
+}
+
 TEST_F(TrainerTest, TheErrorNamesWhereItBegan) {
   const auto failure = [](const std::string& name, float value) {
     Network net = small_network();
