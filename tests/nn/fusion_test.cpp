@@ -105,16 +105,23 @@ TEST(Fusion, EqualsTheOperatorsOneByOne) {
   for (Network& net : nets) {
     SCOPED_TRACE(net.name());
     net.initialize(3);
-    const Tensor x = random_images(net, 6);
-    expect_close(pass(net, x, {}), pass(net, x, {.fused = false}), 1e-5);
+    const bool small = net.name() == "patterns";
     // Rounding that moves one number over the kink of a ReLU or a maximum is felt by every gradient below it.
-    const double kinks = net.name() == "patterns" ? 1e-3 : 5e-2;
-    expect_close(pass(net, x, {.training = true}), pass(net, x, {.training = true, .fused = false}), kinks);
+    const double kinks = small ? 1e-4 : 5e-2;
+    for (const int64_t images : small ? std::vector<int64_t>{6, 70} : std::vector<int64_t>{6}) {  // blocks hold 64
+      SCOPED_TRACE(images);
+      const Tensor x = random_images(net, images);
+      expect_close(pass(net, x, {}), pass(net, x, {.fused = false}), 1e-5);
+      expect_close(pass(net, x, {.training = true}), pass(net, x, {.training = true, .fused = false}), kinks);
+    }
   }
 }
 
 TEST(Fusion, Bf16IsNearF32) {
-  for (Network net : {every_pattern(), build("resnet20"), build("vgg11")}) {
+  // Masks of ReLUs differ, and the gradients with them: by 0.08, 0.17 and 0.27.
+  std::vector<std::pair<Network, double>> nets{
+      {every_pattern(), 0.12}, {build("resnet20"), 0.25}, {build("vgg11"), 0.35}};
+  for (auto& [net, tolerance] : nets) {
     SCOPED_TRACE(net.name());
     net.initialize(3);
     const Tensor x = random_images(net, 32);
@@ -122,7 +129,7 @@ TEST(Fusion, Bf16IsNearF32) {
       const auto got = pass(net, x, {.training = true, .precision = DType::BF16, .fused = fused});
       const auto want = pass(net, x, {.training = true, .fused = fused});
       EXPECT_LT(relative_error(got.at("logits"), want.at("logits")), 0.03);
-      EXPECT_LT(relative_error(gradients(got), gradients(want)), 0.35);  // masks of ReLUs differ
+      EXPECT_LT(relative_error(gradients(got), gradients(want)), tolerance);
       const auto inferred = pass(net, x, {.precision = DType::BF16, .fused = fused});
       EXPECT_LT(relative_error(inferred.at("logits"), pass(net, x, {}).at("logits")), 0.03);
     }
