@@ -30,14 +30,28 @@ Shape conv2d_output_shape(const Shape& x, const Conv2dOptions& o) {
           o.out_channels};
 }
 
+void check_padded(const char* what, const Tensor& t) {
+  if (t.pitch() != pitch_of(t.cols())) {
+    input_error("conv2d", "{}: wanted rows of {} numbers, padded to {} (Tensor::activation()), got a pitch of {}", what,
+                t.cols(), pitch_of(t.cols()), t.pitch());
+  }
+}
+
+Shape conv2d_output_shape(const Tensor& x, const Conv2dOptions& o) {
+  const Shape shape = conv2d_output_shape(x.shape(), o);
+  check_padded("x", x);
+  return shape;
+}
+
 Tensor conv2d_forward(const Tensor& x, const Tensor& w, const Conv2dOptions& o) {
-  conv2d_output_shape(x.shape(), o);
+  conv2d_output_shape(x, o);
   check_conv2d("w", w, weight_shape(o), weight_type(x.dtype()));
   return conv2d_forward(x, pack_conv2d(w, x.dtype(), o, false), o);
 }
 
 Tensor conv2d_backward_data(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& o) {
   check_conv2d("dy", dy, conv2d_output_shape(x_shape, o), dy.dtype());
+  check_padded("dy", dy);
   check_conv2d("w", w, weight_shape(o), weight_type(dy.dtype()));
   return conv2d_backward_data(dy, pack_conv2d(w, dy.dtype(), o, true), x_shape, o);
 }
@@ -46,7 +60,7 @@ Var convolve(std::shared_ptr<const Convolution> layer, const Var& x, const Var& 
   const Conv2dOptions o = layer->options();
   const DType type = x.value().dtype();
   const Tensor input = layer->input(x.value()), weights = layer->weights(w.value());
-  conv2d_output_shape(input.shape(), o);
+  conv2d_output_shape(input, o);
   check_conv2d("w", weights, weight_shape(o), weight_type(type));
   const PackedConvWeights packed = pack_conv2d(weights, type, o, x.requires_grad());
   return record(conv2d_forward(input, packed, o), {x, w}, [x, w, layer, input, packed, o](const Tensor& dy) {

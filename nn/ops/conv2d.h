@@ -23,13 +23,19 @@ struct Conv2dOptions {
 /// Shape of the output for an input of shape [H, W, N, C].
 /// Throws: InputError if C does not fit the options or the kernel is larger than the padded image
 Shape conv2d_output_shape(const Shape& x, const Conv2dOptions& options);
+/// As well: InputError unless the rows of x are padded.
+Shape conv2d_output_shape(const Tensor& x, const Conv2dOptions& options);
 /// Throws: InputError naming `what` unless t has that shape and type.
 void check_conv2d(const char* what, const Tensor& t, const Shape& want, DType type);
+/// Throws: InputError naming `what` unless the rows of t are padded as those of Tensor::activation(): the products read
+///         whole rows.
+void check_padded(const char* what, const Tensor& t);
 
 /// Formula:  y[h][w] = sum over (i, j) of x[h * stride - pad + i][w * stride - pad + j] * w[:, :, i, j]^T
 /// Shapes:   x [H][W][N][C]; w [O, C, kh, kw]; returns y [H'][W'][N][O], H' = (H + 2 pad - kh) / stride + 1, W' alike;
-///           all of one type, f32 or f64, or activations in bf16 and weights in f32
-/// Throws:   InputError if a shape does not fit the options or the kernel is larger than the padded image
+///           all of one type, f32 or f64, or activations in bf16 and weights in f32; activations are padded as those
+///           of Tensor::activation(), here and below
+/// Throws:   InputError if a shape or the padding does not fit or the kernel is larger than the padded image
 /// Exactness: bf16: the weights are rounded to bf16, the sum is f32, the result is rounded once; the gradient of the
 ///           weights stays f32
 Tensor conv2d_forward(const Tensor& x, const Tensor& w, const Conv2dOptions& options);

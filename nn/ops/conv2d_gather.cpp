@@ -50,7 +50,7 @@ void gather_all(const Tensor& x, const Conv2dOptions& o, Tensor& g) {
 }  // namespace
 
 Tensor gather(const Tensor& x, const Conv2dOptions& o) {
-  const Shape out = conv2d_output_shape(x.shape(), o);
+  const Shape out = conv2d_output_shape(x, o);
   Tensor g =
       Tensor::activation_uninitialized(out[0], out[1], out[2], o.in_channels * o.kernel_h * o.kernel_w, x.dtype());
   visit_number(x.dtype(), [&]<class T>() { gather_all<T>(x, o, g); });

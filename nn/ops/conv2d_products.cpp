@@ -145,7 +145,7 @@ const PackedConvWeights& ConvWeightCache::get(const Convolution& layer, const Te
 
 Tensor conv2d_forward(const Tensor& x, const PackedConvWeights& w, const Conv2dOptions& o, const RowSink& sink) {
   if (gathers(o)) return conv2d_forward(gather(x, o), w, gathered(o), sink);
-  const Shape out = conv2d_output_shape(x.shape(), o);
+  const Shape out = conv2d_output_shape(x, o);
   Tensor y = Tensor::activation_uninitialized(out[0], out[1], out[2], out[3], x.dtype());
   visit_number(x.dtype(), [&]<class T>() {
     sum_of_taps<T>(x, w.forward, o, forward_taps(out[0], x.height(), o.kernel_h, o),

@@ -272,7 +272,8 @@ Tensor conv2d_backward_weights(const Tensor& dy, const Tensor& x, const Conv2dOp
     return conv2d_backward_weights(dy, gather(x, o), gathered(o))
         .reshaped({o.out_channels, o.in_channels, o.kernel_h, o.kernel_w});
   }
-  check_conv2d("dy", dy, conv2d_output_shape(x.shape(), o), x.dtype());
+  check_conv2d("dy", dy, conv2d_output_shape(x, o), x.dtype());
+  check_padded("dy", dy);
   return visit_number(x.dtype(), [&]<class T>() { return weight_gradient<T>(dy, x, o); });
 }
 

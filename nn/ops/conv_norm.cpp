@@ -59,7 +59,7 @@ Var train(const std::shared_ptr<const Convolution>& layer, const BatchNormOption
   Var w = parameters[0], weight = parameters[1], bias = parameters[2];
   const Conv2dOptions o = layer->options();
   const Tensor input = layer->input(x.value());
-  const Shape shape = conv2d_output_shape(input.shape(), o);
+  const Shape shape = conv2d_output_shape(input, o);
   if (shape[0] * shape[1] * shape[2] < 2) {
     input_error("batch_norm", "training: wanted more than one value per channel, got {} (use larger batches)",
                 shape.text());
@@ -98,7 +98,7 @@ Var infer(const Convolution& layer, const BatchNormOptions& norm, const Var& x, 
           std::span<const Var> parameters, bool relu, ConvWeightCache* cache) {
   const Tensor input = layer.input(x.value());
   const Tensor& w = parameters[0].value();
-  const Shape shape = conv2d_output_shape(input.shape(), layer.options());
+  const Shape shape = conv2d_output_shape(input, layer.options());
   const int64_t pitch = pitch_of(shape[3]);
   const NormCoefficients with = norm_coefficients(running_moments(parameters[3].value(), parameters[4].value()),
                                                   parameters[1].value(), parameters[2].value(), norm.eps);

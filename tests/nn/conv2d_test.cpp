@@ -1,10 +1,12 @@
 // Convolution against seven plain loops in double, over random and degenerate shapes, and its gradients.
 #include "nn/ops/conv2d.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "nn/ops/conv_norm.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
@@ -228,6 +230,31 @@ TEST(Conv2d, SaysWhatDoesNotFit) {
                                                              {3, 8, 3, 3, 1, -1},
                                                              {3, 8, 3, 3, 1, INT64_MAX}}) {
     EXPECT_THROW(Conv2d{bad}, InputError);
+  }
+}
+
+// The products read whole rows: of bf16 they read the padding too.
+TEST(Conv2d, RefusesRowsWithoutPadding) {
+  const Conv2dOptions o{20, 24, 3, 3, 1, 1};
+  const Tensor x = Tensor::activation(4, 4, 2, 20, DType::BF16), w = Tensor::zeros({24, 20, 3, 3});
+  const Tensor dy = Tensor::activation(4, 4, 2, 24, DType::BF16);
+  const Tensor bare_x = Tensor::zeros(x.shape(), DType::BF16), bare_dy = Tensor::zeros(dy.shape(), DType::BF16);
+  const std::string refused =
+      "[conv2d] x: wanted rows of 20 numbers, padded to 32 (Tensor::activation()), got a pitch of 20";
+  EXPECT_EQ(message_of([&] { conv2d_forward(bare_x, w, o); }), refused);
+  EXPECT_EQ(message_of([&] { conv2d(Var(bare_x), Var(w, true), o); }), refused);
+  EXPECT_EQ(message_of([&] { conv2d_backward_weights(dy, bare_x, o); }), refused);
+  EXPECT_THAT(message_of([&] { conv2d_backward_weights(bare_dy, x, o); }),
+              testing::StartsWith("[conv2d] dy: wanted rows"));
+  EXPECT_THAT(message_of([&] { conv2d_backward_data(bare_dy, w, x.shape(), o); }),
+              testing::StartsWith("[conv2d] dy: wanted rows"));
+  std::vector<Var> parameters{Var(w, true)};
+  for (const float v : {1.0f, 0.0f, 0.0f, 1.0f}) parameters.emplace_back(Tensor::from({24}, std::vector<float>(24, v)));
+  for (const bool training : {true, false}) {
+    EXPECT_EQ(message_of([&] {
+                conv_norm(std::make_shared<Conv2d>(o), {}, Var(bare_x), {}, parameters, true, {.training = training});
+              }),
+              refused);
   }
 }
 
