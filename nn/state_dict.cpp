@@ -50,11 +50,16 @@ TensorsByName tensors_of(const SafetensorsFile& file, const Network& net) {
 /// For every batch normalization that alone reads a convolution: the name its convolution's bias would have.
 /// Key: name of that bias; value: index of the parameter that holds the running mean.
 std::map<std::string, int> running_means_by_bias(const Network& net) {
+  std::vector<int> readers(net.nodes().size());
+  for (const Node& node : net.nodes())
+    for (int input : node.inputs) ++readers[static_cast<size_t>(input)];
+  const std::vector<int> convolutions = net.convolutions();
   std::map<std::string, int> means;
   for (const Node& node : net.nodes()) {
     if (node.op->kind() != "batch_norm") continue;
-    const std::string bias = net.nodes()[static_cast<size_t>(node.inputs[0])].name + ".bias";
-    if (net.find_parameter(bias) != nullptr) continue;
+    const int conv = node.inputs[0];
+    if (std::ranges::count(convolutions, conv) == 0 || readers[static_cast<size_t>(conv)] != 1) continue;
+    const std::string bias = net.nodes()[static_cast<size_t>(conv)].name + ".bias";
     for (int p : node.parameters) {
       if (net.parameters()[static_cast<size_t>(p)].role == Role::Mean) means[bias] = p;
     }

@@ -12,9 +12,9 @@
 namespace kronbit::nn {
 
 /// Fills every parameter of `net` from `file`, matching by name after canonical_name() (nn/state_dict_names.h). A bias
-/// of a convolution that feeds a batch normalization is taken into that one's running mean: (x + b) - mean = x - (mean
-/// - b). `net` stays as it was when anything is wrong. Throws:   InputError listing the missing, surplus and misshaped
-/// tensors in one line; InputError naming tensor and
+/// of a convolution that a batch normalization alone reads is taken into that one's running mean:
+/// (x + b) - mean = x - (mean - b). `net` stays as it was when anything is wrong.
+/// Throws:   InputError listing the missing, surplus and misshaped tensors in one line; InputError naming tensor and
 ///           index for a number that is not finite or a negative variance.
 /// Exactness: F32 files bit for bit, but for running means that took in a bias.
 void load_state_dict(Network& net, const SafetensorsFile& file);

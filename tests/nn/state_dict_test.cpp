@@ -10,6 +10,7 @@
 #include <limits>
 #include <numeric>
 
+#include "nn/models/builder.h"
 #include "nn/models/models.h"
 #include "nn/ops/flatten.h"
 #include "nn/ops/linear.h"
@@ -247,6 +248,19 @@ TEST(StateDict, BiasOfAConvolutionGoesIntoTheRunningMean) {
   for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(after[i], before[i] - 0.25f);
   EXPECT_EQ(loaded.find_parameter("features.1.running_mean")->var.value().values(),
             net.find_parameter("features.1.running_mean")->var.value().values());
+}
+
+TEST(StateDict, BiasThatOthersReadTooIsSurplus) {
+  Builder b("shared", 8, 3);
+  const int conv = b.conv("conv", kInput, {.channels = 4});
+  const int sum = b.add("add", b.batch_norm("bn1", conv), conv);
+  b.linear("linear", b.global_avg_pool("pool", b.batch_norm("bn2", sum)), 3);
+  Network net = b.take();
+  for (const char* bias : {"conv.bias", "add.bias"}) {  // the convolution has two readers; a sum is none
+    Tensors tensors = tensors_of(net);
+    tensors[bias] = Tensor::zeros({4});
+    EXPECT_THAT(error_of(net, tensors), HasSubstr(fmt::format("1 surplus ({})", bias)));
+  }
 }
 
 TEST(StateDict, ListsEverythingThatIsWrongInOneLine) {
