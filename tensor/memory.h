@@ -8,7 +8,7 @@
 namespace kronbit {
 
 /// Memory for `bytes` (0 allowed), aligned to 64; from 2 MB on, to huge pages. Not zeroed. Thread-safe.
-/// Throws: Error when the system has no more.
+/// Throws: Error when the system has no more, even after trim_memory().
 std::shared_ptr<void> allocate(size_t bytes);
 /// As allocate(), all zero. What is new from the system is so already and takes no room until it is written to.
 std::shared_ptr<void> allocate_zeroed(size_t bytes);
