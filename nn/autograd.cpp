@@ -35,7 +35,8 @@ Var::Var(Tensor value, bool requires_grad) : node_(std::make_shared<Node>()) {
 
 void Var::add_grad(Tensor g) const {
   if (!requires_grad()) return;
-  KB_CHECK(g.shape() == node_->value.shape() && g.pitch() == node_->value.pitch());
+  const Tensor& v = node_->value;
+  KB_CHECK(g.shape() == v.shape() && g.pitch() == v.pitch() && g.dtype() == v.dtype());
   if (!node_->grad.defined()) {
     node_->grad = std::move(g);
   } else {

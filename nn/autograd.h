@@ -25,7 +25,7 @@ class Var {
   const Tensor& grad() const { return node_->grad; }
   Tensor& grad() { return node_->grad; }
   /// grad += g. The first call keeps g itself, without a copy: several values may get one tensor, but nobody may write
-  /// to it afterwards. No-op unless requires_grad().
+  /// to it afterwards. No-op unless requires_grad(). Requires: g of value()'s shape, pitch and type
   void add_grad(Tensor g) const;
   void clear_grad() { node_->grad = Tensor(); }
 

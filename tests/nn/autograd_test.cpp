@@ -1,0 +1,24 @@
+// The record of operators itself: what it takes for a gradient, and how it is given up.
+#include "nn/autograd.h"
+
+#include <gtest/gtest.h>
+
+#include "nn/ops/add.h"
+
+namespace kronbit::nn {
+namespace {
+
+TEST(Autograd, AGradientHasTheShapeThePitchAndTheTypeOfItsValue) {
+  const Tensor value = Tensor::activation(1, 1, 2, 3, DType::BF16);
+  const Var x(value, true);
+  for (const Tensor& wrong :
+       {value.to(DType::F32), Tensor::activation(1, 2, 1, 3, DType::BF16), Tensor::zeros(value.shape(), DType::BF16)}) {
+    EXPECT_THROW(x.add_grad(wrong), InternalError);
+    EXPECT_FALSE(x.grad().defined());
+  }
+  x.add_grad(Tensor::zeros_like(value));
+  EXPECT_THROW(x.add_grad(value.to(DType::F32)), InternalError);
+}
+
+}  // namespace
+}  // namespace kronbit::nn
