@@ -33,6 +33,23 @@ Var::Var(Tensor value, bool requires_grad) : node_(std::make_shared<Node>()) {
   node_->order = ++recorded;
 }
 
+void Var::Node::give_up_inputs(std::vector<std::shared_ptr<Node>>& to) {
+  backward = nullptr;
+  for (Var& input : inputs)
+    if (input.node_) to.push_back(std::move(input.node_));
+  inputs.clear();
+}
+
+Var::Node::~Node() {
+  std::vector<std::shared_ptr<Node>> waiting;
+  give_up_inputs(waiting);
+  while (!waiting.empty()) {
+    const std::shared_ptr<Node> node = std::move(waiting.back());
+    waiting.pop_back();
+    if (node.use_count() == 1) node->give_up_inputs(waiting);
+  }
+}
+
 void Var::add_grad(Tensor g) const {
   if (!requires_grad()) return;
   const Tensor& v = node_->value;

@@ -36,7 +36,11 @@ class Var {
     bool requires_grad = false;
     int64_t order = 0;  // time of recording: later values never feed earlier ones
     std::vector<Var> inputs;
-    Backward backward;  // adds to the inputs' gradients
+    Backward backward;  // adds to the inputs' gradients; captures no values but the inputs
+    Node() = default;
+    Node(const Node&) = delete;
+    ~Node();  // gives up what only it keeps, one by one: a long record would overflow the stack
+    void give_up_inputs(std::vector<std::shared_ptr<Node>>& to);
   };
   std::shared_ptr<Node> node_;
   friend Var record(Tensor value, std::vector<Var> inputs, Backward backward);

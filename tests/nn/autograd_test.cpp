@@ -20,5 +20,17 @@ TEST(Autograd, AGradientHasTheShapeThePitchAndTheTypeOfItsValue) {
   EXPECT_THROW(x.add_grad(value.to(DType::F32)), InternalError);
 }
 
+TEST(Autograd, LongRecordsAreGivenUpWithAndWithoutTheWayBack) {
+  constexpr int kLength = 300'000;
+  const Var start(Tensor::from({1}, {1}), true), one(Tensor::from({1}, {1}));
+  for (const bool way_back : {false, true}) {
+    Var sum = start;
+    for (int i = 0; i < kLength; ++i) sum = add(sum, one);
+    EXPECT_EQ(sum.value().values()[0], kLength + 1);
+    if (way_back) backward(sum);
+  }
+  EXPECT_EQ(start.grad().values()[0], 1);
+}
+
 }  // namespace
 }  // namespace kronbit::nn
