@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <limits>
 #include <mutex>
-#include <string>
 
 #include "tensor/base/error.h"
 
@@ -20,19 +20,29 @@ namespace {
 int allowed_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  std::ifstream quota("/sys/fs/cgroup/cpu.max");
-  std::string limit;
-  double period = 0;
-  if (quota >> limit >> period && limit != "max" && period > 0) {
-    n = std::min(n, static_cast<int>(std::ceil(std::atof(limit.c_str()) / period)));
-  }
-  return std::clamp(n, 1, 1024);
+  const int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return static_cast<int>(std::clamp(std::ceil(cpu_quota()), 1.0, std::min(1024.0, static_cast<double>(n))));
 }
 
 std::atomic<int> chosen_threads{0};
 
 }  // namespace
+
+double cpu_quota(const std::string& root, const std::string& self) {
+  std::string group;  // "/a/b", "" the root
+  std::ifstream groups(self);
+  for (std::string line; std::getline(groups, line);)
+    if (line.starts_with("0::/")) group = line.substr(3);
+  for (double least = std::numeric_limits<double>::infinity();; group.resize(group.rfind('/'))) {
+    if (group == "/") group.clear();
+    std::ifstream file(root + group + "/cpu.max");
+    std::string quota;
+    double period = 0;
+    if (file >> quota >> period && quota != "max" && period > 0)
+      least = std::min(least, std::atof(quota.c_str()) / period);
+    if (group.empty()) return least;
+  }
+}
 
 int threads() {
   const int n = chosen_threads.load();

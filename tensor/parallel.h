@@ -4,11 +4,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 namespace kronbit {
 
-/// Threads in use: min(CPU affinity, cgroup quota rounded up) until set_threads().
+/// Threads in use: min(CPU affinity, cpu_quota() rounded up) until set_threads().
 int threads();
+/// CPUs that the control groups (version 2) of this process allow: the smallest quota / period of the files cpu.max
+/// from its own group up to `root`; infinity where none limits. `self` names its group: "0::PATH".
+double cpu_quota(const std::string& root = "/sys/fs/cgroup", const std::string& self = "/proc/self/cgroup");
 /// Requires: 1 <= n <= 1024. Throws: InputError otherwise.
 void set_threads(int n);
 
