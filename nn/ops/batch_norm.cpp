@@ -144,15 +144,17 @@ void update_running_statistics(Tensor& running_mean, Tensor& running_var, const 
   });
 }
 
+void check_values_per_channel(const Shape& x) {
+  if (x[0] * x[1] * x[2] >= 2) return;
+  input_error("batch_norm", "training: wanted more than one value per channel, got {} (use larger batches)", x.text());
+}
+
 Var batch_norm(const Var& x, const Var& weight, const Var& bias, Var& running_mean, Var& running_var, bool training,
                const BatchNormOptions& options) {
   const Tensor& in = x.value();
   ChannelMoments moments;
   if (training) {
-    if (in.rows() < 2) {
-      input_error("batch_norm", "training: wanted more than one value per channel, got {} (use larger batches)",
-                  in.shape().text());
-    }
+    check_values_per_channel(in.shape());
     moments = channel_moments(in);
     update_running_statistics(running_mean.value(), running_var.value(), moments, in.rows(), options.momentum);
   } else {

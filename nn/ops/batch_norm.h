@@ -61,9 +61,12 @@ NormGradients normalize_backward(const Tensor& dz, const Tensor& y, const Tensor
 void update_running_statistics(Tensor& running_mean, Tensor& running_var, const ChannelMoments& moments, int64_t count,
                                double momentum);
 
+/// Throws: InputError when x [H, W, N, C] has a single value per channel: its variance is 0 and the output would be
+///         `bias` whatever the input, so training refuses it, as PyTorch does.
+void check_values_per_channel(const Shape& x);
+
 /// Training: normalises with the batch's moments and updates the running statistics. Otherwise: uses the running ones.
-/// Throws: InputError when training with a single value per channel (its variance is 0 and the output would be `bias`
-/// whatever the input), as PyTorch does.
+/// Throws: InputError when training with a single value per channel.
 Var batch_norm(const Var& x, const Var& weight, const Var& bias, Var& running_mean, Var& running_var, bool training,
                const BatchNormOptions& options = {});
 

@@ -60,10 +60,7 @@ Var train(const std::shared_ptr<const Convolution>& layer, const BatchNormOption
   const Conv2dOptions o = layer->options();
   const Tensor input = layer->input(x.value());
   const Shape shape = conv2d_output_shape(input, o);
-  if (shape[0] * shape[1] * shape[2] < 2) {
-    input_error("batch_norm", "training: wanted more than one value per channel, got {} (use larger batches)",
-                shape.text());
-  }
+  check_values_per_channel(shape);
   // Rows gathered for the forward product serve the gradient of the weights too. A quantized input is made again then:
   // that costs less than a third more memory for all activations.
   const bool gathering = gathers(o);

@@ -9,6 +9,7 @@
 #include "nn/ops/batch_norm.h"
 #include "nn/ops/channel_affine.h"
 #include "nn/ops/concat.h"
+#include "nn/ops/conv_norm.h"
 #include "nn/ops/dropout.h"
 #include "nn/ops/flatten.h"
 #include "nn/ops/max_pool.h"
@@ -34,6 +35,11 @@ TEST(BatchNorm, RefusesToTrainOnOneValuePerChannelButEvaluatesIt) {
   Var mean(Tensor::zeros({3})), variance(Tensor::zeros({3}));
   EXPECT_THROW(batch_norm(x, w, b, mean, variance, true), InputError);
   EXPECT_NO_THROW(batch_norm(x, w, b, mean, variance, false));
+  // So does the fused operator.
+  const auto conv = std::make_shared<Conv2d>(Conv2dOptions{3, 3, 1, 1, 1, 0});
+  std::vector<Var> parameters{Var(Tensor::zeros({3, 3, 1, 1}), true), w, b, mean, variance};
+  EXPECT_THROW(conv_norm(conv, {}, x, {}, parameters, true, {.training = true}), InputError);
+  EXPECT_NO_THROW(conv_norm(conv, {}, x, {}, parameters, true, {}));
 }
 
 TEST(BatchNorm, LargeMeanKeepsTheVariance) {
