@@ -28,8 +28,7 @@ struct Calibration {
   double spearman_best = 0.0;             ///< the same within the quarter of the highest observed values
 
   /// Source:   bands: too confident when mean z² > 1.4 or 95 % coverage < 0.88, too wide when mean z² < 0.7, biased
-  /// when
-  ///           |mean z| > 2/√N; for few observations each band is as wide as chance alone makes it (95 %)
+  ///           when |mean z| > 2/√N; for few observations each band is as wide as chance alone makes it (95 %)
   Honesty honesty() const;
   /// Whether ranking by the sd makes sense at all: 95 % coverage of at least 0.85.
   bool sd_usable() const { return coverage95 >= 0.85; }

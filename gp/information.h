@@ -16,8 +16,7 @@ namespace kronbit::gp {
 /// Formula:  an appended observation lowers the m x m posterior block of each candidate by γγᵀ/p², γ_l its posterior
 ///           covariance with f_l(x), p² its own posterior variance + noise: O(n + m²) per candidate
 /// Formula:  posterior blocks: with the observations ordered by task, Kf[l,a] V_a are the parts of L⁻¹ cov(y, f_l(x))
-/// that
-///           come from task a: V_a = L⁻¹[:, a] k(x_a, x), zero above the rows of task a;
+///           that come from task a: V_a = L⁻¹[:, a] k(x_a, x), zero above the rows of task a;
 ///           V_full = Kf k(x,x) − Kf S Kf, S_ab = V_a · V_b: products of matrices over many candidates at once
 /// Units:    nats. Memory: candidates x distinct observed x doubles.
 /// Source:   paper §3.2 "Exploration Phase"

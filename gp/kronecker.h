@@ -13,7 +13,7 @@ namespace kronbit::gp {
 ///           Σ⁻¹ = (D^-½U ⊗ Q) diag(1 / (1 + X_i W_l)) (D^-½U ⊗ Q)ᵀ
 /// Shapes:   x [N][d], y [N, m]
 /// Source:   Rasmussen & Williams 2006 p. 19; Stegle et al. 2011, "Efficient inference in matrix-variate Gaussian
-/// models"
+///           models"
 class KroneckerGp {
  public:
   KroneckerGp(std::vector<std::vector<double>> x, const Matrix& y, Hyperparameters hyperparameters);

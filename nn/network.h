@@ -93,8 +93,8 @@ class Network {
   bool non_negative(int node) const;
   int64_t parameter_count() const;  ///< trainable numbers
 
-  /// Weights: Kaiming normal, fan out (convolutions), uniform +-1/sqrt(fan in) (linear); scales and variances 1, rest
-  /// 0.
+  /// Weights: Kaiming normal, fan out (convolutions), uniform +-1/sqrt(fan in) (linear); scales and variances 1, the
+  /// rest 0.
   void initialize(uint64_t seed);
   /// x: [H][W][N][C] float (double runs too, unfused, for checks). Returns the logits [1][1][N][classes], float.
   Var forward(const Tensor& x, const RunContext& context);

@@ -80,8 +80,7 @@ class PackedNetwork {
 /// Packs a network on which assign_bits() has put bits. Its FP32 weights are quantized once more, as in its forward
 /// pass, then the multipliers are rounded to their format.
 /// Throws: InputError for a network without bits, one that nn::build() cannot make again, a multiplier that does not
-/// fit
-///         its format, class names of a wrong number or form, or parameters that are not finite.
+///         fit its format, class names of a wrong number or form, or parameters that are not finite.
 /// Exactness: with F32 multipliers the dequantized weights are those of the forward pass, bit for bit.
 PackedNetwork pack(const nn::Network& net, const PackOptions& options = {});
 

@@ -34,8 +34,7 @@ struct QuantizedWeights {
 
 /// DSConv's weight quantization.
 /// Formula:  multiplier xi = sum(w q) / sum(q q), 0 when the denominator is 0; with w_e the element of largest
-/// magnitude
-///           (of two, the positive one) and L = 2^(b-1):
+///           magnitude (of two, the positive one) and L = 2^(b-1):
 ///             signed-extreme  q = clamp(round_half_even(s w), -L, L-1), s = -L / w_e     (xi may be negative)
 ///             binary          q = +1 where w >= 0, else -1; xi = mean |w|
 ///             paper-floor     q = clamp(floor(L w / |w_e|), -L, L-1)
@@ -55,8 +54,7 @@ Tensor dequantize(const QuantizedWeights& q);
 /// dequantize(quantize_weights(...)) in one pass: what a forward pass in training needs.
 Tensor fake_quantize_weights(const Tensor& w, int bits, Mode mode, int64_t block = kBlock);
 
-/// Block floating point: one power-of-two step for `block` channels of one pixel of one image, mantissas of `bits`
-/// bits.
+/// Block floating point: a power-of-two step per `block` channels of one pixel of one image, mantissas of `bits` bits.
 struct ActivationFormat {
   int bits = 8;
   bool is_signed = true;

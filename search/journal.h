@@ -23,9 +23,9 @@ struct JournalContent {
 };
 
 /// Reads a journal without locking or changing anything, also while a run is writing it. A journal that is not there,
-/// or whose first line is not whole, has no lines. Throws: InputError naming the line when anything but the very last
-/// line is damaged, when line 0 is not the settings of
-///         this schema, or when the numbers do not follow each other.
+/// or whose first line is not whole, has no lines.
+/// Throws: InputError naming the line when anything but the very last line is damaged, when line 0 is not the settings
+///         of this schema, or when the numbers do not follow each other.
 JournalContent read_journal(const std::filesystem::path& folder);
 
 /// The writer. Requires: the lock of the folder.

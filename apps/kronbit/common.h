@@ -49,8 +49,7 @@ int64_t input_size(const NetworkOptions& options);
 void require_data(const DataOptions& options, const std::string& file);
 
 /// Opens --data for a network that takes images of `input_size`; folders are read at --image-size, else at that.
-/// Without
-/// --normalize the given normalization applies, if there is one, else the data set's.
+/// Without --normalize the given normalization applies, if there is one, else the data set's.
 data::Splits open_data(const DataOptions& options, int64_t input_size, const std::string& normalization = "");
 /// The same with the size and the normalization that the weights say. Where there are weights --data is required, and a
 /// line on stderr tells when they say no normalization.

@@ -17,9 +17,8 @@ struct PoolOptions {
 void check_pool_options(std::string_view where, const PoolOptions& options);
 
 /// Formula:  H' = (H + 2 pad - kernel) / stride + 1, rounded down, or up with ceil_mode; in that case a last window
-/// that
-///           would start in the padding on the far side is dropped, so that every window meets the image
-/// Throws: InputError "[where] ..." if no window fits.
+///           that would start in the padding on the far side is dropped, so that every window meets the image
+/// Throws:   InputError "[where] ..." if no window fits.
 Shape pool_output_shape(std::string_view where, const Shape& x, const PoolOptions& options);
 
 /// The part of a window inside the image along one axis, and the length of the window up to the padded border.

@@ -15,7 +15,7 @@
 namespace kronbit {
 
 /// Shapes:   A_i m x k, element (r, c) at a[r * a_row + c * a_col]: a_col = 1 reads rows, a_row = 1 reads a transpose
-/// in place
+///           in place
 ///           B_i k x n, element (r, c) at b[r * b_row + c]
 ///           C   m x n, element (r, c) at c[r * c_row + c]
 /// Units:    strides in numbers; m, n, k >= 0

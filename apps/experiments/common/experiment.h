@@ -1,8 +1,8 @@
 // The frame of the experiments: one command line, one folder, and steps. A step is one kronbit command; its result is
 // kept, so an experiment that was interrupted goes on where it stopped, and two experiments share what both need.
 //
-//   OUT/runs/vgg16/fp32/      what the command wrote (journal, checkpoint, best/), and result.json: command, answer,
-//   time OUT/table1.{json,csv,md,svg}
+//   OUT/runs/vgg16/fp32/      what the command wrote (journal, checkpoint, best/), result.json: command, answer, time
+//   OUT/table1.{json,csv,md,svg}
 #pragma once
 
 #include <CLI/CLI.hpp>

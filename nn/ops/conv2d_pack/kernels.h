@@ -14,9 +14,8 @@ struct PackSource {
   int64_t column_stride, row_stride;
   int64_t columns, rows, taps;
 };
-/// Formula:  to[t * tap_stride + (r / 2) * 64 + 2 j + r mod 2] = number (j, r, t), rounded half to even; 0 for j >=
-/// columns
-///           and r >= rows
+/// Formula:  to[t * tap_stride + (r / 2) * 64 + 2 j + r mod 2] = number (j, r, t), rounded half to even; 0 for
+///           j >= columns and r >= rows
 /// Shapes:   all taps, pairs of rows r / 2 in [begin, end), j in [0, 32)
 /// Runs on the calling thread.
 /// Exactness: all variants bit-identical
