@@ -16,8 +16,8 @@ struct ModelOptions {
 };
 
 /// The named network, parameters zero: initialize() or load_state_dict() comes next.
-/// Throws: InputError for an unknown name (the message lists the known ones), a negative number of classes, or an input
-///         too small for the network's strides.
+/// Throws: InputError for an unknown name (the message lists the known ones), a negative number of classes, or an
+///         input size below 32 or above 4096.
 Network build(std::string_view name, const ModelOptions& options = {});
 
 /// Height and width of the images that the named network takes where ModelOptions say nothing.

@@ -21,6 +21,7 @@ struct Conv2dOptions {
 };
 
 /// Shape of the output for an input of shape [H, W, N, C].
+/// Requires: kernel and stride >= 1, pad >= 0, here and below; Convolution checks it
 /// Throws: InputError if C does not fit the options or the kernel is larger than the padded image
 Shape conv2d_output_shape(const Shape& x, const Conv2dOptions& options);
 /// As well: InputError unless the rows of x are padded.

@@ -18,6 +18,7 @@ void check_pool_options(std::string_view where, const PoolOptions& options);
 
 /// Formula:  H' = (H + 2 pad - kernel) / stride + 1, rounded down, or up with ceil_mode; in that case a last window
 ///           that would start in the padding on the far side is dropped, so that every window meets the image
+/// Requires: kernel and stride >= 1, 0 <= pad <= kernel / 2, here and below; check_pool_options() checks it
 /// Throws:   InputError "[where] ..." if no window fits.
 Shape pool_output_shape(std::string_view where, const Shape& x, const PoolOptions& options);
 
