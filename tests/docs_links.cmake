@@ -1,5 +1,5 @@
 # The documents against the tree: every relative link and every path in backquotes exists, every function() named in
-# backquotes is in a source, and docs/library.md quotes docs/example.cpp to the letter.
+# backquotes is in a source, and docs/library.md quotes docs/example.cpp and docs/example_gp.cpp to the letter.
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 set(wrong "")
 set(checked 0)
@@ -52,12 +52,14 @@ foreach(document ${documents})
   endforeach()
 endforeach()
 
-file(READ ${root}/docs/example.cpp example)
 file(READ ${root}/docs/library.md text)
-string(FIND "${text}" "${example}" place)
-if(place EQUAL -1)
-  string(APPEND wrong "  docs/library.md: the quoted example is not docs/example.cpp\n")
-endif()
+foreach(example example example_gp)
+  file(READ ${root}/docs/${example}.cpp code)
+  string(FIND "${text}" "${code}" place)
+  if(place EQUAL -1)
+    string(APPEND wrong "  docs/library.md: the quoted example is not docs/${example}.cpp\n")
+  endif()
+endforeach()
 
 if(wrong)
   message(FATAL_ERROR "documents that do not fit the tree:\n${wrong}")
