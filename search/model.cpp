@@ -49,6 +49,12 @@ Observe parse_observe(std::string_view text) {
 
 std::string_view name_of(Observe observe) { return observe == Observe::Smooth ? "smooth" : "accuracy"; }
 
+gp::Kernel parse_covariance(std::string_view text) {
+  if (text == "se") return gp::Kernel::SquaredExponential;
+  if (text == "matern") return gp::Kernel::Matern52;
+  input_error("covariance", "wanted se or matern, got {}", quote(text));
+}
+
 std::string_view name_of(Inputs inputs) { return kNames[static_cast<size_t>(inputs)].second; }
 
 Places::Places(Inputs inputs, const std::vector<Candidate>& candidates) : inputs_(inputs) {

@@ -38,12 +38,16 @@ enum class Observe { Accuracy, Smooth };
 Observe parse_observe(std::string_view text);
 std::string_view name_of(Observe observe);
 
+/// "se" (squared exponential) or "matern" (5/2). Throws: InputError.
+gp::Kernel parse_covariance(std::string_view text);
+
+/// The defaults are what foretells recorded trainings best after a search: docs/results/models.md.
 struct ModelOptions {
   Inputs inputs = Inputs::Curve;
-  gp::Kernel kernel = gp::Kernel::SquaredExponential;  ///< of curve and bits; error has a squared exponential
-  Warp warp = Warp::Auto;                              ///< Auto: the one that predicts left-out configurations better
-  int starts = 2;                                      ///< of the fit
-  Observe observe = Observe::Accuracy;
+  gp::Kernel kernel = gp::Kernel::Matern52;  ///< of curve and bits; error has a squared exponential
+  Warp warp = Warp::Auto;                    ///< Auto: the one that predicts left-out configurations better
+  int starts = 2;                            ///< of the fit
+  Observe observe = Observe::Smooth;
 };
 
 /// From configurations to the inputs of the Gaussian process.

@@ -69,8 +69,10 @@ std::vector<Variant> variants(bool sensitivities, int starts) {
     for (const char* kernel : {"se", "matern"}) {
       if (inputs == search::Inputs::Error && std::string_view(kernel) == "matern") continue;  // has its own kernel
       for (const Output& output : kOutputs)
-        all.push_back(
-            {inputs, kernel, output.name, {inputs, parse_kernel(kernel), output.warp, starts, output.observe}});
+        all.push_back({inputs,
+                       kernel,
+                       output.name,
+                       {inputs, search::parse_covariance(kernel), output.warp, starts, output.observe}});
     }
   }
   return all;

@@ -18,7 +18,7 @@ namespace {
 
 struct Options {
   std::string preset = "quick", functions, strategies = "all", goals, replays, budget, candidates, inputs = "curve",
-              observe = "accuracy", kernel = "se", against = "sensitivity", tolerance = "0.002", seed = "0", threads;
+              observe = "smooth", kernel = "matern", against = "sensitivity", tolerance = "0.002", seed = "0", threads;
   RecordedOptions recorded;
   std::filesystem::path out, from;
   bool pay_difference = false;
@@ -56,7 +56,7 @@ Json work(const Options& o, const std::string& command) {
   judge_options.against = o.against;
   judge_options.model.inputs = search::parse_inputs(o.inputs);
   judge_options.model.observe = search::parse_observe(o.observe);
-  judge_options.model.kernel = parse_kernel(o.kernel);
+  judge_options.model.kernel = search::parse_covariance(o.kernel);
   if (!o.paper()) judge_options.model.starts = 1;
   Json json = {{"experiment", "strategies"},
                {"preset", o.preset},
@@ -137,7 +137,7 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--against", o.against, "paired differences are to this strategy");
   app.add_option("--inputs", o.inputs, "what models see: curve, error, bits, curve+error or bits+error");
   app.add_option("--observe", o.observe, "what models are told: accuracy or smooth");
-  app.add_option("--kernel", o.kernel, "se or matern");
+  app.add_option("--covariance", o.kernel, "of curve or bits: se or matern");
   app.add_flag("--pay-difference", o.pay_difference, "a promoted training goes on where it stopped");
   app.add_option("--threads", o.threads, "for replays");
   app.add_option("--from", o.from, "make the pages of this strategies.json again, replay nothing");

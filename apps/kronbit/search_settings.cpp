@@ -204,8 +204,10 @@ void add_search_settings(CLI::App* command, SearchSettings& s) {
   command->add_option("--strategy", s.strategy, "what chooses the next evaluation: " + strategy_names());
   command->add_option("--model", s.model, "what the model sees: curve, error, bits, curve+error, bits+error, or auto");
   command->add_option("--warp", s.warp, "what is modelled: accuracies (none), their logits, or auto");
-  command->add_option("--observe", s.observe,
-                      "what the model is told: accuracy as measured, or smooth: with the divergence from floating point");
+  command->add_option(
+      "--observe", s.observe,
+      "what the model is told: accuracy as measured, or smooth: with the divergence from floating point");
+  command->add_option("--covariance", s.covariance, "of the model's curve or bits: matern or se");
   command->add_flag("--refine", s.refine,
                     "also step single layers of the best, leaving the curve (not with halving and hyperband)");
   command->add_option("--probe", s.probe, "training images that the sensitivity of each layer is measured on; 0 = not");
@@ -235,6 +237,7 @@ Json to_json(const SearchSettings& settings) {
   json["no_baselines"] = s.no_baselines;
   json["refine"] = s.refine;
   json["observe"] = s.observe;
+  json["covariance"] = s.covariance;
   if (s.space > 1) json["space"] = s.space;
   json["train_images"] = s.train_images;
   json["validation_images"] = s.validation_images;
@@ -272,6 +275,7 @@ SearchSettings settings_from_json(const Json& json, std::string_view where) {
   s.no_baselines = get_bool(json, "no_baselines", where);
   s.refine = get_bool(json, "refine", where);
   s.observe = has(json, "observe") ? get_string(json, "observe", where) : "accuracy";
+  s.covariance = has(json, "covariance") ? get_string(json, "covariance", where) : "se";
   s.space = space_from_json(json, where);
   s.train_images = get_int(json, "train_images", 0, INT64_MAX, where);
   s.validation_images = get_int(json, "validation_images", 0, INT64_MAX, where);
@@ -327,6 +331,7 @@ SearchSpace make_space(const SearchSettings& s) {
   space.explorer.strategy.name = s.strategy;
   space.explorer.strategy.model.warp = search::parse_warp(s.warp);
   space.explorer.strategy.model.observe = search::parse_observe(s.observe);
+  space.explorer.strategy.model.kernel = search::parse_covariance(s.covariance);
   space.explorer.strategy.refine = s.refine;
   space.explorer.strategy.rules = rules;
   space.explorer.strategy.make_candidate = [curve = space.curve, cost_of = space.cost_of,

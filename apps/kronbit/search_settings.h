@@ -44,7 +44,8 @@ struct SearchSettings {
   WishOptions wish;
   RuleOptions rules;
   std::string tasks = "0,0.25,1,4", curve = "bezier:1", cost = "work", seed = "1", probe = "200",
-              strategy = search::StrategyOptions{}.name, model = "auto", warp = "logit", observe = "accuracy";
+              strategy = search::StrategyOptions{}.name, model = "auto", warp = "logit", observe = "smooth",
+              covariance = "matern";
   std::vector<std::string> tries;
   bool no_baselines = false, refine = false;
   int space = kSpace;

@@ -261,7 +261,7 @@ TEST(Strategies, RefuseWithOneLine) {
   expect("strategies", {"--table", table, "--goals", "size"}, "--goals");
   expect("strategies", {"--table", table, "--goals", "accuracy@1B"}, "within the limits");
   expect("strategies", {"--table", table, "--replays", "0"}, "--replays");
-  expect("strategies", {"--table", table, "--kernel", "cubic"}, "--kernel");
+  expect("strategies", {"--table", table, "--covariance", "cubic"}, "covariance");
   expect("models", {"--table", table, "--runs", "59"}, "--runs");
   expect("models", {"--table", table, "--curve", "bezier:99"}, "bezier");
   app::write_file(out / "bad.csv", "# validation images: 3\nnonsense\n");

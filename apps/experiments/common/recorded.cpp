@@ -45,12 +45,6 @@ Json RecordedTable::to_json() const {
           {"curve", curve.text()}};
 }
 
-gp::Kernel parse_kernel(std::string_view text) {
-  if (text == "se") return gp::Kernel::SquaredExponential;
-  if (text == "matern") return gp::Kernel::Matern52;
-  input_error("--kernel", "wanted se or matern, got {}", quote(text));
-}
-
 std::string command_line(int argc, char** argv, const std::string& name) {
   std::string text = "build/experiments/" + name;
   for (int i = 1; i < argc; ++i) {

@@ -31,9 +31,6 @@ struct RecordedTable {
 /// Sensitivities: those named, else TABLE-sensitivity.json when it is there. Throws: InputError.
 RecordedTable read_recorded(const RecordedOptions& options);
 
-/// "se" or "matern". Throws: InputError.
-gp::Kernel parse_kernel(std::string_view text);
-
 /// "build/experiments/NAME --option value ..." with files by name, and without --out and --threads.
 std::string command_line(int argc, char** argv, const std::string& name);
 

@@ -179,7 +179,8 @@ std::optional<Search> search(Experiment& experiment, const Subject& subject, con
   const std::string place = fmt::format("{}/search-{}", subject.place(), name);
   std::vector<std::string> words = base("search", subject);
   // The paper's own search: its criterion, a model that sees the weights of the curve and nothing of the layers.
-  add(words, {"--strategy", "information", "--model", "curve", "--warp", "auto", "--observe", "accuracy", "--probe", "0"});
+  add(words, {"--strategy", "information", "--model", "curve", "--warp", "auto", "--covariance", "se", "--observe",
+              "accuracy", "--probe", "0"});
   add(words, {"--weights", training->weights, "--tasks", scale.tasks, "--curve", curve, "--budget",
               fmt::format("{}evals", scale.evaluations), "--final-top", "0", "--seed", "1"});
   // The tables ask for small networks that lose little. The paper's goal does not: with a quantizer that still works at
