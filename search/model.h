@@ -47,7 +47,7 @@ struct ModelOptions {
   gp::Kernel kernel = gp::Kernel::Matern52;  ///< of curve and bits; error has a squared exponential
   Warp warp = Warp::Auto;                    ///< Auto: the one that predicts left-out configurations better
   int starts = 2;                            ///< of the fit
-  Observe observe = Observe::Smooth;
+  Observe observe = Observe::Accuracy;
 };
 
 /// From configurations to the inputs of the Gaussian process.

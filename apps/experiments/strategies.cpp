@@ -18,7 +18,7 @@ namespace {
 
 struct Options {
   std::string preset = "quick", functions, strategies = "all", goals, replays, budget, candidates, inputs = "curve",
-              observe = "smooth", kernel = "matern", against = "sensitivity", tolerance = "0.002", seed = "0", threads;
+              observe = "accuracy", kernel = "matern", against = "sensitivity", tolerance = "0.002", seed = "0", threads;
   RecordedOptions recorded;
   std::filesystem::path out, from;
   bool pay_difference = false;

@@ -44,7 +44,7 @@ struct SearchSettings {
   WishOptions wish;
   RuleOptions rules;
   std::string tasks = "0,0.25,1,4", curve = "bezier:1", cost = "work", seed = "1", probe = "200",
-              strategy = search::StrategyOptions{}.name, model = "auto", warp = "logit", observe = "smooth",
+              strategy = search::StrategyOptions{}.name, model = "auto", warp = "logit", observe = "accuracy",
               covariance = "matern";
   std::vector<std::string> tries;
   bool no_baselines = false, refine = false;

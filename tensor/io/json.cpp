@@ -134,9 +134,19 @@ void append_pretty(const Json& json, size_t indent, std::string& text) {
     text += line;
     return;
   }
+  const std::string line_end = "\n" + std::string(indent + 2, ' ');
   text += json.is_object() ? "{" : "[";
+  size_t line_begin = 0;  // nowhere on the line of the bracket
   for (auto it = json.begin(); it != json.end(); ++it) {
-    text += (it == json.begin() ? "\n" : ",\n") + std::string(indent + 2, ' ');
+    if (it != json.begin()) text += ",";
+    // Numbers share lines; what is structured, or has a key, begins one.
+    const bool shares = json.is_array() && it->is_number() && line_begin > 0;
+    if (shares && text.size() - line_begin + dump(*it).size() + 3 <= kWidth) {
+      text += " ";
+    } else {
+      text += line_end;
+      line_begin = text.size() - line_end.size() + 1;
+    }
     if (json.is_object()) text += dump(it.key()) + ": ";
     append_pretty(*it, indent + 2, text);
   }

@@ -30,7 +30,8 @@ Json read_json(const std::filesystem::path& path, int64_t max_bytes = kMaxJsonBy
 /// One line without a line end. Bytes that are not UTF-8 become U+FFFD.
 /// Throws: InternalError for non-finite numbers and depth > 64.
 std::string dump_line(const Json& json);
-/// Indented by two, ending in a line end; what fits into 120 characters stands on one line. Otherwise as dump_line().
+/// Indented by two, ending in a line end; what fits into 120 characters stands on one line, and numbers fill lines.
+/// Otherwise as dump_line().
 std::string dump_pretty(const Json& json);
 
 // A value as a C++ type. `what` names it in the message: "[where] what: wanted ..., got ...". Throws: InputError.

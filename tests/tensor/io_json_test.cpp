@@ -140,6 +140,15 @@ TEST(Json, WriterRefusesWhatCannotBeReadBackAndKeepsDoublesExactly) {
 
 TEST(Json, PrettyBreaksOnlyWhatIsLong) {
   EXPECT_EQ(dump_pretty({{"a", 1}, {"b", {2, 3}}, {"c", Json::object()}}), "{\"a\": 1, \"b\": [2, 3], \"c\": {}}\n");
+  Json numbers = Json::array();
+  for (int i = 0; i < 100; ++i) numbers.push_back(i);
+  const std::string text = dump_pretty({{"n", numbers}});
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 8) << text;
+  size_t longest = 0;
+  for (size_t at = 0, end; at < text.size(); at = end + 1)
+    end = text.find('\n', at), longest = std::max(longest, end - at);
+  EXPECT_TRUE(longest > 110 && longest <= 120) << longest;
+  EXPECT_EQ(parse_json(text, "t")["n"], numbers);
   const std::string x(60, 'x');
   EXPECT_EQ(dump_pretty({{"a", {x, x}}, {"b", {2, 3}}}),
             "{\n  \"a\": [\n    \"" + x + "\",\n    \"" + x + "\"\n  ],\n  \"b\": [2, 3]\n}\n");
