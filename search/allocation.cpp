@@ -11,7 +11,7 @@
 namespace kronbit::search {
 namespace {
 
-constexpr size_t kMostStates = 1 << 14;  // of exact() after each unit
+constexpr size_t kMostStates = 1 << 14;  // of least_error() after each unit
 
 double error_at(const ErrorTable& errors, size_t layer, int bits) {
   return errors[layer][static_cast<size_t>(bits - kMinBits)];

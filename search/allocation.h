@@ -37,9 +37,9 @@ struct AllocationProblem {
 ///           Several: b(theta) = argmin_b sum_l s_l(b_l) + theta P(b), P summed over the limits, for every theta where
 ///           b changes; the last one within the limits, or the best uniform list where that has less error, then
 ///           improved while anything fits: one layer to other bits by largest ds / dP, or one up and one down
-/// Exactness: one limit: optimal while no more than 16,384 sums stay undominated, beyond that the least error of each
-/// of 16,384 equal ranges of P goes on. Several: optimal where they meet the cost
-///            of a b(theta). Never worse than any uniform list within the limits. Deterministic.
+/// Exactness: one limit: optimal while no more than 16,384 sums stay undominated, beyond that the least error of each of
+///            16,384 equal ranges of P goes on. Several: optimal where they meet the cost of a b(theta). Never worse
+///            than any uniform list within the limits. Deterministic.
 /// Throws:    InputError when not even the cheapest list is within the limits; InternalError for a table that does not
 ///            fit the layers
 Allocation allocate(const AllocationProblem& problem);
