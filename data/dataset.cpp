@@ -82,4 +82,11 @@ Dataset Dataset::first(int64_t count) const {
   return Dataset(source_, std::vector<int64_t>(chosen_.begin(), end));
 }
 
+Dataset Dataset::spread(int64_t count) const {
+  count = std::min(count, size());
+  std::vector<int64_t> positions;
+  for (int64_t i = 0; i < count; ++i) positions.push_back((2 * i + 1) * size() / (2 * count));
+  return subset(positions);
+}
+
 }  // namespace kronbit::data

@@ -81,6 +81,9 @@ class Dataset {
   Dataset subset(const std::vector<int64_t>& positions) const;
   /// The first min(count, size()) images.
   Dataset first(int64_t count) const;
+  /// `count` images spread evenly over the set, the same for the same set: image i is number
+  /// floor((i + 1/2) size / count). All of them where it has fewer. Of sets sorted by class they are of all classes alike.
+  Dataset spread(int64_t count) const;
 
  private:
   std::shared_ptr<const ImageSource> source_;

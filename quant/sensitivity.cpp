@@ -102,14 +102,6 @@ Sensitivity sensitivity_from_json(const Json& json, std::string_view where) {
   return table;
 }
 
-data::Dataset probe_images(const data::Dataset& dataset, int64_t count) {
-  const int64_t size = dataset.size();
-  count = std::min(count, size);
-  std::vector<int64_t> positions;
-  for (int64_t i = 0; i < count; ++i) positions.push_back((2 * i + 1) * size / (2 * count));
-  return dataset.subset(positions);
-}
-
 Sensitivity measure_sensitivity(const nn::Network& net, const data::Dataset& images,
                                 const data::Normalization& normalization, const SensitivityOptions& options) {
   if (images.size() < 1) input_error("sensitivity", "images: wanted one or more, got none");

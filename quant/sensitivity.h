@@ -38,10 +38,6 @@ Json to_json(const Sensitivity& table);
 /// Throws: InputError "[where] ..." for anything else, negative numbers included.
 Sensitivity sensitivity_from_json(const Json& json, std::string_view where);
 
-/// `count` images spread evenly over `dataset`, the same for the same data set: image i is number
-/// floor((i + 1/2) size / count). All of them where it has fewer. Data sets sorted by class give all classes alike.
-data::Dataset probe_images(const data::Dataset& dataset, int64_t count);
-
 struct SensitivityOptions {
   AssignOptions assign = {};
   int64_t batch = 100;  ///< images at a time; all of them stay in memory

@@ -152,7 +152,7 @@ quant::Sensitivity sensitivity_of(const Subject& s, const std::filesystem::path&
     if (known.layers.size() == s.layers.size()) return known;
     input_error(path.string(), "layers: wanted {}, got {}", s.layers.size(), known.layers.size());
   }
-  const data::Dataset images = quant::probe_images(s.splits.validation, kProbeImages);
+  const data::Dataset images = s.splits.validation.spread(kProbeImages);
   quant::Sensitivity table =
       quant::measure_sensitivity(s.net, images, s.splits.normalization, {.stop = &app::stop_requested});
   table.network = s.job.network.net;

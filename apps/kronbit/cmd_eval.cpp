@@ -7,7 +7,6 @@
 #include "nn/cuda/device_network.h"
 #include "nn/train.h"
 #include "quant/packed.h"
-#include "quant/sensitivity.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/safetensors.h"
@@ -103,7 +102,7 @@ int run(const Frame& frame, const Options& options) {
       packed ? open_data(options.data, file, *network) : open_data(options.data, options.network);
   check_classes(file, subject.classes, subject.class_names, splits, Classes::Same);
   data::Dataset split = choose_split(splits, options.split);
-  if (!options.images.empty()) split = quant::probe_images(split, parse_int(options.images, 1, INT64_MAX, "--images"));
+  if (!options.images.empty()) split = split.spread(parse_int(options.images, 1, INT64_MAX, "--images"));
 
   Progress progress(frame, "eval", "images");
   const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };

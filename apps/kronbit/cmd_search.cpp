@@ -41,8 +41,7 @@ void examine_sensitivity(SearchSettings& s, const Frame& frame, const nn::Networ
   options.precision = parse_precision(s.tune.precision);
   options.progress = [&](int64_t done, int64_t total) { progress.update(done, total); };
   options.stop = &stop_requested;
-  s.errors =
-      quant::measure_sensitivity(net, quant::probe_images(splits.train, images), splits.normalization, options).mse;
+  s.errors = quant::measure_sensitivity(net, splits.train.spread(images), splits.normalization, options).mse;
 }
 
 /// Fills in what only the files can tell: fingerprints, numbers of images, the accuracy before quantization.

@@ -124,7 +124,7 @@ quant::Sensitivity measure_table(const Frame& frame, const Options& options, con
   how.progress = [&](int64_t done, int64_t total) { progress.update(done, total); };
   how.stop = &stop_requested;
   const int64_t images = parse_int(options.probe, 1, INT64_MAX, "--probe");
-  return quant::measure_sensitivity(net, quant::probe_images(splits.train, images), splits.normalization, how);
+  return quant::measure_sensitivity(net, splits.train.spread(images), splits.normalization, how);
 }
 
 void write_files(const Options& options, const SensitivityReport& report) {
@@ -164,7 +164,7 @@ int run(const Frame& frame, const Options& options) {
   SensitivityReport report;
   report.layers = nn::conv_layers(net);
   report.table = measure_table(frame, options, net, splits);
-  const data::Dataset images = quant::probe_images(splits.validation, limit);
+  const data::Dataset images = splits.validation.spread(limit);
   measure_accuracies(frame, options, net, images, splits.normalization, report);
   report.rank_bits = report.levels.front().bits;
   for (size_t i = 0; i < targets.size(); ++i) {

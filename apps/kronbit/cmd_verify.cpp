@@ -6,7 +6,6 @@
 #include "data/formats.h"
 #include "data/loader.h"
 #include "quant/packed.h"
-#include "quant/sensitivity.h"
 #include "quant/verify.h"
 #include "tensor/io/parse.h"
 
@@ -36,8 +35,7 @@ int run(const Frame& frame, const Options& options) {
   const quant::PackedNetwork packed = quant::PackedNetwork::load(options.model);
   const data::Splits splits = open_test_data(options, packed);
   const int64_t n = std::min(parse_int(options.images, 1, 4096, "--images"), splits.test.size());
-  data::Loader loader(quant::probe_images(splits.test, n), splits.normalization,
-                      {.batch_size = n, .seed = 0, .training = false});
+  data::Loader loader(splits.test.spread(n), splits.normalization, {.batch_size = n, .seed = 0, .training = false});
   const quant::Verification v = quant::verify(options.model, loader.batch(0, 0).images);
   if (frame.json) {
     print_json({{"ok", v.good()},

@@ -243,6 +243,17 @@ TEST(DatasetTest, SubsetsCompose) {
   EXPECT_EQ(some.label(1), 3);
 }
 
+TEST(DatasetTest, SpreadImagesAreEvenlyApart) {
+  const Splits splits = open("synthetic:200");
+  const auto& all = splits.train.chosen();
+  const size_t n = all.size();
+  EXPECT_EQ(splits.train.spread(4).chosen(),
+            (std::vector<int64_t>{all[n / 8], all[3 * n / 8], all[5 * n / 8], all[7 * n / 8]}));
+  EXPECT_EQ(splits.train.spread(0).size(), 0);
+  EXPECT_EQ(splits.train.spread(splits.train.size()).chosen(), all);
+  EXPECT_EQ(splits.train.spread(1000000).chosen(), all);
+}
+
 TEST(OpenTest, RefusesUnknownFormats) {
   for (const char* spec : {"", "cifar10", "cifar10:", "mnist:DIR", ":DIR", "synthetic:1", "/data/cifar"}) {
     EXPECT_INPUT_ERROR(open(spec), "[data]");

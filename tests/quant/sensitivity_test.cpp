@@ -18,7 +18,7 @@ namespace {
 
 struct Probe {
   data::Splits splits = data::open("synthetic:200");
-  data::Dataset images = probe_images(splits.train, 6);
+  data::Dataset images = splits.train.spread(6);
   nn::Network net = nn::build("resnet20");
   Probe() { net.initialize(3); }
   Sensitivity measure(const SensitivityOptions& options = {}) const {
@@ -33,17 +33,6 @@ std::vector<float> logits(nn::Network& net, const Probe& probe) {
 
 bool quantized(const nn::Network& net, size_t layer) {
   return dynamic_cast<const DsConv2d*>(net.nodes()[static_cast<size_t>(net.convolutions()[layer])].op.get()) != nullptr;
-}
-
-TEST(ProbeImages, AreSpreadEvenly) {
-  const data::Splits splits = data::open("synthetic:200");
-  const auto& all = splits.train.chosen();
-  const data::Dataset four = probe_images(splits.train, 4);
-  ASSERT_EQ(four.size(), 4);
-  const size_t n = all.size();
-  EXPECT_EQ(four.chosen(), (std::vector<int64_t>{all[n / 8], all[3 * n / 8], all[5 * n / 8], all[7 * n / 8]}));
-  EXPECT_EQ(probe_images(splits.train, splits.train.size()).chosen(), all);
-  EXPECT_EQ(probe_images(splits.train, 1000000).chosen(), all);
 }
 
 TEST(AssignSomeBits, LeavesHolesInFloatingPoint) {
@@ -144,7 +133,7 @@ TEST(Sensitivity, RefusesWhatItCannotMeasure) {
   Probe probe;
   probe.images = probe.splits.train.first(0);
   EXPECT_THROW(probe.measure(), InputError);
-  probe.images = probe_images(probe.splits.train, 2);
+  probe.images = probe.splits.train.spread(2);
   probe.net = nn::build("resnet20", {.input_size = 64});
   EXPECT_THROW(probe.measure(), InputError);
   probe.net = nn::build("resnet20");
