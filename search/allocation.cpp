@@ -198,13 +198,17 @@ std::optional<Choice> Allocator::least_error() const {
     size_t from, option;  // state of the units before, option of this one
   };
   const double most = 1.0 + 1e-9;
-  std::vector<std::vector<State>> states = {{{price_of(l, first_cost_), 0.0, 0, 0}}};
+  // From the cheapest list on, as more bits may cost less time: then no sum falls, and what is beyond the limit stays so.
+  double cheapest = price_of(l, first_cost_);
+  for (const Unit& unit : units_) cheapest += unit.options[0].price;
+  std::vector<std::vector<State>> states = {{{cheapest, 0.0, 0, 0}}};
   for (const Unit& unit : units_) {
     std::vector<State> next;
     for (size_t i = 0; i < states.back().size(); ++i)
       for (size_t o = 0; o < unit.options.size(); ++o) {
         const State& s = states.back()[i];
-        const State after{s.price + unit.options[o].price, s.error + unit.options[o].error, i, o};
+        const Option& option = unit.options[o];
+        const State after{s.price + (option.price - unit.options[0].price), s.error + option.error, i, o};
         if (after.price <= most) next.push_back(after);
       }
     std::sort(next.begin(), next.end(), [](const State& a, const State& b) {

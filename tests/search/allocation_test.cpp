@@ -123,6 +123,38 @@ TEST(Allocation, IsOptimalWithinOneLimit) {
   }
 }
 
+TEST(Allocation, IsOptimalWhereMoreBitsMayTakeLessTime) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(seed);
+    Rng rng(seed, Purpose::Test);
+    std::vector<std::vector<double>> times(4);
+    ErrorTable errors(4);
+    for (size_t l = 0; l < 4; ++l) {
+      const double scale = std::exp(rng.uniform(-3, 3));
+      for (int b = kMinBits; b <= kMaxBits; ++b) {
+        errors[l].push_back(scale * std::exp(-1.3 * b));
+        times[l].push_back((10 + b) * (1 + rng.uniform(-0.15, 0.15)));
+      }
+    }
+    const CostOf cost = [&](const Bits& bits) {
+      Cost all;
+      for (size_t l = 0; l < bits.size(); ++l) all.milliseconds += times[l][static_cast<size_t>(bits[l] - 1)];
+      return all;
+    };
+    AllocationProblem p{.errors = errors, .cost = cost, .rules = rules_of(4)};
+    const std::vector<Bits> lists = all_lists(p);
+    for (int limit = 36; limit < 60; ++limit) {
+      p.limits.max_milliseconds = limit;
+      const double least = least_error(p, lists, p.limits);
+      const std::optional<Allocation> found = find_allocation(p);
+      ASSERT_EQ(found.has_value(), least < 1e300);
+      if (!found) continue;
+      ASSERT_LE(found->cost.milliseconds, limit);
+      ASSERT_NEAR(found->log_error, std::log(least), 1e-9) << limit;
+    }
+  }
+}
+
 TEST(Allocation, IsNearlyOptimalWithinTwoLimits) {
   double sum = 0.0;
   int limits_seen = 0;
