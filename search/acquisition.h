@@ -22,7 +22,7 @@ double log_probability_above(double mean, double sd, double threshold);
 ///           ratio, Abramowitz & Stegun 26.2.14
 double log_expected_improvement(double mean, double sd, double best);
 
-/// What is known to be reached: the highest score(goal, .) of candidates run at the last task.
+/// What is known to be reached: the highest score(goal, .) of the posterior means at candidates run at the last task.
 using Incumbent = std::optional<double>;
 
 /// ln of the expected improvement of score(goal, .) when the accuracy is normal.

@@ -79,6 +79,22 @@ class Refine final : public Strategy {
     return parents;
   }
 
+  /// As a Batch's: the largest of many measurements is too good to be true.
+  Incumbent best_expected(const History& history, const Model& model) const {
+    std::vector<Candidate> run;
+    for (size_t c = 0; c < history.candidates.size(); ++c)
+      if (history.depth(c) == history.tasks() && options_.goal.limits.allow(history.candidates[c].cost))
+        run.push_back(history.candidates[c]);
+    const gp::Posterior at_last = model.predict(run, history.last());
+    Incumbent best;
+    for (size_t r = 0; r < run.size(); ++r) {
+      const double expected = score(options_.goal, at_last.mean[r], run[r].bits, run[r].cost);
+      if (!best || expected > *best) best = expected;
+    }
+    return best;
+  }
+
+  /// Nothing where no neighbour can be better.
   std::optional<Candidate> best_neighbour(const History& history, const std::set<Bits>& planned) const {
     const std::vector<size_t> from = parents(history);
     if (from.empty()) return std::nullopt;
@@ -97,16 +113,16 @@ class Refine final : public Strategy {
     options.model.inputs = std::isfinite(steps[0].log_error) ? Inputs::BitsAndError : Inputs::Bits;
     const Model model = fit_model(history, options.model, options.seed);
     const gp::Posterior at_last = model.predict(steps, history.last());
-    const Incumbent incumbent = score(options_.goal, history.known[from[0]].back(), history.candidates[from[0]].bits,
-                                      history.candidates[from[0]].cost);
-    size_t best = 0;
+    const Incumbent incumbent = best_expected(history, model);
+    std::optional<size_t> best;
     double most = -std::numeric_limits<double>::infinity();
     for (size_t s = 0; s < steps.size(); ++s) {
       const double gain = log_goal_improvement(options_.goal, steps[s], at_last.mean[s],
                                                std::sqrt(std::max(0.0, at_last.variance[s])), incumbent);
       if (gain > most) most = gain, best = s;
     }
-    return steps[best];
+    if (!best) return std::nullopt;
+    return steps[*best];
   }
 
   std::unique_ptr<Strategy> curve_;

@@ -9,10 +9,11 @@ namespace kronbit::search {
 inline constexpr size_t kRefineAfter = 12;
 
 /// The plans of `curve` until kRefineAfter runs are told; then the last run of every round gives way to one at the last
-/// task of the neighbour with the largest expected improvement of score(goal, .). Neighbours: the three best
-/// configurations measured at the last task that keep to the rules, with one layer (or tie) at the next more or fewer
-/// bits allowed, or one up and another down; within the limits of the goal, not run before, listed or not. The model
-/// for them sees bits, and sensitivities where they are known: a curve cannot tell a configuration from its neighbours.
+/// task of the neighbour with the largest expected improvement of score(goal, .) over the best posterior mean at what
+/// was run there; no run gives way where no neighbour can improve on it. Neighbours: the three best configurations
+/// measured at the last task that keep to the rules, with one layer (or tie) at the next more or fewer bits allowed, or
+/// one up and another down; within the limits of the goal, not run before, listed or not. The model for them sees bits,
+/// and sensitivities where they are known: a curve cannot tell a configuration from its neighbours.
 /// Requires: options.make_candidate and options.rules
 std::unique_ptr<Strategy> make_refine(std::unique_ptr<Strategy> curve, const StrategyOptions& options);
 

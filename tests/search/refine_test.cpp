@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <set>
 
 #include "fake.h"
+#include "search/acquisition.h"
 #include "search/explorer.h"
 #include "tensor/base/error.h"
 
@@ -237,6 +241,89 @@ TEST(Refine, DoesNotPlanWhatIsPlannedAlready) {
   const Bits other = both.runs[1].candidate < listed ? explorer.candidates()[both.runs[1].candidate].bits
                                                      : both.added[both.runs[1].candidate - listed].bits;
   EXPECT_NE(other, alone.added[0].bits) << "paid twice";
+}
+
+/// Twelve configurations run at the only task, measured with noise.
+History measured(const std::vector<Candidate>& candidates, uint64_t seed) {
+  Rng rng(seed, Purpose::Test);
+  History history;
+  history.candidates = candidates;
+  history.costs = {1};
+  history.known.resize(candidates.size());
+  history.divergences.resize(candidates.size());
+  history.dropped.resize(candidates.size(), false);
+  history.rounds = history.runs = 1;
+  for (const int64_t drawn : rng.permutation(static_cast<int64_t>(candidates.size()))) {
+    if (history.told.size() == kRefineAfter) break;
+    const size_t c = static_cast<size_t>(drawn);
+    history.known[c] = {std::clamp(fake_accuracy(candidates[c].bits, 0) + 0.04 * rng.normal(), 0.0, 1.0)};
+    history.told.push_back({{history.runs++, c, 0, Reason::Strategy, 0.0}, true});
+  }
+  return history;
+}
+
+TEST(Refine, ImprovesOnTheBestExpectationNotOnTheLuckiestMeasurement) {
+  int differ = 0;
+  for (const By by : {By::Effective, By::Size})
+    for (uint64_t seed = 0; seed < 10; ++seed) {
+      SCOPED_TRACE(seed);
+      StrategyOptions options = refining(4).strategy;
+      options.goal.by = by;
+      options.round = 1;
+      const Candidate other = options.make_candidate({1, 8, 1, 8});
+      if (by == By::Size) options.goal.min_accuracy = 0.75;
+      const History history = measured(fake_candidates(4), seed);
+      ModelOptions bits = options.model;
+      bits.inputs = Inputs::Bits;
+      const Model model = fit_model(history, bits, options.seed);
+      const gp::Posterior at_run = model.predict(history.candidates, 0);
+      std::vector<std::pair<double, size_t>> best;
+      double expected = -1e300;
+      for (size_t c = 0; c < history.candidates.size(); ++c) {
+        const Candidate& each = history.candidates[c];
+        if (history.known[c].empty()) continue;
+        best.emplace_back(-score(options.goal, history.known[c][0], each.bits, each.cost), c);
+        expected = std::max(expected, score(options.goal, at_run.mean[c], each.bits, each.cost));
+      }
+      std::sort(best.begin(), best.end());
+      const auto argmax = [&](double incumbent) {
+        Bits found = other.bits;  // which stays where no step can be better
+        double most = -std::numeric_limits<double>::infinity();
+        for (size_t parent = 0; parent < 3; ++parent)
+          for (const Bits& step : neighbours(history.candidates[best[parent].second].bits, *options.rules)) {
+            const size_t listed = find_candidate(history.candidates, step);
+            if (listed < history.candidates.size() && !history.known[listed].empty()) continue;
+            const Candidate candidate = options.make_candidate(step);
+            const gp::Posterior posterior = model.predict({candidate}, 0);
+            const double value = log_goal_improvement(options.goal, candidate, posterior.mean[0],
+                                                      std::sqrt(std::max(0.0, posterior.variance[0])), incumbent);
+            if (value > most) most = value, found = step;
+          }
+        return found;
+      };
+      const Plan plan = make_refine(std::make_unique<OneAdded>(other), options)->plan(history);
+      ASSERT_EQ(plan.runs.size(), 1u);
+      const size_t run = plan.runs[0].candidate, listed = history.candidates.size();
+      EXPECT_EQ(run < listed ? history.candidates[run].bits : plan.added[run - listed].bits, argmax(expected));
+      differ += argmax(expected) != argmax(-best[0].first);
+    }
+  EXPECT_GT(differ, 0) << "the two would choose alike";
+}
+
+TEST(Refine, NothingGivesWayWhereNoStepCanBeBetter) {
+  StrategyOptions options = refining(4).strategy;
+  options.goal.by = By::Size;
+  options.round = 1;
+  History history = measured(fake_candidates(4), 0);
+  const size_t smallest = find_candidate(history.candidates, Bits(4, 1));
+  ASSERT_LT(smallest, history.candidates.size());
+  history.known[smallest] = {0.5};
+  const Candidate other = options.make_candidate({1, 8, 1, 8});
+  const Plan plan = make_refine(std::make_unique<OneAdded>(other), options)->plan(history);
+  ASSERT_EQ(plan.runs.size(), 1u);
+  EXPECT_EQ(plan.runs[0].reason, Reason::Strategy);
+  ASSERT_EQ(plan.added.size(), 1u);
+  EXPECT_EQ(plan.added[0].bits, other.bits);
 }
 
 TEST(Constraints, OnlyTheChosenBits) {
