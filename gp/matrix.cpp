@@ -32,9 +32,12 @@ int lapack_size(size_t n) {
 // LAPACK refuses a leading dimension of 0.
 int leading(size_t rows) { return rows == 0 ? 1 : lapack_size(rows); }
 
+// The lower triangle, which is all that is read.
 bool all_finite(const Matrix& a) {
-  for (size_t i = 0; i < a.rows() * a.cols(); ++i) {
-    if (!std::isfinite(a.data()[i])) return false;
+  for (size_t j = 0; j < a.cols(); ++j) {
+    for (size_t i = j; i < a.rows(); ++i) {
+      if (!std::isfinite(a(i, j))) return false;
+    }
   }
   return true;
 }

@@ -90,6 +90,15 @@ TEST(Cholesky, HopelessMatricesAreNamedErrors) {
   EXPECT_THROW(eigen_symmetric(bad), NumericalError);
 }
 
+TEST(Cholesky, NothingAboveTheDiagonalIsRead) {
+  const Matrix a = random_positive(5, 4);
+  Matrix lower = a;
+  for (size_t j = 1; j < 5; ++j)
+    for (size_t i = 0; i < j; ++i) lower(i, j) = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(distance(Cholesky(lower).lower(), Cholesky(a).lower()), 0.0);
+  EXPECT_EQ(distance(eigen_symmetric(lower).vectors, eigen_symmetric(a).vectors), 0.0);
+}
+
 TEST(Eigen, RebuildsTheMatrix) {
   const Matrix a = random_positive(6, 4);
   const Eigen e = eigen_symmetric(a);
