@@ -19,9 +19,13 @@ int distance(const Bits& a, const Bits& b) {
   return sum;
 }
 
-int mutated(int bits, Rng& rng) {
-  if (rng.uniform() < 0.5) return kMinBits + static_cast<int>(rng.below(kMaxBits - kMinBits + 1));
-  return std::clamp(bits + (rng.uniform() < 0.5 ? 1 : -1), kMinBits, kMaxBits);
+/// Among `allowed`, which rises. Bits that are not there (of a fixed layer, or a candidate that the user asked for) count
+/// as the next that are; a fixed layer gets its bits back by the rules.
+int mutated(int bits, const std::vector<int>& allowed, Rng& rng) {
+  if (rng.uniform() < 0.5) return allowed[rng.below(allowed.size())];
+  const auto here = std::min(std::lower_bound(allowed.begin(), allowed.end(), bits), allowed.end() - 1);
+  if (rng.uniform() < 0.5) return here + 1 == allowed.end() ? *here : *(here + 1);
+  return here == allowed.begin() ? *here : *(here - 1);
 }
 
 class Evolution : public Strategy {
@@ -57,6 +61,10 @@ class Evolution : public Strategy {
     std::vector<std::vector<size_t>> each;
     for (size_t l = 0; l < layers; ++l) each.push_back({l});
     return each;
+  }
+
+  std::vector<int> allowed() const {
+    return options_.rules ? options_.rules->allowed() : std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8};
   }
 
   StrategyOptions options_;
@@ -163,7 +171,7 @@ class Nsga2 final : public Evolution {
     for (const std::vector<size_t>& layers : all) {
       const bool from_father = cross && rng.uniform() < 0.5;
       int value = (from_father ? father : mother)[layers[0]];
-      if (rng.uniform() < 1.0 / static_cast<double>(all.size())) value = mutated(value, rng);
+      if (rng.uniform() < 1.0 / static_cast<double>(all.size())) value = mutated(value, allowed(), rng);
       for (const size_t l : layers) bits[l] = value;
     }
     return bits;
@@ -194,7 +202,7 @@ class Regularised final : public Evolution {
     Bits bits = history.candidates[best].bits;
     const std::vector<std::vector<size_t>> all = genes(bits.size());
     const std::vector<size_t>& layers = all[rng.below(all.size())];
-    const int value = mutated(bits[layers[0]], rng);
+    const int value = mutated(bits[layers[0]], allowed(), rng);
     for (const size_t l : layers) bits[l] = value;
     return bits;
   }

@@ -12,8 +12,8 @@ inline constexpr int kPopulation = 10;
 
 /// The first kPopulation runs (tries included) are random candidates, then `round` children are made at a time.
 /// Parents: binary tournaments by (rank, crowding) on (1 - accuracy, bytes); uniform crossover with probability 0.9,
-/// each layer (or tied group) mutated with probability 1/n, by a bit up or down or drawn anew. Parents and children
-/// compete: rank by rank, the last one cut by crowding.
+/// each layer (or tied group) mutated with probability 1/n: the next more or fewer bits allowed, or bits drawn anew
+/// among those allowed. Parents and children compete: rank by rank, the last one cut by crowding.
 /// Source:   Deb et al. 2002, NSGA-II; `round` in place of kPopulation children at a time
 std::unique_ptr<Strategy> make_nsga2(const StrategyOptions& options);
 

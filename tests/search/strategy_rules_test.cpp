@@ -7,6 +7,7 @@
 #include <set>
 
 #include "search/acquisition.h"
+#include "search/strategies/evolution.h"
 #include "search/strategies/halving.h"
 #include "strategies_support.h"
 
@@ -122,6 +123,39 @@ TEST(Evolution, ChildrenLeaveTheListAndKeepToRulesAndLimits) {
       EXPECT_TRUE(seen.insert(bits).second) << format_bits(bits);
     }
   }
+}
+
+TEST(Evolution, MutatesAmongTheAllowedBits) {
+  // All parents alike, so that what differs was mutated: half a step up or down, half drawn among 2, 4 and 8.
+  Constraints constraints;
+  constraints.set_choices("2,4,8");
+  for (const std::string_view name : {"nsga2", "evolution"})
+    for (const int from : {4, 8}) {
+      StrategyOptions options = options_for(name, {1}).strategy;
+      options.round = 1;
+      options.make_candidate = fake_candidate;
+      options.rules = LayerRules(constraints, {"layer0", "layer1", "layer2", "layer3"});
+      History history;
+      history.candidates = {fake_candidate(Bits(4, from))};
+      history.costs = {1};
+      history.known = {{0.5}};
+      history.divergences = {{}};
+      history.dropped = {false};
+      history.told.assign(kPopulation, {{0, 0, 0, Reason::Strategy, 0.0}, true});
+      history.rounds = 1;
+      double two = 0.0, all = 0.0;
+      for (options.seed = 0; options.seed < 3000; ++options.seed) {
+        const Plan plan = make_strategy(options)->plan(history);
+        ASSERT_EQ(plan.added.size(), 1u);
+        for (const int bits : plan.added[0].bits) {
+          ASSERT_TRUE(bits == 2 || bits == 4 || bits == 8);
+          two += bits == 2;
+          all += bits != from;
+        }
+      }
+      // From 4 one step leads to 2 or 8; from 8 only to 4, and 2 has to be drawn: 1/2 1/3 of 1/4 + 1/2 2/3.
+      EXPECT_NEAR(two / all, from == 4 ? 1.0 / 2 : 2.0 / 7, 0.05) << name;
+    }
 }
 
 TEST(Evolution, LeavesAListOfPoorCandidates) {
