@@ -94,6 +94,33 @@ TEST(Halving, PromotesTheBestOfEachRung) {
   }
 }
 
+TEST(Halving, LeftoversGoOnDeepestAndBestFirst) {
+  for (const std::string_view name : {"halving", "hyperband"}) {
+    ExplorerOptions options = options_for(name, {1, 3, 9});
+    Explorer explorer(few(), {}, options);
+    bool over = false;
+    size_t leftovers = 0;
+    while (true) {
+      const Plan plan = explorer.plan_round();
+      if (plan.runs.empty()) break;
+      std::pair<int, double> before{100, 0.0};
+      for (const PlannedRun& run : plan.runs) {
+        const std::vector<double>& known = explorer.known(run.candidate);
+        over = over || (run.task == 2 && known.size() == 1);  // no bracket skips a task
+        if (!over) continue;
+        ++leftovers;
+        const std::pair<int, double> now{explorer.history().depth(run.candidate),
+                                         effective_accuracy(known.back(), explorer.candidates()[run.candidate].bits)};
+        EXPECT_LE(now, before);
+        before = now;
+      }
+      explorer.begin_round(plan);
+      while (!explorer.round_finished()) tell_next(explorer);
+    }
+    EXPECT_GT(leftovers, 0u) << name;
+  }
+}
+
 TEST(Evolution, ChildrenLeaveTheListAndKeepToRulesAndLimits) {
   Constraints constraints;
   constraints.add_fix("layer0=6");
@@ -329,12 +356,54 @@ TEST(GpEi, TakesTheBruteForceArgmax) {
   EXPECT_EQ(what(explorer.plan_round().runs), best_two);
 }
 
+TEST(GpUcb, TakesTheBruteForceArgmax) {
+  ExplorerOptions options = options_for("gp-ucb", {1, 4});
+  options.strategy.round = 1;
+  Explorer explorer(fake_candidates(5), {}, options);
+  drive(explorer, 8);
+  History view = explorer.history();  // of the last task alone
+  view.costs = {4};
+  for (std::vector<double>& known : view.known)
+    if (!known.empty()) known = {known[1]};
+  for (Told& told : view.told) told.run.task = 0;
+  const Model model = fit_model(view, options.strategy.model, options.strategy.seed);
+  const double beta = 0.2 * 2 * std::log(2.0 * 2 * 9);  // two weights, the ninth run
+  const std::vector<double> bound = model.gp().quantiles(model.places()(view.candidates), 0, std::sqrt(beta));
+  size_t best = view.candidates.size();
+  double highest = -1e9;
+  for (size_t c = 0; c < view.candidates.size(); ++c) {
+    const double value = effective_accuracy(bound[c], view.candidates[c].bits);
+    if (view.known[c].empty() && value > highest) highest = value, best = c;
+  }
+  EXPECT_THAT(what(explorer.plan_round().runs), testing::ElementsAre(testing::Pair(best, 1)));
+}
+
+TEST(Kronbit, BeginsInTheMiddlesOfTheThirdsOfTheErrors) {
+  Explorer explorer(with_errors(fake_candidates()), {}, options_for("kronbit"));
+  std::vector<double> front;  // errors that nothing as small undercuts
+  for (const Candidate& each : explorer.candidates())
+    if (std::none_of(explorer.candidates().begin(), explorer.candidates().end(), [&](const Candidate& other) {
+          return (other.cost.bytes < each.cost.bytes && other.log_error <= each.log_error) ||
+                 (other.cost.bytes <= each.cost.bytes && other.log_error < each.log_error);
+        }))
+      front.push_back(each.log_error);
+  const auto [least, most] = std::minmax_element(front.begin(), front.end());
+  const Plan plan = explorer.plan_round();
+  for (size_t r = 0; r < plan.runs.size(); ++r) {
+    ASSERT_EQ(plan.runs[r].task, r < 3 ? 2 : 0);
+    if (r >= 3) continue;
+    const double level = *least + (2.0 * static_cast<double>(r) + 1.0) / 6.0 * (*most - *least);
+    const double apart = std::abs(explorer.candidates()[plan.runs[r].candidate].log_error - level);
+    for (const double error : front) EXPECT_LE(apart, std::abs(error - level));
+  }
+}
+
 TEST(MaxValue, TakesTheBruteForceArgmax) {
-  for (const uint64_t seed : {1, 2, 3}) {
+  for (const uint64_t seed : {1, 2, 3, 4}) {
     ExplorerOptions options = options_for("max-value");
     options.strategy.round = 2;
     options.strategy.seed = seed;
-    options.strategy.goal.by = By::Accuracy;
+    options.strategy.goal.by = seed < 4 ? By::Accuracy : By::Effective;
     options.strategy.model.warp = Warp::None;
     Explorer explorer(fake_candidates(2), {}, options);
     drive(explorer, 12);
@@ -357,14 +426,17 @@ TEST(MaxValue, TakesTheBruteForceArgmax) {
     const gp::MultiTaskGp believing =
         observing(fitted.gp(), known.candidates[taken], static_cast<int>(known.known[taken].size()), 2);
     const gp::Posterior after = believing.predict(places, 2);
+    const auto expected = [&](size_t c) {
+      return after.mean[c] + (seed < 4 ? 0.0 : effective_accuracy(0.0, known.candidates[c].bits));
+    };
     // Every candidate that is open, and the one taken, may be the highest; nothing is lower than what is reached.
-    double incumbent = after.mean[taken];
+    double incumbent = expected(taken);
     std::vector<double> mean, sd;
     std::vector<size_t> open;
     for (size_t c = 0; c < places.size(); ++c) {
-      if (known.known[c].size() == 3) incumbent = std::max(incumbent, after.mean[c]);
+      if (known.known[c].size() == 3) incumbent = std::max(incumbent, expected(c));
       if (known.known[c].size() == 3) continue;
-      mean.push_back(after.mean[c]);
+      mean.push_back(expected(c));
       sd.push_back(std::max(1e-9, std::sqrt(std::max(0.0, after.variance[c]))));
       if (c != taken) open.push_back(c);
     }
@@ -379,7 +451,7 @@ TEST(MaxValue, TakesTheBruteForceArgmax) {
             observing(believing, known.candidates[c], static_cast<int>(known.known[c].size()), task);
         const double left = told.predict({places[c]}, 2).variance[0];
         const double share = std::clamp(1.0 - left / after.variance[c], 0.0, 1.0 - 1e-9);
-        const double value = max_value_information(after.mean[c], std::sqrt(after.variance[c]), share, highest) /
+        const double value = max_value_information(expected(c), std::sqrt(after.variance[c]), share, highest) /
                              known.costs[static_cast<size_t>(task)];
         if (value > best) best = value, argmax = {c, task};
       }
@@ -415,6 +487,54 @@ TEST(MiGreedy, EpisodesExploreBelowTheLastTaskAndEndThere) {
     while (!explorer.round_finished()) tell_next(explorer);
   }
   EXPECT_GT(explorations, 0);
+}
+
+TEST(MiGreedy, ExploresWhileItPaysHalfOfTheFirstRun) {
+  ExplorerOptions options = options_for("mi-greedy", {1, 4, 20});
+  options.strategy.model.warp = Warp::None;
+  Explorer explorer(fake_candidates(4), {}, options);
+  size_t longest = 0;
+  for (int round = 0; round < 9; ++round) {
+    const Plan plan = explorer.plan_round();
+    double information = 0.0, cost = 0.0, first = 0.0;
+    if (plan.runs[0].reason == Reason::Information) longest = std::max(longest, plan.runs.size());
+    if (plan.runs[0].reason == Reason::Information)
+      for (const PlannedRun& run : plan.runs) {
+        information += run.information;
+        cost += explorer.options().costs[static_cast<size_t>(run.task)];
+        if (first == 0.0) first = information / cost;
+        EXPECT_GE(information / cost, 0.5 * first);
+      }
+    explorer.begin_round(plan);
+    while (!explorer.round_finished()) tell_next(explorer);
+  }
+  EXPECT_GT(longest, 1u);
+}
+
+TEST(Ehvi, TakesTheBruteForceArgmaxFirst) {
+  Explorer explorer(fake_candidates(5), {}, options_for("ehvi"));
+  drive(explorer, 14);
+  ASSERT_TRUE(explorer.round_finished());
+  const std::vector<Candidate>& all = explorer.candidates();
+  const gp::Posterior posterior = explorer.fit().predict(all, 2);
+  FrontPoint reference{0.0, 0.0};
+  std::vector<FrontPoint> points;
+  for (size_t c = 0; c < all.size(); ++c) {
+    reference.bytes = std::max(reference.bytes, 1.01 * all[c].cost.bytes);
+    if (explorer.known(c).size() == 3) points.push_back({all[c].cost.bytes, posterior.mean[c]});
+  }
+  const std::vector<FrontPoint> front = front_of(points, reference);
+  size_t best = all.size();
+  double most = -1e300;
+  for (size_t c = 0; c < all.size(); ++c) {
+    if (explorer.known(c).size() == 3) continue;
+    const double value = log_hypervolume_improvement(posterior.mean[c], std::sqrt(std::max(0.0, posterior.variance[c])),
+                                                     all[c].cost.bytes, front, reference);
+    if (value > most) most = value, best = c;
+  }
+  const Plan plan = explorer.plan_round();
+  EXPECT_EQ(plan.runs[0].candidate, best);
+  EXPECT_EQ(plan.runs[0].task, 2);
 }
 
 TEST(Ehvi, CoversMoreOfTheFrontThanAsManyRandomRuns) {
