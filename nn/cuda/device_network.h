@@ -34,11 +34,12 @@ class DeviceNetwork {
   DeviceNetwork(Network& net, Device& device, const std::optional<OptimiserOptions>& rule = {});
   ~DeviceNetwork();
 
-  /// Requires: a rule. One batch forward and backward, one update at learning rate `lr`, the norm of all gradients
-  /// limited to max_norm (0: not limited). Shapes:   images [H][W][N][C] f32; labels N, each below the number of
-  /// classes Throws:   NumericalError when the loss or a gradient is not finite; the parameters are then those before
-  /// the step, running
-  ///           statistics may not be
+  /// One batch forward and backward, one update at learning rate `lr`, the norm of all gradients limited to max_norm
+  /// (0: not limited).
+  /// Shapes:   images [H][W][N][C] f32; labels N
+  /// Requires: a rule; labels below the number of classes
+  /// Throws:   InputError where a normalization has a single value per channel; NumericalError when the loss or a
+  ///           gradient is not finite: the parameters are then those before the step, running statistics may not be
   DeviceLoss train(const Tensor& images, const std::vector<int>& labels, double label_smoothing, double lr,
                    double max_norm);
   /// The same on images that lie on the device: keep_images() copies all of a source there.

@@ -22,6 +22,7 @@ ConvGeometry geometry_of(const Conv2dOptions& o, int64_t height, int64_t width, 
 
 NormLayer DevicePass::norm_layer(int norm_node, const Value& v) {
   const auto& op = dynamic_cast<const BatchNorm&>(*node(norm_node).op);
+  if (training_) check_values_per_channel({v.height, v.width, images_, v.channels});
   parts_.want(static_cast<int64_t>(sum_parts(rows(v))) * 2 * v.pitch);
   norm_.want(3 * v.pitch);
   owner_.coefficients_.emplace_back(device_, 4 * v.pitch);

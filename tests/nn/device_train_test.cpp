@@ -198,5 +198,18 @@ TEST(DeviceTraining, RefusesWhatItDoesNotDo) {
   for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 0.02);
 }
 
+TEST(DeviceTraining, RefusesToNormalizeASingleValuePerChannel) {
+  const std::unique_ptr<Device> device = open_simulated_device();
+  Builder b("one", 2, 4);
+  const int y = b.batch_norm("bn", b.conv("conv", kInput, {.channels = 16, .kernel = 2, .pad = 0}));
+  b.linear("linear", b.global_avg_pool("mean", y), 4);
+  Network net = initialized(b.take());
+  DeviceNetwork there(net, *device, OptimiserOptions(Sgd{}));
+  const Tensor one = Tensor::activation(2, 2, 1, 3);
+  for (int i = 0; i < 2; ++i) EXPECT_THROW(there.train(one, {1}, 0, 0.1, 0), InputError);
+  there.train(Tensor::activation(2, 2, 2, 3), {1, 2}, 0, 0.1, 0);
+  EXPECT_TRUE(std::isfinite(there.forward(one).values()[0]));  // inference has its statistics
+}
+
 }  // namespace
 }  // namespace kronbit::nn
