@@ -91,12 +91,14 @@ void backward(const Var& loss, Tensor dy) {
   while (!waiting.empty()) {
     const std::shared_ptr<Var::Node> node = waiting.top().second;
     waiting.pop();
+    KB_CHECK(!node->used_up);       // a record serves one backward()
     if (!node->backward) continue;  // a leaf
     if (node->grad.defined()) node->backward(node->grad);
     for (const Var& input : node->inputs) {
       if (input.requires_grad() && seen.insert(input.node_->order).second)
         waiting.emplace(input.node_->order, input.node_);
     }
+    node->used_up = true;
     node->backward = nullptr;
     node->inputs.clear();
     node->grad = Tensor();

@@ -34,7 +34,8 @@ class Var {
   struct Node {
     Tensor value, grad;
     bool requires_grad = false;
-    int64_t order = 0;  // time of recording: later values never feed earlier ones
+    bool used_up = false;  // by backward()
+    int64_t order = 0;     // time of recording: later values never feed earlier ones
     std::vector<Var> inputs;
     Backward backward;  // adds to the inputs' gradients; captures no values but the inputs
     Node() = default;
@@ -53,6 +54,7 @@ Var record(Tensor value, std::vector<Var> inputs, std::function<void(const Tenso
 
 /// Adds d(loss)/d(leaf) to every leaf that requires a gradient. The record is used up: intermediate gradients, captured
 /// tensors and closures are released on the way. `dy` seeds the gradient of `loss` (default: ones).
+/// Requires: no part of the record was used up before; throws InternalError otherwise
 void backward(const Var& loss, Tensor dy = Tensor());
 
 }  // namespace kronbit::nn

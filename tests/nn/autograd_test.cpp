@@ -20,6 +20,18 @@ TEST(Autograd, AGradientHasTheShapeThePitchAndTheTypeOfItsValue) {
   EXPECT_THROW(x.add_grad(value.to(DType::F32)), InternalError);
 }
 
+TEST(Autograd, ARecordServesOneWayBack) {
+  const Var x(Tensor::from({1}, {1}), true), one(Tensor::from({1}, {1}));
+  const Var shared = add(x, one);
+  const Var a = add(shared, one), b = add(shared, one);
+  backward(a);
+  EXPECT_THROW(backward(a), InternalError);
+  EXPECT_THROW(backward(b), InternalError) << "what it shares with a is used up";
+  EXPECT_EQ(x.grad().values()[0], 1);
+  backward(add(x, one));  // leaves serve any number
+  EXPECT_EQ(x.grad().values()[0], 2);
+}
+
 TEST(Autograd, LongRecordsAreGivenUpWithAndWithoutTheWayBack) {
   constexpr int kLength = 300'000;
   const Var start(Tensor::from({1}, {1}), true), one(Tensor::from({1}, {1}));
