@@ -19,10 +19,10 @@ double half_cosine(double from, double to, double at) {
 
 double one_cycle(const Schedule& s, double base, int64_t step, int64_t total_steps) {
   const double start = base / s.start_divisor, last = static_cast<double>(total_steps - 1);
-  const double top = std::clamp(s.rise * static_cast<double>(total_steps) - 1, 0.0, last);
+  const double top = std::min(s.rise * static_cast<double>(total_steps) - 1, last);
   const double at = static_cast<double>(step);
   if (at < top) return half_cosine(start, base, at / top);
-  if (last == top) return base;
+  if (last == top || total_steps == 1) return base;
   return half_cosine(base, start / s.end_divisor, (at - top) / (last - top));
 }
 

@@ -28,9 +28,11 @@ void check_schedule(const Schedule& schedule);
 ///           step      base gamma^(milestones passed)
 ///           cosine    base (1 + cos(pi step / total_steps)) / 2
 ///           onecycle  half-cosine from base / start_divisor at step 0 to base at step rise total_steps - 1, then to
-///                     base / (start_divisor end_divisor) at step total_steps - 1; momentum is not cycled
+///                     base / (start_divisor end_divisor) at step total_steps - 1; where rise total_steps < 1 the
+///                     first step is on the way down already; momentum is not cycled
 ///           each times min(1, (step + 1) / warm-up steps)
-/// Source:   torch.optim.lr_scheduler MultiStepLR, CosineAnnealingLR, OneCycleLR (two phases, anneal "cos")
+/// Source:   torch.optim.lr_scheduler MultiStepLR, CosineAnnealingLR, OneCycleLR (two phases, anneal "cos"), which
+///           gives a run of one step the last rate: here it has `base`
 /// Requires: check_schedule(schedule)
 double learning_rate(const Schedule& schedule, double base, int64_t step, int64_t total_steps, int64_t steps_per_epoch);
 

@@ -140,6 +140,8 @@ TEST(OpsGolden, Schedules) {
   };
   expect_rates("onecycle_20", parse_schedule("onecycle"));
   expect_rates("onecycle_7", parse_schedule("onecycle"));
+  expect_rates("onecycle_3", parse_schedule("onecycle"));
+  expect_rates("onecycle_2", parse_schedule("onecycle"));
   expect_rates("cosine_5", parse_schedule("cosine"));
   expect_rates("step_6", parse_schedule("step:2,4"));
 }

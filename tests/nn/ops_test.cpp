@@ -224,6 +224,7 @@ TEST(Schedule, WarmsUpAndSurvivesTheShortestRuns) {
   EXPECT_DOUBLE_EQ(learning_rate(s, 1, 3, 100, 2), 1.0);
   EXPECT_DOUBLE_EQ(learning_rate(s, 1, 50, 100, 2), 1.0);
   const Schedule cycle = parse_schedule("onecycle");
+  EXPECT_EQ(learning_rate(cycle, 1, 0, 1, 1), 1);
   for (int64_t total = 1; total < 12; ++total)
     for (int64_t step = 0; step < total; ++step) {
       const double rate = learning_rate(cycle, 1, step, total, 1);

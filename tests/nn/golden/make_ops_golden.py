@@ -113,6 +113,8 @@ def schedules():
     lr = torch.optim.lr_scheduler
     rates("onecycle_20", 20, lambda o: lr.OneCycleLR(o, max_lr=0.1, total_steps=20))
     rates("onecycle_7", 7, lambda o: lr.OneCycleLR(o, max_lr=0.1, total_steps=7))
+    rates("onecycle_3", 3, lambda o: lr.OneCycleLR(o, max_lr=0.1, total_steps=3))
+    rates("onecycle_2", 2, lambda o: lr.OneCycleLR(o, max_lr=0.1, total_steps=2))
     rates("cosine_5", 5, lambda o: lr.CosineAnnealingLR(o, T_max=5))
     rates("step_6", 6, lambda o: lr.MultiStepLR(o, milestones=[2, 4], gamma=0.1))
 
