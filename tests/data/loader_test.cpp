@@ -81,18 +81,19 @@ TEST(LoaderTest, EvaluationReadsEveryImageOnce) {
 
 TEST(LoaderTest, TrainingShowsEveryImageOnceInANewOrder) {
   Loader loader(Dataset(random_source(20, 2, 2)), kPlain, {.batch_size = 5, .training = true});
-  std::vector<std::vector<int>> orders;
+  std::vector<std::vector<int64_t>> orders;
   for (int64_t epoch = 0; epoch < 2; ++epoch) {
-    std::vector<int> order;
+    std::vector<int64_t> order;
     for (int64_t b = 0; b < loader.batches(); ++b) {
-      for (int label : loader.batch(epoch, b).labels) order.push_back(label);
+      const Picks picks = loader.picks(epoch, b);
+      EXPECT_EQ(loader.batch(epoch, b).labels, picks.labels);
+      order.insert(order.end(), picks.images.begin(), picks.images.end());
     }
     orders.push_back(order);
   }
   EXPECT_NE(orders[0], orders[1]);
-  std::vector<int> expected;
-  for (int i = 0; i < 20; ++i) expected.push_back(i % 7);
-  std::sort(expected.begin(), expected.end());
+  std::vector<int64_t> expected;
+  for (int64_t i = 0; i < 20; ++i) expected.push_back(i);
   for (auto& order : orders) {
     std::sort(order.begin(), order.end());
     EXPECT_EQ(order, expected);
