@@ -69,6 +69,7 @@ struct Node {
 };
 
 /// A chain of nodes from the image (node 0, op "input") to the logits (the last node, [1, 1, N, classes]).
+/// Copies share the parameters (replace() changes one copy alone); clone() has its own.
 class Network {
  public:
   /// Images of `channels` x `height` x `width`.
