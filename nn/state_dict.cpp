@@ -166,8 +166,7 @@ void load_state_dict(Network& net, const SafetensorsFile& file) {
 
   std::vector<Tensor> loaded;
   for (const Parameter& p : net.parameters()) {
-    const Tensor numbers = to_tensor(*tensors.at(p.name), file.name());
-    loaded.push_back(Tensor::from(p.var.value().shape(), numbers.values()));
+    loaded.push_back(to_tensor(*tensors.at(p.name), file.name()).reshaped(p.var.value().shape()));
     if (p.role == Role::Variance) check_variance(loaded.back(), p.name, file);
   }
   for (const auto& [bias_name, mean_index] : means) {
