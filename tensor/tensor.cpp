@@ -112,10 +112,9 @@ Tensor Tensor::reshaped(const Shape& shape) const {
   KB_CHECK(columns == cols_ || pitch_ == cols_);
   Tensor t = *this;
   t.shape_ = shape;
-  if (columns != cols_) {
-    t.cols_ = t.pitch_ = columns;
-    t.rows_ = columns == 0 ? 0 : shape.count() / columns;
-  }
+  if (columns != cols_) t.cols_ = t.pitch_ = columns;
+  t.rows_ = 1;
+  for (int64_t a = 0; a + 1 < shape.rank(); ++a) t.rows_ *= shape[a];
   return t;
 }
 

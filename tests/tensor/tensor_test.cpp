@@ -22,6 +22,8 @@ TEST(Tensor, ReshapedSharesTheMemoryAndKeepsTheOrder) {
   EXPECT_EQ(r.pitch(), 2);
   EXPECT_EQ(r.values(), t.values());
   EXPECT_THROW(t.reshaped({5, 2}), InternalError);
+  EXPECT_EQ(Tensor::zeros({2, 0}).reshaped({5, 0}).rows(), 5);
+  EXPECT_EQ(Tensor::zeros({0, 3}).reshaped({3, 0}).rows(), 3);
 
   const Tensor padded = Tensor::activation(2, 3, 1, 20);
   EXPECT_EQ(padded.reshaped({1, 6, 1, 20}).pitch(), 32);
