@@ -20,7 +20,7 @@ void set_threads(int n);
 constexpr int64_t chunk_count(int64_t n, int64_t grain) { return n <= 0 ? 0 : (n + grain - 1) / grain; }
 
 /// Calls body(begin, end) for every chunk of [0, n), on several threads, each chunk once. Chunk number = begin / grain.
-/// An exception thrown by a chunk is rethrown here (that of the lowest chunk). Nested calls run on the calling thread.
+/// Rethrows the exception of the lowest chunk that threw. Calls from a loop on several threads run on the calling one.
 void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& body);
 
 }  // namespace kronbit
