@@ -46,8 +46,8 @@ class Curve {
   static Bits bits(std::span<const double> w, const std::vector<Basis>& layers);
   std::vector<Basis> layer_bases(int64_t layers) const;
 
-  /// The weights whose curve is nearest to any bit list: where a bit list that no curve gives is placed among the
-  /// others. Formula:  argmin_w sum_i (p(i/n; w) - (b_i - 1)/8)^2 + 1e-6 |w - 1/2|^2, then clamped to [0,1]
+  /// The weights whose curve is nearest to any bit list: where one that no curve gives is placed among the others.
+  /// Formula:  argmin_w sum_i (p(i/n; w) - (b_i - 1)/8)^2 + 1e-6 |w - 1/2|^2, then clamped to [0,1]
   std::vector<double> fit(const Bits& bits) const;
 
  private:

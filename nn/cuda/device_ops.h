@@ -124,7 +124,8 @@ struct CropChoice {
 /// Channels from one activation to another: a part of a concatenation, the shortcut without parameters, and the way
 /// back of both. Every number of the result is written once: y[(h, w, n)][lane] = x[(h', w', n)][lane - first +
 /// x_first] for the lanes from `first` on, `channels` of them; all others are zero, or stay as they are where `keep`
-/// says so. Units: stride >= 1: h' = h * stride; stride <= -1: h' = h / -stride where that is whole, else zeros
+/// says so.
+/// Units: stride >= 1: h' = h * stride; stride <= -1: h' = h / -stride where that is whole, else zeros
 struct ChannelCopy {
   const bf16* x = nullptr;
   bf16* y = nullptr;
