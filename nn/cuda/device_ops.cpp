@@ -36,7 +36,7 @@ int conv_sum_parts(const ConvGeometry& g) {
 }
 
 const DeviceOps& device_ops(const Device& device) {
-  return device.simulated() ? simulated::kDeviceOps : cuda_device_ops();
+  return device.simulated() ? simulated::kDeviceOps : KB_GPU_SIDE::kDeviceOps;
 }
 
 }  // namespace kronbit::nn

@@ -2,16 +2,11 @@
 #pragma once
 
 #include "nn/cuda/device_ops.h"
+#include "tensor/cuda/side.h"
 
-namespace kronbit {
-
-namespace simulated {
+namespace kronbit::simulated {
 extern const nn::DeviceOps kDeviceOps;
 }
-
-namespace nn {
-/// Those of CUDA. Throws: Error in a build without.
-const DeviceOps& cuda_device_ops();
-}  // namespace nn
-
-}  // namespace kronbit
+namespace kronbit::KB_GPU_SIDE {
+extern const nn::DeviceOps kDeviceOps;
+}

@@ -4,7 +4,6 @@
 
 namespace kronbit::KB_SIDE {
 
-extern const nn::DeviceOps kDeviceOps;
 const nn::DeviceOps kDeviceOps = {
     .pack_weights = pack_weights,
     .gather = gather,
@@ -37,7 +36,3 @@ const nn::DeviceOps kDeviceOps = {
 };
 
 }  // namespace kronbit::KB_SIDE
-
-#if defined(__CUDACC__)
-const kronbit::nn::DeviceOps& kronbit::nn::cuda_device_ops() { return cuda::kDeviceOps; }
-#endif

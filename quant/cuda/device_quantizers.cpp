@@ -11,7 +11,7 @@ static_assert(static_cast<int>(Mode::SignedExtreme) == 0 && static_cast<int>(Mod
               static_cast<int>(Mode::PaperFloor) == 2);
 
 const DeviceQuantizers& device_quantizers(const Device& device) {
-  return device.simulated() ? simulated::kDeviceQuantizers : cuda_device_quantizers();
+  return device.simulated() ? simulated::kDeviceQuantizers : KB_GPU_SIDE::kDeviceQuantizers;
 }
 
 }  // namespace kronbit::quant

@@ -7,7 +7,3 @@ const quant::DeviceQuantizers kDeviceQuantizers = {
     .weights = fake_quantize_weights, .rows = quantize_rows, .rows_backward = quantize_rows_backward};
 
 }  // namespace kronbit::KB_SIDE
-
-#if defined(__CUDACC__)
-const kronbit::quant::DeviceQuantizers& kronbit::quant::cuda_device_quantizers() { return cuda::kDeviceQuantizers; }
-#endif

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant/cuda/device_quantizers.h"
+#include "tensor/cuda/side.h"
 #include "tensor/cuda/simt.h"
 
 namespace kronbit {
@@ -17,9 +18,8 @@ void quantize_rows_backward(const bf16* dy, const bf16* x, bf16* dx, int64_t row
 extern const quant::DeviceQuantizers kDeviceQuantizers;
 }  // namespace KB_SIDE
 
-namespace quant {
-/// Those of CUDA. Throws: Error in a build without.
-const DeviceQuantizers& cuda_device_quantizers();
-}  // namespace quant
+namespace KB_GPU_SIDE {
+extern const quant::DeviceQuantizers kDeviceQuantizers;
+}
 
 }  // namespace kronbit

@@ -52,4 +52,11 @@ class SimulatedDevice : public Device {
 
 std::unique_ptr<Device> open_simulated_device() { return std::make_unique<SimulatedDevice>(); }
 
+#ifndef KRONBIT_HAS_CUDA
+std::unique_ptr<Device> open_cuda_device(std::string& why) {
+  why = "this build has no CUDA (the CUDA toolkit was not there, or make CUDA=0)";
+  return nullptr;
+}
+#endif
+
 }  // namespace kronbit

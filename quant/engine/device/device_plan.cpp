@@ -18,7 +18,7 @@ constexpr int64_t kInputPitch = 4;
 int64_t aligned(int64_t bytes) { return (bytes + 255) / 256 * 256; }
 
 const DeviceSteps& device_steps(const Device& device) {
-  return device.simulated() ? simulated::kDeviceSteps : cuda::kDeviceSteps;
+  return device.simulated() ? simulated::kDeviceSteps : KB_GPU_SIDE::kDeviceSteps;
 }
 
 /// What follows a product of rows, as Epilogue in steps.h.

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "tensor/cuda/side.h"
+
 namespace kronbit::quant {
 
 /// An FP32 convolution: of the image, and (as 1x1 on a map of one pixel) a linear layer.
@@ -67,7 +69,7 @@ struct DeviceSteps {
   void (*gather)(const GatherStep& step, void* stream);
   void (*flatten)(const FlattenStep& step, void* stream);
 };
-namespace cuda {
+namespace KB_GPU_SIDE {
 extern const DeviceSteps kDeviceSteps;
 }
 namespace simulated {

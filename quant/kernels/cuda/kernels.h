@@ -6,6 +6,7 @@
 
 #include "quant/kernels/row_form.h"
 #include "tensor/cuda/queue.h"
+#include "tensor/cuda/side.h"
 
 namespace kronbit::quant {
 
@@ -44,10 +45,10 @@ using StartPack = void(const PackArguments& arguments, const DeviceQueue& queue)
 using StartProduct = void(const ProductArguments& arguments, const DeviceQueue& queue);
 
 /// One per file of this folder; they begin the work.
-namespace cuda {
+namespace KB_GPU_SIDE {
 StartPack pack_rows;
 StartProduct int8_product, bitserial_product, dp4a_product, bf16_product, bf16_split_product;
-}  // namespace cuda
+}  // namespace KB_GPU_SIDE
 namespace simulated {
 StartPack pack_rows;
 StartProduct int8_product, bitserial_product, dp4a_product, bf16_product, bf16_split_product;

@@ -103,14 +103,14 @@ constexpr DeviceKernel kBf16{.name = kSplit ? "bf16-split-cuda" : "bf16-cuda",
 }  // namespace
 
 DeviceKernels device_kernels(const Device& device) {
-  static const std::array gpu = {&kBf16<cuda::bf16_product, false>, &kInt8<cuda::int8_product>,
-                                 &kBf16<cuda::bf16_split_product, true>, &kDp4a<cuda::dp4a_product>,
-                                 &kBitserial<cuda::bitserial_product>};
+  static const std::array gpu = {&kBf16<KB_GPU_SIDE::bf16_product, false>, &kInt8<KB_GPU_SIDE::int8_product>,
+                                 &kBf16<KB_GPU_SIDE::bf16_split_product, true>, &kDp4a<KB_GPU_SIDE::dp4a_product>,
+                                 &kBitserial<KB_GPU_SIDE::bitserial_product>};
   static const std::array simulation = {&kBf16<simulated::bf16_product, false>, &kInt8<simulated::int8_product>,
                                         &kBf16<simulated::bf16_split_product, true>, &kDp4a<simulated::dp4a_product>,
                                         &kBitserial<simulated::bitserial_product>};
   if (device.simulated()) return {simulation, pack_rows<simulated::pack_rows>};
-  return {gpu, pack_rows<cuda::pack_rows>};
+  return {gpu, pack_rows<KB_GPU_SIDE::pack_rows>};
 }
 
 }  // namespace kronbit::quant
