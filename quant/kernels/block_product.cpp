@@ -4,9 +4,9 @@
 
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
+#include "quant/kernels/pack_blocks.h"
 #include "tensor/base/error.h"
 #include "tensor/io/text.h"
 
@@ -21,23 +21,15 @@ int64_t reference_bytes(const LayerShape& shape) {
 
 void reference_pack(const LayerShape& shape, const PackedLayer& layer, int64_t first_panel, int64_t panels,
                     std::byte* to) {
-  auto* integers = reinterpret_cast<int8_t*>(to);
-  auto* multipliers = reinterpret_cast<float*>(to + reference_integers(shape));
-  const int64_t blocks = shape.blocks();
-  for (int64_t o = 16 * first_panel; o < 16 * (first_panel + panels); ++o) {
-    for (int64_t t = 0; t < shape.taps; ++t) {
-      const uint8_t* planes = layer.planes.data() + (o * shape.taps + t) * layer.position_bytes();
-      for (int64_t k = 0; k < blocks; ++k) {
-        const int64_t at = ((o / 16 * shape.taps + t) * blocks + k) * 16 + o % 16;
-        std::memset(integers + 32 * at, 0, 32);
-        multipliers[at] = 0;
-        if (o >= shape.outputs) continue;
-        unpack_block(planes, layer.lanes(k), layer.bits, layer.mode, integers + 32 * at);
-        multipliers[at] = layer.multipliers[static_cast<size_t>((o * shape.taps + t) * blocks + k)];
-        planes += layer.bits * ((layer.lanes(k) + 7) / 8);
-      }
-    }
-  }
+  std::byte* multipliers = to + reference_integers(shape);
+  clear_panels(shape, reference_integers(shape), first_panel, panels, to);
+  clear_panels(shape, reference_integers(shape) / 8, first_panel, panels, multipliers);
+  for_each_block(shape, layer, first_panel, panels,
+                 [&](int64_t at, int64_t o, const uint8_t* planes, int64_t lanes, float multiplier) {
+                   const auto integers = integers_of(layer, planes, lanes);
+                   std::memcpy(to + 32 * (16 * at + o), integers.data(), 32);
+                   std::memcpy(multipliers + 4 * (16 * at + o), &multiplier, 4);
+                 });
 }
 
 int mantissa(const RowsView& x, int64_t row, int64_t block, int lane) {

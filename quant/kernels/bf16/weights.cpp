@@ -1,7 +1,6 @@
 #include "quant/kernels/bf16/weights.h"
 
-#include <algorithm>
-#include <array>
+#include "quant/kernels/pack_blocks.h"
 
 namespace kronbit::quant {
 namespace {
@@ -28,24 +27,12 @@ template <bool kSplit>
 void pack_folded(const LayerShape& shape, const PackedLayer& layer, int64_t first_panel, int64_t panels,
                  std::byte* to) {
   constexpr int64_t kNumbers = folded_parts(kSplit) * kFoldedTile;
-  const int64_t blocks = shape.blocks();
-  auto* tiles = reinterpret_cast<bf16*>(to);
-  for (int64_t o = 16 * first_panel; o < 16 * (first_panel + panels); ++o) {
-    for (int64_t t = 0; t < shape.taps; ++t) {
-      const int64_t position = o * shape.taps + t;  // read only if there is such an output
-      int64_t plane = position * layer.position_bytes();
-      for (int64_t k = 0; k < blocks; ++k) {
-        std::array<int8_t, 32> integers{};
-        float multiplier = 0;
-        if (o < shape.outputs) {
-          unpack_block(layer.planes.data() + plane, layer.lanes(k), layer.bits, layer.mode, integers.data());
-          multiplier = layer.multipliers[static_cast<size_t>(position * blocks + k)];
-          plane += layer.bits * ((layer.lanes(k) + 7) / 8);
-        }
-        fold<kSplit>(integers, multiplier, o % 16, tiles + ((o / 16 * shape.taps + t) * blocks + k) * kNumbers);
-      }
-    }
-  }
+  clear_panels(shape, folded_bytes<kSplit>(shape), first_panel, panels, to);
+  for_each_block(shape, layer, first_panel, panels,
+                 [&](int64_t at, int64_t o, const uint8_t* planes, int64_t lanes, float multiplier) {
+                   auto* tiles = reinterpret_cast<bf16*>(to) + at * kNumbers;
+                   fold<kSplit>(integers_of(layer, planes, lanes), multiplier, o, tiles);
+                 });
 }
 
 template int64_t folded_bytes<false>(const LayerShape&);

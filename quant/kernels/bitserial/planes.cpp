@@ -1,7 +1,6 @@
 #include "quant/kernels/bitserial/planes.h"
 
-#include <algorithm>
-#include <cstring>
+#include "quant/kernels/pack_blocks.h"
 
 namespace kronbit::quant::bitserial {
 namespace {
@@ -28,20 +27,15 @@ int64_t packed_bytes(const LayerShape& shape) {
 }
 
 void pack(const LayerShape& shape, const PackedLayer& layer, int64_t first_panel, int64_t panels, std::byte* to) {
-  const int64_t blocks = shape.blocks(), block_bytes = packed_block_bytes(shape.bits);
-  const int64_t panel_bytes = shape.taps * blocks * block_bytes;
-  std::memset(to + first_panel * panel_bytes, 0, static_cast<size_t>(panels * panel_bytes));
-  for (int64_t o = 16 * first_panel; o < std::min(16 * (first_panel + panels), shape.outputs); ++o) {
-    const uint8_t* planes = layer.planes.data() + o * shape.taps * layer.position_bytes();
-    const float* multipliers = layer.multipliers.data() + o * shape.taps * blocks;
-    std::byte* at = to + o / 16 * panel_bytes + 4 * (o % 16);
-    for (int64_t i = 0; i < shape.taps * blocks; ++i, at += block_bytes) {
-      const int64_t bytes = (layer.lanes(i % blocks) + 7) / 8;
-      for (int p = 0; p < shape.bits; ++p, planes += bytes)
-        std::memcpy(at + 64 * p, planes, static_cast<size_t>(bytes));  // little-endian: lane l is bit l of the word
-      std::memcpy(at + 64 * shape.bits, multipliers + i, 4);
-    }
-  }
+  clear_panels(shape, packed_bytes(shape), first_panel, panels, to);
+  for_each_block(shape, layer, first_panel, panels,
+                 [&](int64_t at, int64_t o, const uint8_t* planes, int64_t lanes, float multiplier) {
+                   std::byte* block = to + at * packed_block_bytes(shape.bits) + 4 * o;
+                   const int64_t bytes = (lanes + 7) / 8;
+                   for (int p = 0; p < shape.bits; ++p)  // little-endian: lane l is bit l of the word
+                     std::memcpy(block + 64 * p, planes + p * bytes, static_cast<size_t>(bytes));
+                   std::memcpy(block + 64 * shape.bits, &multiplier, 4);
+                 });
 }
 
 }  // namespace kronbit::quant::bitserial

@@ -1,7 +1,6 @@
 #include "quant/kernels/packed/format.h"
 
-#include <algorithm>
-#include <cstring>
+#include "quant/kernels/pack_blocks.h"
 
 namespace kronbit::quant::packed {
 namespace {
@@ -31,24 +30,18 @@ int64_t packed_bytes(const LayerShape& shape) {
 }
 
 void pack(const LayerShape& shape, const PackedLayer& layer, int64_t first_panel, int64_t panels, std::byte* to) {
-  const int64_t blocks = shape.blocks(), panel_bytes = shape.taps * blocks * block_bytes(shape);
-  to += first_panel * panel_bytes;
-  std::memset(to, 0, static_cast<size_t>(panels * panel_bytes));
-  const int64_t last = std::min(shape.outputs, 16 * (first_panel + panels));
-  for (int64_t o = 16 * first_panel; o < last; ++o) {
-    const uint8_t* from = layer.planes.data() + o * shape.taps * layer.position_bytes();
-    const float* multiplier = layer.multipliers.data() + o * shape.taps * blocks;
-    std::byte* block = to + (o / 16 - first_panel) * panel_bytes + 4 * (o % 16);
-    for (int64_t i = 0; i < shape.taps * blocks; ++i, block += block_bytes(shape)) {
-      const int64_t plane_bytes = (layer.lanes(i % blocks) + 7) / 8;
-      uint32_t planes[8] = {};
-      for (int p = 0; p < shape.bits; ++p, from += plane_bytes)
-        std::memcpy(planes + p, from, static_cast<size_t>(plane_bytes));
-      planes[shape.bits - 1] = ~planes[shape.bits - 1];
-      pack_block(planes, shape.bits, block);
-      std::memcpy(block + 64 * shape.bits, multiplier + i, 4);
-    }
-  }
+  clear_panels(shape, packed_bytes(shape), first_panel, panels, to);
+  for_each_block(shape, layer, first_panel, panels,
+                 [&](int64_t at, int64_t o, const uint8_t* from, int64_t lanes, float multiplier) {
+                   std::byte* block = to + at * block_bytes(shape) + 4 * o;
+                   const int64_t bytes = (lanes + 7) / 8;
+                   uint32_t planes[8] = {};
+                   for (int p = 0; p < shape.bits; ++p)
+                     std::memcpy(planes + p, from + p * bytes, static_cast<size_t>(bytes));
+                   planes[shape.bits - 1] = ~planes[shape.bits - 1];
+                   pack_block(planes, shape.bits, block);
+                   std::memcpy(block + 64 * shape.bits, &multiplier, 4);
+                 });
 }
 
 }  // namespace kronbit::quant::packed
