@@ -31,39 +31,6 @@ struct Tile {
   };
 };
 
-/// Starts the copies of one step. Threads 4 r .. 4 r + 3 have the quarters of rows r, r + 32, ...
-template <class T>
-struct Loader {
-  static constexpr int kLoads = T::kRows / 32, kPanelChunks = sizeof(typename T::PanelBlock) / 16;
-  const ProductArguments& a;
-  int first_panel;
-  Steps steps;
-  ReadRow rows[kLoads];
-
-  __device__ Loader(const ProductArguments& arguments, int first_row, int first)
-      : a(arguments), first_panel(first), steps(arguments, first_row, T::kRows) {
-    for (int j = 0; j < kLoads; ++j) rows[j] = read_row(a, first_row + 32 * j + static_cast<int>(threadIdx.x / 4));
-  }
-  __device__ __forceinline__ void load(typename T::Stage& to) {
-    const int quarter = static_cast<int>(threadIdx.x % 4), row = static_cast<int>(threadIdx.x / 4);
-    KB_UNROLL
-    for (int j = 0; j < kLoads; ++j) {
-      const bool valid = is_inside(a, rows[j], steps.ky, steps.kx);
-      const int64_t block = valid ? steps.input_block(a, rows[j]) : 0;
-      cp_async16(&to.rows[quarter][row + 32 * j], static_cast<const uint4*>(a.mantissas) + 4 * block + quarter, valid);
-    }
-    const uint4* weights = static_cast<const uint4*>(a.weights);
-    KB_UNROLL
-    for (int i = static_cast<int>(threadIdx.x); i < T::kPanels * kPanelChunks; i += kThreads) {
-      const int panel = i / kPanelChunks;
-      const bool valid = first_panel + panel < a.panels;
-      const int64_t block = valid ? steps.weight_block(a, first_panel + panel) : 0;
-      cp_async16(reinterpret_cast<uint4*>(to.weights) + i, weights + block * kPanelChunks + i % kPanelChunks, valid);
-    }
-    steps.advance(a, 1);
-  }
-};
-
 /// One block of channels of the warp's part of the tile, which begins at `row` and `panel`. y[i][j]: rows 16 i .. and
 /// outputs 8 j .. as mma has them.
 template <class T>
@@ -101,7 +68,7 @@ __global__ void __launch_bounds__(kThreads, T::kPerMultiprocessor) bf16_kernel(P
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int row = 16 * T::kRowTiles * (warp / T::kWarpsAcross), panel = T::kWarpPanels * (warp % T::kWarpsAcross);
 
-  Loader<T> loader(a, first_row, first_panel);
+  BlockLoader<T, kThreads, 4> loader(a, first_row, first_panel);
   float y[T::kRowTiles][2 * T::kWarpPanels][4] = {};
   pipeline<T::kStages>(
       loader.steps.count, [&](int i) { loader.load(stages[i]); },

@@ -22,7 +22,6 @@ struct PanelBlock {
   uint4 fragments[32];
   float2 multipliers[8];  ///< of outputs 2 i, 2 i + 1
 };
-constexpr int kPanelChunks = sizeof(PanelBlock) / 16;
 
 template <int kWarpsAcross, int kRowTiles>
 struct Tile {
@@ -33,39 +32,6 @@ struct Tile {
     float steps[kRows];
     PanelBlock weights[kPanels];
   };
-};
-
-/// Starts the copies of one step. Threads 2 r and 2 r + 1 have the halves of row r, and of row r + 64.
-template <class T>
-struct Loader {
-  static constexpr int kLoads = T::kRows / 64;
-  const ProductArguments& a;
-  int first_panel;
-  Steps steps;
-  ReadRow rows[kLoads];
-
-  __device__ Loader(const ProductArguments& arguments, int first_row, int first)
-      : a(arguments), first_panel(first), steps(arguments, first_row, T::kRows) {
-    for (int j = 0; j < kLoads; ++j) rows[j] = read_row(a, first_row + 64 * j + static_cast<int>(threadIdx.x / 2));
-  }
-  __device__ __forceinline__ void load(typename T::Stage& to) {
-    const int half = static_cast<int>(threadIdx.x % 2), row = static_cast<int>(threadIdx.x / 2);
-    KB_UNROLL
-    for (int j = 0; j < kLoads; ++j) {
-      const bool valid = is_inside(a, rows[j], steps.ky, steps.kx);
-      const int64_t block = valid ? steps.input_block(a, rows[j]) : 0;
-      cp_async16(&to.rows[half][row + 64 * j], static_cast<const uint4*>(a.mantissas) + 2 * block + half, valid);
-      if (half == 0) cp_async4(&to.steps[row + 64 * j], a.steps + block, valid);
-    }
-    const uint4* weights = static_cast<const uint4*>(a.weights);
-    for (int i = static_cast<int>(threadIdx.x); i < T::kPanels * kPanelChunks; i += kThreads) {
-      const int panel = i / kPanelChunks;
-      const bool valid = first_panel + panel < a.panels;
-      const int64_t block = valid ? steps.weight_block(a, first_panel + panel) : 0;
-      cp_async16(reinterpret_cast<uint4*>(to.weights) + i, weights + block * kPanelChunks + i % kPanelChunks, valid);
-    }
-    steps.advance(a, 1);
-  }
 };
 
 template <bool kSigned>
@@ -120,7 +86,7 @@ __global__ void __launch_bounds__(kThreads, Tile<kWarpsAcross, kRowTiles>::kPerM
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int row = 16 * kRowTiles * (warp / kWarpsAcross), panel = 2 * (warp % kWarpsAcross);
 
-  Loader<T> loader(a, first_row, first_panel);
+  BlockLoader<T, kThreads, 2> loader(a, first_row, first_panel);
   float y[kRowTiles][4][4] = {};
   pipeline<kStages>(
       loader.steps.count, [&](int i) { loader.load(stages[i]); },

@@ -73,6 +73,45 @@ struct Steps {
   }
 };
 
+/// Starts the copies of a step: the rows of a tile as [part][row] of 16 bytes, kParts to a block of channels, with their
+/// steps where a stage has them, and its weights as they are packed. Neighbouring threads have the parts of one row.
+template <class T, int kThreads, int kParts>
+struct BlockLoader {
+  static constexpr int kRowsAtOnce = kThreads / kParts, kLoads = T::kRows / kRowsAtOnce;
+  const ProductArguments& a;
+  int first_panel;
+  Steps steps;
+  ReadRow rows[kLoads];
+
+  __device__ BlockLoader(const ProductArguments& arguments, int first_row, int first)
+      : a(arguments), first_panel(first), steps(arguments, first_row, T::kRows) {
+    for (int j = 0; j < kLoads; ++j)
+      rows[j] = read_row(a, first_row + kRowsAtOnce * j + static_cast<int>(threadIdx.x / kParts));
+  }
+  __device__ __forceinline__ void load(typename T::Stage& to) {
+    constexpr int kChunks = sizeof(to.weights[0]) / 16;  // of a panel
+    const int part = static_cast<int>(threadIdx.x % kParts), row = static_cast<int>(threadIdx.x / kParts);
+    KB_UNROLL
+    for (int j = 0; j < kLoads; ++j) {
+      const bool valid = is_inside(a, rows[j], steps.ky, steps.kx);
+      const int64_t block = valid ? steps.input_block(a, rows[j]) : 0;
+      const uint4* from = static_cast<const uint4*>(a.mantissas) + kParts * block + part;
+      cp_async16(&to.rows[part][row + kRowsAtOnce * j], from, valid);
+      if constexpr (requires { to.steps; })
+        if (part == 0) cp_async4(&to.steps[row + kRowsAtOnce * j], a.steps + block, valid);
+    }
+    const uint4* weights = static_cast<const uint4*>(a.weights);
+    KB_UNROLL
+    for (int i = static_cast<int>(threadIdx.x); i < T::kPanels * kChunks; i += kThreads) {
+      const int panel = i / kChunks;
+      const bool valid = first_panel + panel < a.panels;
+      const int64_t block = valid ? steps.weight_block(a, first_panel + panel) : 0;
+      cp_async16(reinterpret_cast<uint4*>(to.weights) + i, weights + block * kChunks + i % kChunks, valid);
+    }
+    steps.advance(a, 1);
+  }
+};
+
 /// Conversions to float are slow: half the rate of additions on some GPUs, an eighth on others. So dot products begin
 /// at kNoDot, the bits of 1.5 * 2^23, a float whose last bit counts 1: the sum, its bits read as a float, is then 1.5 *
 /// 2^23 + dot, exactly while |dot| < 2^22. Here it is at most 32 * 255 * 128 < 2^20.
