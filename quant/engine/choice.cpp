@@ -130,8 +130,8 @@ std::vector<const BlockKernel*> Chooser::candidates(const ConvSite& site) const 
     if (!kernel->supported() || kernel->declines(site.shape) || families.contains(kernel->family)) continue;
     if (kernel->family == "bf16" && !native_bf16()) continue;
     if (kernel->family == "bitserial" &&
-        site.shape.bits * site.shape.activations.bits > bitserial::kMostPlaneProducts && cpu().avx2)
-      continue;
+        site.shape.bits * site.shape.activations.bits > bitserial::kMostPlaneProducts && kInt8Avx2.supported())
+      continue;  // there is something better
     families.insert(kernel->family);
     list.push_back(kernel);
   }
