@@ -21,7 +21,6 @@
 #include "bench/peers/onednn_conv.h"
 #endif
 #include "quant/engine/choice.h"
-#include "quant/kernels/rows.h"
 #include "tensor/memory.h"
 #include "tensor/rng.h"
 
@@ -75,19 +74,29 @@ const PackedLayer& weights_of(const Layer& layer, int bits) {
   return at->second;
 }
 
+ConvSite site_of(const Layer& layer, int bits) {
+  const nn::Conv2dOptions& c = layer.conv;
+  const PackedLayer& weights = weights_of(layer, bits);
+  return {.layer = layer.name,
+          .conv = c,
+          .height = layer.size,
+          .width = layer.size,
+          .shape = {c.out_channels, c.in_channels, c.kernel_h * c.kernel_w, bits, weights.mode, {bits, false, kBlock}},
+          .weights = &weights};
+}
+
 /// A layer ready to run with one kernel.
 class Product {
  public:
-  Product(const Setting& setting, const BlockKernel& kernel, int bits) : kernel_(kernel) {
-    const nn::Conv2dOptions& c = setting.layer->conv;
-    const PackedLayer& layer = weights_of(*setting.layer, bits);
-    shape_ = {c.out_channels, c.in_channels, c.kernel_h * c.kernel_w, bits, layer.mode, {bits, false, kBlock}};
-    weights_ = zeroed(weight_bytes());
-    kernel_.pack(shape_, layer, 0, shape_.panels(), weights_.get());
-    make_rows(setting);
+  Product(const Setting& setting, const BlockKernel& kernel, int bits)
+      : kernel_(kernel),
+        site_(site_of(*setting.layer, bits)),
+        weights_(zeroed(weight_bytes())),
+        x_(site_, setting.images, kernel.form) {
+    kernel_.pack(site_.shape, *site_.weights, 0, site_.shape.panels(), weights_.get());
     cut(setting);
   }
-  int64_t weight_bytes() const { return kernel_.packed_bytes(shape_); }
+  int64_t weight_bytes() const { return kernel_.packed_bytes(site_.shape); }
 
   void run() const {
     parallel_for(std::ssize(items_), 1, [&](int64_t begin, int64_t end) {
@@ -96,7 +105,7 @@ class Product {
         const Item& item = items_[static_cast<size_t>(i)];
         const int64_t pitch = 16 * item.panels;
         sums.resize(std::max(sums.size(), static_cast<size_t>(item.rows * pitch)));
-        kernel_.run(shape_, weights_.get(), x_.view(),
+        kernel_.run(site_.shape, weights_.get(), x_.out.view(),
                     {item.taps, item.rows, item.first_panel, item.panels, sums.data(), pitch});
       }
     });
@@ -108,35 +117,16 @@ class Product {
     int64_t rows, first_panel, panels;
   };
 
-  /// Numbers like those after a ReLU, one row of zeros behind them.
-  void make_rows(const Setting& setting) {
-    const int64_t rows = setting.layer->size * setting.layer->size * setting.images, blocks = shape_.blocks();
-    x_ = {.form = kernel_.form, .format = shape_.activations, .blocks = blocks};
-    const int64_t bytes = x_.mantissa_bytes(rows + 1), numbers = (rows + 1) * blocks;
-    x_memory_ = zeroed(bytes + 8 * numbers);
-    x_.mantissas = x_memory_.get();
-    x_.steps = reinterpret_cast<float*>(x_.mantissas + bytes);
-    x_.sums = reinterpret_cast<int32_t*>(x_.steps + numbers);
-    std::vector<float> row(static_cast<size_t>(32 * blocks), 0.0f);
-    Rng rng(2, Purpose::Test);
-    for (int64_t c = 0; c < shape_.channels; ++c)
-      row[static_cast<size_t>(c)] = static_cast<float>(std::max(0.0, rng.uniform(-1, 1)));
-    for (int64_t r = 0; r < rows; ++r) {
-      std::rotate(row.begin(), row.begin() + 1, row.begin() + shape_.channels);
-      best_row_packer().pack(row.data(), 32 * blocks, 1, blocks, x_, r, 0);
-    }
-  }
-
   /// Chunks of rows, and of outputs where those are fewer than threads. A map of one chunk reads zero rows for padding,
   /// so that its weights are read once.
   void cut(const Setting& setting) {
     const Layer& layer = *setting.layer;
-    const int64_t chunk = chunk_rows(shape_.outputs), pixels = layer.size * layer.size * setting.images;
+    const int64_t chunk = chunk_rows(site_.shape.outputs), pixels = layer.size * layer.size * setting.images;
     groups_ = row_groups(layer.conv, layer.size, layer.size, setting.images,
                          pixels <= chunk ? Border::Padded : Border::Grouped);
     int64_t chunks = 0;
     for (const RowGroup& group : groups_) chunks += chunk_count(std::ssize(group.rows), chunk);
-    const int64_t pairs = shape_.panels() / 2, wanted = setting.threads == 1 ? 1 : 3 * setting.threads;
+    const int64_t pairs = site_.shape.panels() / 2, wanted = setting.threads == 1 ? 1 : 3 * setting.threads;
     const int64_t parts = std::clamp<int64_t>(chunk_count(wanted, chunks), 1, pairs);
     for (const RowGroup& group : groups_) {
       for (int64_t begin = 0; begin < std::ssize(group.rows); begin += chunk) {
@@ -151,9 +141,9 @@ class Product {
   }
 
   const BlockKernel& kernel_;
-  LayerShape shape_;
-  std::shared_ptr<std::byte> weights_, x_memory_;
-  RowsOut x_;
+  const ConvSite site_;
+  std::shared_ptr<std::byte> weights_;
+  SampleRows x_;
   std::vector<RowGroup> groups_;
   std::vector<Item> items_;
 };

@@ -27,30 +27,6 @@ constexpr int64_t kMostChoiceBytes = 1 << 22;
 
 const char* name_of(Border border) { return border == Border::Grouped ? "grouped" : "padded"; }
 
-/// Rows like those after a ReLU, packed; the last one zero.
-struct SampleRows {
-  std::shared_ptr<void> memory;
-  RowsOut out;
-  SampleRows(const ConvSite& site, int64_t images, RowForm form) {
-    const int64_t rows = site.height * site.width * images, blocks = site.shape.blocks(), lanes = 32 * blocks;
-    out = {.form = form, .format = site.shape.activations, .blocks = blocks};
-    const int64_t bytes = out.mantissa_bytes(rows + 1), numbers = (rows + 1) * blocks;
-    memory = allocate(static_cast<size_t>(bytes + 8 * numbers));
-    std::memset(memory.get(), 0, static_cast<size_t>(bytes + 8 * numbers));
-    out.mantissas = static_cast<std::byte*>(memory.get());
-    out.steps = reinterpret_cast<float*>(out.mantissas + bytes);
-    out.sums = reinterpret_cast<int32_t*>(out.steps + numbers);
-    std::vector<float> row(static_cast<size_t>(lanes), 0.0f);
-    Rng rng(1, Purpose::Synthetic, {static_cast<uint64_t>(rows)});
-    for (int64_t c = 0; c < site.shape.channels; ++c)
-      row[static_cast<size_t>(c)] = static_cast<float>(std::max(0.0, rng.uniform(-1, 1)));
-    for (int64_t r = 0; r < rows; ++r) {
-      std::rotate(row.begin(), row.begin() + 1, row.begin() + site.shape.channels);
-      best_row_packer().pack(row.data(), lanes, 1, blocks, out, r, 0);
-    }
-  }
-};
-
 /// Reads as much as the second cache holds and more: the weights of a layer are not there when its turn comes.
 void empty_second_cache() {
   static const std::vector<int64_t> filler(size_t{1} << 19, 1);  // 4 MB
@@ -90,6 +66,25 @@ void time_in_turn(std::vector<Trial>& trials, const Run& run) {
 }
 
 }  // namespace
+
+SampleRows::SampleRows(const ConvSite& site, int64_t images, RowForm form) {
+  const int64_t rows = site.height * site.width * images, blocks = site.shape.blocks(), lanes = 32 * blocks;
+  out = {.form = form, .format = site.shape.activations, .blocks = blocks};
+  const int64_t bytes = out.mantissa_bytes(rows + 1), numbers = (rows + 1) * blocks;
+  memory = allocate(static_cast<size_t>(bytes + 8 * numbers));
+  std::memset(memory.get(), 0, static_cast<size_t>(bytes + 8 * numbers));
+  out.mantissas = static_cast<std::byte*>(memory.get());
+  out.steps = reinterpret_cast<float*>(out.mantissas + bytes);
+  out.sums = reinterpret_cast<int32_t*>(out.steps + numbers);
+  std::vector<float> row(static_cast<size_t>(lanes), 0.0f);
+  Rng rng(1, Purpose::Synthetic, {static_cast<uint64_t>(rows)});
+  for (int64_t c = 0; c < site.shape.channels; ++c)
+    row[static_cast<size_t>(c)] = static_cast<float>(std::max(0.0, rng.uniform(-1, 1)));
+  for (int64_t r = 0; r < rows; ++r) {
+    std::rotate(row.begin(), row.begin() + 1, row.begin() + site.shape.channels);
+    best_row_packer().pack(row.data(), lanes, 1, blocks, out, r, 0);
+  }
+}
 
 int64_t chunk_rows(int64_t outputs) {
   return std::clamp<int64_t>((64 << 10) / (4 * std::max<int64_t>(outputs, 1)) / 12 * 12, 24, 192);

@@ -11,7 +11,7 @@
 #include "nn/ops/conv2d.h"
 #include "quant/engine/conv_rows.h"
 #include "quant/engine/engine.h"
-#include "quant/kernels/block_product.h"
+#include "quant/kernels/rows.h"
 
 namespace kronbit::quant {
 
@@ -66,6 +66,13 @@ class Chooser {
   bool forced_used_ = false, changed_ = false;
   std::map<std::string, Known> known_;  // by "layer/images"
   std::map<std::pair<std::string, std::string_view>, std::shared_ptr<const KernelWeights>> weights_;
+};
+
+/// Rows like those after a ReLU, packed, for timing; the last one zero.
+struct SampleRows {
+  std::shared_ptr<void> memory;
+  RowsOut out;
+  SampleRows(const ConvSite& site, int64_t images, RowForm form);
 };
 
 /// Runs a layer's product once over all its rows, chunk by chunk, on the calling thread.
