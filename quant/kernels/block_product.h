@@ -1,7 +1,7 @@
 // The block-scaled product under every deployed convolution: rows of quantized activations times packed weights, one
 // scale per block of 32 channels. This header is the contract of all kernel families; each family (bitserial/, int8/,
-// bf16/) has its weight format, its packer and one file per instruction set. block_product.cpp holds the ordered table
-// and the reference that all are compared with.
+// packed/, bf16/) has its weight format, its packer and one file per instruction set. block_product.cpp holds the
+// ordered table and the reference that all are compared with.
 #pragma once
 
 #include <cstddef>
