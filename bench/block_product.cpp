@@ -235,11 +235,6 @@ void add_kernels(const Setting& s, bool usual_only) {
     const bool best = families.insert(kernel->family).second && kernel->family != "reference";
     for (int bits = 1; bits <= 8; ++bits) {
       if (usual_only && !(best && is_usual(*kernel, bits))) continue;
-      const nn::Conv2dOptions& c = s.layer->conv;
-      const LayerShape shape{
-          c.out_channels,       c.in_channels, c.kernel_h * c.kernel_w, bits, mode_at(Mode::SignedExtreme, bits),
-          {bits, false, kBlock}};
-      if (kernel->declines(shape) != nullptr) continue;
       add(fmt::format("{}/w{}a{}/{}", s.name(), bits, bits, kernel->name),
           [=](benchmark::State& state) { run_kernel(state, s, *kernel, bits); });
     }

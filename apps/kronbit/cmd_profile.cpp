@@ -112,7 +112,6 @@ bool measure(const Frame& frame, const Options& options, const std::vector<int64
   // Networks of all bits are measured in turn, so that a burst of other work spoils only some rounds of each.
   Progress progress(frame, "profile", "measurements");
   std::vector<std::vector<quant::PlanTimer>> timers(batches.size());
-  bool forced_was_used = false;
   int64_t done = 0;
   for (int b = table.bits_min; b <= table.bits_max; ++b) {
     if (stop_requested) return false;
@@ -139,14 +138,9 @@ bool measure(const Frame& frame, const Options& options, const std::vector<int64
   progress.finish();
   std::vector<std::vector<quant::PlanTimes>> times(batches.size());
   for (size_t i = 0; i < batches.size(); ++i) {
-    for (const quant::PlanTimer& timer : timers[i]) {
-      times[i].push_back(timer.times());
-      forced_was_used = forced_was_used || times[i].back().forced_was_used;
-    }
+    for (const quant::PlanTimer& timer : timers[i]) times[i].push_back(timer.times());
+    table.add(batches[i], times[i]);
   }
-  if (!forced_was_used)
-    input_error("--kernel", "{}: wanted a kernel that accepts a layer of {}, got none", frame.kernel, options.net);
-  for (size_t i = 0; i < batches.size(); ++i) table.add(batches[i], times[i]);
   for (Check& check : checks)
     for (const ProfileBatch& batch : table.batches)
       if (batch.batch == check.batch) check.predicted = table.predict(batch, check.bits);

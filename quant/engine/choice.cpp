@@ -117,12 +117,12 @@ Chooser::Chooser(const EngineOptions& options, std::string key) : options_(optio
 }
 
 std::vector<const BlockKernel*> Chooser::candidates(const ConvSite& site) const {
-  if (forced_ && !forced_->declines(site.shape)) return {forced_};
+  if (forced_) return {forced_};
   std::vector<const BlockKernel*> list;
   std::set<std::string_view> families;
   for (const BlockKernel* kernel : block_kernels()) {
     if (kernel->family == "reference" || kernel->family == "bf16-split" || (options_.exact && !kernel->exact)) continue;
-    if (!kernel->supported() || kernel->declines(site.shape) || families.contains(kernel->family)) continue;
+    if (!kernel->supported() || families.contains(kernel->family)) continue;
     if (kernel->family == "bf16" && !native_bf16()) continue;
     if (kernel->family == "bitserial" &&
         site.shape.bits * site.shape.activations.bits > bitserial::kMostPlaneProducts && kInt8Avx2.supported())
@@ -150,7 +150,7 @@ std::shared_ptr<const KernelWeights> Chooser::weights(const ConvSite& site, cons
 
 Chosen Chooser::choose(const ConvSite& site, int64_t images) {
   const std::vector<const BlockKernel*> list = candidates(site);
-  if (forced_ && list.size() == 1 && list[0] == forced_) forced_used_ = true;
+  forced_used_ = true;  // only layers that a block product runs get here
   const std::string place = fmt::format("{}/{}/{}{}", site.layer, images, options_.exact ? "exact" : "any",
                                         forced_ ? "/" + std::string(forced_->name) : "");
   const auto result = [&](const Known& known, const BlockKernel& kernel) {

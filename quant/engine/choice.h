@@ -45,7 +45,7 @@ class Chooser {
   Chooser(const EngineOptions& options, std::string key);
   /// Throws: InputError when the forced kernel is unknown or cannot run here.
   Chosen choose(const ConvSite& site, int64_t images);
-  /// A forced kernel was accepted by some layer.
+  /// Some layer runs a forced kernel.
   bool forced_was_used() const { return forced_ == nullptr || forced_used_; }
   /// Writes the file of choices when something is new. No error when it cannot be written.
   void keep() const;

@@ -40,7 +40,7 @@ struct Engine::State {
     single = std::make_unique<Plan>(net, 1, workers, chooser);
     group = std::make_unique<Plan>(net, kGroup, 1, chooser);
     if (!chooser.forced_was_used())
-      input_error("kernel", "{}: wanted a kernel that accepts a layer of {}, got none", options.kernel,
+      input_error("kernel", "{}: wanted a network with layers for block products, got {} without", options.kernel,
                   network.network_name());
     chooser.keep();
     const int64_t arena = std::max(single->arena_bytes(), group->arena_bytes());

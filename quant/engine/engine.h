@@ -19,7 +19,7 @@ class Plan;
 struct EngineOptions {
   int threads = 0;          ///< 0: threads() of tensor/parallel.h
   bool exact = false;       ///< integer products only: the same bits on every machine
-  std::string kernel = {};  ///< forced wherever it accepts the layer; "" = what is fastest here
+  std::string kernel = {};  ///< forced for all block products; "" = what is fastest here
   /// Where choices are kept between runs ("" = nowhere): a JSON file, made and replaced as needed; failing to write it
   /// is no error.
   std::filesystem::path choices = {};
@@ -38,8 +38,8 @@ struct LayerChoice {
 /// Requires: one caller at a time.
 class Engine {
  public:
-  /// Throws: InputError for a damaged file, an unknown kernel, a kernel that no layer accepts, a network the engine
-  ///         cannot run (an operator without a step).
+  /// Throws: InputError for a damaged file, an unknown kernel, a forced kernel that no layer runs, a network the
+  ///         engine cannot run (an operator without a step).
   explicit Engine(const PackedNetwork& network, EngineOptions options = {});
   static Engine load(const std::filesystem::path& path, EngineOptions options = {});
   ~Engine();

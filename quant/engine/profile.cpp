@@ -155,7 +155,7 @@ void PlanTimer::round(double seconds) {
 PlanTimes PlanTimer::times() const {
   const std::vector<double>& best = state_->best;
   KB_CHECK(best.back() < kNever);
-  return {state_->plan.choices(), {best.begin(), best.end() - 1}, best.back(), state_->chooser.forced_was_used()};
+  return {state_->plan.choices(), {best.begin(), best.end() - 1}, best.back()};
 }
 
 }  // namespace kronbit::quant

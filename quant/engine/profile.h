@@ -14,8 +14,7 @@ struct PlanTimes {
   std::vector<LayerChoice> choices;  ///< one per convolution, in the order of a bit list
   /// Per convolution: the product, what is fused to it (normalization, residual, ReLU) and packing for the next ones.
   std::vector<double> microseconds;
-  double rest = 0;              ///< everything else: pools, linear layers, start and end of a run
-  bool forced_was_used = true;  ///< a forced kernel runs some layer
+  double rest = 0;  ///< everything else: pools, linear layers, start and end of a run
 };
 
 enum class RunMode {
@@ -26,7 +25,7 @@ enum class RunMode {
 /// Times a plan in rounds. What else the machine does comes and goes: rounds of several plans are best taken in turn.
 class PlanTimer {
  public:
-  /// Throws: InputError as Engine does, but not for a kernel that no layer accepts
+  /// Throws: InputError as Engine does, but not for a forced kernel that no layer runs
   PlanTimer(const PackedNetwork& network, const EngineOptions& options, RunMode mode);
   ~PlanTimer();
   PlanTimer(PlanTimer&&) noexcept;

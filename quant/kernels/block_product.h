@@ -57,7 +57,7 @@ struct ProductSpec {
   int64_t pitch = 0;   ///< >= 16 * panels
 };
 
-/// One way to compute the product.
+/// One way to compute the product, of any layer.
 /// Formula:  y[r][o] = sum over taps (kernel position t, x_rows), blocks k of
 ///               multiplier[o][t][k] * step[x_rows[r]][k] * sum over lanes i of q[o][t][k i] m[x_rows[r]][k i]
 /// Shapes:   weights as `pack` wrote them; x any number of rows
@@ -73,8 +73,6 @@ struct BlockKernel {
   bool (*supported)();      ///< CPU and OS allow it, within limit_isa()
   bool exact = true;
   RowForm form = RowForm::Bytes;
-  /// nullptr when it can run such a layer, else why not.
-  const char* (*declines)(const LayerShape& shape) = [](const LayerShape&) -> const char* { return nullptr; };
   /// Bytes of the packed weights.
   int64_t (*packed_bytes)(const LayerShape& shape);
   /// Packs the outputs of panels first_panel .. first_panel + panels - 1 into `to`, the beginning of the whole. Panels

@@ -176,6 +176,8 @@ TEST(Engine, RefusesWhatDoesNotFit) {
     EngineOptions forced{.exact = !kernel->exact, .kernel = std::string(kernel->name)};
     EXPECT_THROW(Engine(network, forced), InputError) << kernel->name;
   }
+  const PackedNetwork floats = packed("resnet20", "4", {.activations = false});  // no layer for a block product
+  EXPECT_THROW(Engine(floats, {.kernel = "reference"}), InputError);
   Engine engine(network);
   std::vector<float> logits(10);
   EXPECT_THROW(engine.run(images(2), logits), InputError);
