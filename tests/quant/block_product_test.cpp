@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "quant/kernels/block_product.h"
+#include "quant/kernels/rows.h"
 #include "tests/quant/random_products.h"
 
 namespace kronbit::quant {
@@ -193,6 +196,31 @@ TEST_P(BlockProductTest, EveryNumberOfRows) {
     c.rows = rows;
     check(c);
     if (HasFatalFailure()) return;
+  }
+}
+
+/// A block with a NaN or an infinity shows in the rows that read it, and in no others.
+TEST_P(BlockProductTest, BlocksThatAreNotFiniteShow) {
+  for (const int bits : {1, 2, 4, 8}) {
+    for (const bool is_signed : {false, true}) {
+      const LayerShape shape{20, 40, 1, bits, mode_at(Mode::SignedExtreme, bits), {bits, is_signed, 32}};
+      Rng rng(7, Purpose::Test);
+      AlignedBytes weights(kernel().packed_bytes(shape)), mantissas(5 * 2 * 64);
+      kernel().pack(shape, random_layer(shape, rng), 0, shape.panels(), weights.data());
+      std::vector<float> x(5 * 64), steps(10), y(5 * 32);
+      for (float& v : x) v = static_cast<float>(rng.uniform(0, 1));
+      x[2 * 64 + 3] = std::numeric_limits<float>::quiet_NaN();
+      x[4 * 64 + 33] = std::numeric_limits<float>::infinity();
+      std::vector<int32_t> sums(10), rows = {0, 1, 2, 3, 4};
+      const RowsOut to{kernel().form, shape.activations, 2, mantissas.data(), steps.data(), sums.data()};
+      kPackRowsReference.pack(x.data(), 64, 5, 2, to, 0, 0);
+      const Tap tap{rows.data(), 0};
+      kernel().run(shape, weights.data(), to.view(), {{&tap, 1}, 5, 0, 2, y.data(), 32});
+      for (size_t i = 0; i < y.size(); ++i) {
+        if (i % 32 >= 20) continue;  // what stands behind the outputs does not matter
+        ASSERT_EQ(std::isnan(y[i]), i / 32 == 2 || i / 32 == 4) << bits << " bits, number " << i;
+      }
+    }
   }
 }
 
