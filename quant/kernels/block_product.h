@@ -69,7 +69,7 @@ struct ProductSpec {
 struct BlockKernel {
   std::string_view name;    ///< "int8-avx512vnni"
   std::string_view family;  ///< "int8"
-  std::string_view needs;   ///< CPU features, for people
+  std::string_view needs;   ///< CPU features, as cpu_feature_list() spells them
   bool (*supported)();      ///< CPU and OS allow it, within limit_isa()
   bool exact = true;
   RowForm form = RowForm::Bytes;

@@ -7,11 +7,13 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "quant/kernels/block_product.h"
 #include "quant/kernels/rows.h"
+#include "tensor/cpu.h"
 #include "tests/quant/random_products.h"
 
 namespace kronbit::quant {
@@ -222,6 +224,20 @@ TEST_P(BlockProductTest, BlocksThatAreNotFiniteShow) {
       }
     }
   }
+}
+
+/// Who looks for what a kernel needs in the list of what the processor has finds it.
+TEST(BlockKernels, NeedsAreSpelledAsTheFeaturesOfTheProcessor) {
+  const std::string here = " " + cpu_feature_list() + " ";
+  const auto check = [&](std::string_view name, std::string_view needs) {
+    std::istringstream words{std::string(needs)};
+    for (std::string word; words >> word;)
+      EXPECT_NE(here.find(" " + word + " "), std::string::npos) << name << " needs " << word << ", not in" << here;
+  };
+  for (const BlockKernel* kernel : block_kernels())
+    if (kernel->supported()) check(kernel->name, kernel->needs);
+  for (const RowPacker& packer : row_packers())
+    if (packer.supported()) check(packer.name, packer.needs);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, BlockProductTest, testing::Range(size_t{0}, block_kernels().size()),

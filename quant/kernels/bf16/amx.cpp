@@ -23,7 +23,7 @@ template <bool kSplit>
 constexpr BlockKernel kernel(std::string_view name, std::string_view family) {
   return {.name = name,
           .family = family,
-          .needs = "amx-tile, amx-bf16, avx512f",
+          .needs = "amx-tile amx-bf16 avx512f",
           .supported = [] { return cpu().amx_bf16 && cpu().avx512f; },
           .exact = false,
           .form = RowForm::Bf16,

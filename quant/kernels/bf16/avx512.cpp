@@ -110,7 +110,7 @@ template <bool kSplit>
 constexpr BlockKernel kernel(std::string_view name, std::string_view family) {
   return {.name = name,
           .family = family,
-          .needs = "avx512bf16, avx512bw, avx512vl",
+          .needs = "avx512-bf16 avx512bw avx512vl",
           .supported = [] { return cpu().avx512_bf16 && cpu().avx512bw && cpu().avx512vl; },
           .exact = false,
           .form = RowForm::Bf16,

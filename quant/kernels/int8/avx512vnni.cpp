@@ -118,7 +118,7 @@ bool supported() { return cpu().avx512f && cpu().avx512bw && cpu().avx512dq && c
 
 const BlockKernel kInt8Avx512Vnni{.name = "int8-avx512vnni",
                                   .family = "int8",
-                                  .needs = "avx512f avx512bw avx512dq avx512vl avx512_vnni",
+                                  .needs = "avx512f avx512bw avx512dq avx512vl avx512-vnni",
                                   .supported = supported,
                                   .exact = true,
                                   .form = RowForm::Bytes,

@@ -86,7 +86,7 @@ bool supported() { return cpu().avx2 && cpu().fma && cpu().avx_vnni; }
 
 const BlockKernel kInt8AvxVnni{.name = "int8-avxvnni",
                                .family = "int8",
-                               .needs = "avx2 fma avx_vnni",
+                               .needs = "avx2 fma avx-vnni",
                                .supported = supported,
                                .exact = true,
                                .form = RowForm::Bytes,

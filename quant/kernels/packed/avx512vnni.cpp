@@ -138,7 +138,7 @@ bool supported() {
 
 const BlockKernel kPackedAvx512Vnni{.name = "packed-avx512vnni",
                                     .family = "packed",
-                                    .needs = "avx512f avx512bw avx512dq avx512vl avx512_vnni gfni",
+                                    .needs = "avx512f avx512bw avx512dq avx512vl avx512-vnni gfni",
                                     .supported = supported,
                                     .exact = true,
                                     .form = RowForm::Bytes,

@@ -39,7 +39,7 @@ bool supported() {
 }
 }  // namespace
 
-const RowPacker kPackRowsAvx512Gfni = {"avx512gfni", "avx512f avx512bw avx512dq avx512vl avx512vbmi gfni", supported,
+const RowPacker kPackRowsAvx512Gfni = {"avx512gfni", "avx512f avx512bw avx512dq avx512vl avx512-vbmi gfni", supported,
                                        pack};
 
 }  // namespace kronbit::quant
