@@ -65,7 +65,7 @@ MaskBlocks<T> mask_kernel() {
 template <class T>
 void quantize_rows(const T* x, T* y, int64_t rows, int64_t pitch, int64_t channels, const ActivationFormat& format) {
   const auto kernel = quantize_kernel<T>();
-  std::vector<T> padded;  // an odd block with zeros behind it, which change no step
+  static thread_local std::vector<T> padded;  // an odd block with zeros behind it, which change no step
   cut_into_blocks(
       rows, pitch, channels, format.block,
       [&](int64_t begin, int64_t count, int64_t block) { kernel(x + begin, y + begin, count, block, format); },
