@@ -128,9 +128,9 @@ def page(found):
         here = {m["kernel"]: m for m in of("product") if (m["channels"], m["size"], m["images"], m["bits"]) == place}
         rows.append([place[0], f"{place[1]}x{place[1]}", place[2], place[3],
                      *(number(here[k]["microseconds"]) if k in here else "-" for k in kernels),
-                     number(next(iter(here.values()))["pack_microseconds"]),
+                     *(number(here[k]["pack_microseconds"]) if k in here else "-" for k in kernels[:1]),
                      number(next(iter(here.values()))["cublaslt_microseconds"])])
-    lines += table(["channels", "map", "images", "bits", *kernels, "packing", "cuBLASLt"], rows)
+    lines += table(["channels", "map", "images", "bits", *kernels, *(f"packing for {k}" for k in kernels[:1]), "cuBLASLt"], rows)
     lines += ["## Convolutions of training, bf16", ""]
     lines += table(["channels", "map", "images", "direction", "us", "TFLOP/s", "cuBLASLt us", "of cuBLASLt"],
                    [[m["channels"], f"{m['size']}x{m['size']}", m["images"], m["direction"], number(m["microseconds"]), number(m["tflops"]),
