@@ -5,9 +5,9 @@ usage: bench/cuda.py --bin build [--out docs/results] [--device cuda|simulated] 
        bench/cuda.py --table-only FILE.json      write the page again from what was measured
 
 Runs the tests of kernels on the device (each against its reference, on random shapes), a part of them under
-compute-sanitizer where that is installed, and bench_device; PyTorch's steps of training where python3 has it. Writes
-OUT/cuda-GPU.json and OUT/cuda-GPU.md. Exit code 1 when a test, compute-sanitizer or a measurement failed, 2 when there
-is no GPU.
+compute-sanitizer where that is installed, and bench_device; PyTorch's forward and backward passes where python3 has
+it. Writes OUT/cuda-GPU.json and OUT/cuda-GPU.md. Exit code 1 when a test, compute-sanitizer or a measurement failed,
+2 when there is no GPU.
 """
 import argparse
 import datetime
@@ -140,7 +140,8 @@ def page(found):
     lines += table(["network", "bits", "images at once", "products", "images/s"],
                    [[m["net"], m["bits"], m["images"], "exact" if m["exact"] else "fastest", number(m["images_per_second"])] for m in of("network")])
     lines += ["## Steps of training", "",
-              "Step: forward and backward on the GPU. Images/s: the whole step with the copy of its images from the host.", ""]
+              "Step: forward and backward on the GPU, without the update of parameters, ours and PyTorch's. Images/s: our whole step "
+              "with the update and the copy of its images from the host.", ""]
     peers = {(m["net"], m["bits"]): m for m in of("peer")}
     rows = []
     for m in of("training"):

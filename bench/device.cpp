@@ -295,7 +295,7 @@ class Bench {
         std::vector<int> labels;
         for (int64_t i = 0; i < batch; ++i) labels.push_back(static_cast<int>(i * 7919 % net.classes()));
         const double seconds = host_seconds_of([&] { there.train(x, labels, 0, 0.01, 0); });
-        const double step = device_.seconds([&] { there.repeat(); });
+        const double step = seconds_of([&] { there.repeat(); });
         print({{"what", "training"},
                {"net", name},
                {"bits", bits},
