@@ -24,8 +24,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+// Seconds, after one round to warm up.
 double best_of(int rounds, const std::function<void()>& work) {
   double best = std::numeric_limits<double>::infinity();
+  work();
   for (int round = 0; round < rounds; ++round) {
     const Clock::time_point start = Clock::now();
     work();
@@ -111,7 +113,7 @@ Json report(const Data& data, int rounds) {
   }
   const gp::MultiTaskGp model = gp::fit(data.observations, options);
   const int last = data.tasks - 1;
-  const double predict_seconds = best_of(5 * rounds, [&] {
+  const double predict_seconds = best_of(2 * rounds, [&] {
     for (int task = 0; task <= last; ++task) model.predict(data.candidates, task);
   });
   const auto run_values = [&](const gp::InformationGain& gain) {
@@ -122,8 +124,8 @@ Json report(const Data& data, int rounds) {
     return best;
   };
   const double gain_seconds =
-      best_of(5 * rounds, [&] { benchmark::DoNotOptimize(run_values(gp::InformationGain(model, data.candidates))); });
-  const double decision_seconds = best_of(5 * rounds, [&] {
+      best_of(rounds, [&] { benchmark::DoNotOptimize(run_values(gp::InformationGain(model, data.candidates))); });
+  const double decision_seconds = best_of(rounds, [&] {
     benchmark::DoNotOptimize(run_values(gp::InformationGain(model, data.candidates)));
     model.predict(data.candidates, last);
   });

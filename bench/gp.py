@@ -76,17 +76,23 @@ def better(best, new):
     return best
 
 
+def how(rounds):
+    """What bench_gp and torch_gp.py count when told --rounds 1."""
+    times = "one process each" if rounds == 1 else f"the best of {rounds} processes each, taken in turns"
+    return f"{times}; in a process one of everything counts, the better of two predictions, after one of each to warm up"
+
+
 def measure(args):
     env = os.environ | {"OMP_NUM_THREADS": str(args.threads), "OMP_WAIT_POLICY": "passive"}
-    results = {"date": datetime.date.today().isoformat(), "rounds": args.rounds, "cases": []}
+    results = {"date": datetime.date.today().isoformat(), "rounds": args.rounds, "how": how(args.rounds), "cases": []}
     with tempfile.TemporaryDirectory() as folder:
         for inputs in args.inputs:
             data = pathlib.Path(folder) / f"{inputs}.txt"
             write_data(data, inputs)
             ours = theirs = None
-            common = ["--data", str(data), "--threads", str(args.threads)]
+            common = ["--data", str(data), "--threads", str(args.threads), "--rounds", "1"]
             for _ in range(args.rounds):
-                one = child([args.ours, *common, "--rounds", "3"], env)
+                one = child([args.ours, *common], env)
                 if "error" in one:
                     raise SystemExit(one["error"])
                 ours = better(ours, one)
@@ -129,8 +135,8 @@ def table(results):
     page = ["# Speed of the Gaussian process", "",
             f"{machine['processor']}, {machine['threads']} threads, OpenBLAS {machine['openblas']}, {results['date']}. "
             f"{first['ours']['observations']} observations of {first['ours']['distinct']} configurations at "
-            f"{first['ours']['tasks']} tasks, {first['ours']['candidates']} candidates, double precision on both sides; best of "
-            f"{results['rounds']} rounds, taken in turns."]
+            f"{first['ours']['tasks']} tasks, {first['ours']['candidates']} candidates, double precision on both sides; "
+            f"{results['how']}."]
     for case in results["cases"]:
         if "error" not in case["theirs"]:
             theirs = case["theirs"]
