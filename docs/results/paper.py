@@ -32,6 +32,12 @@ def experiment_command(name, network):
     return f"build/experiments/{name} --preset paper --net {network['net']}{seeds}"
 
 
+def search_command(search):
+    """The command as it ran; of those older than --covariance with the covariance that was the default then."""
+    command = search["command"]
+    return command if "--covariance" in command else command.replace(" --probe", " --covariance se --probe", 1)
+
+
 def distinct(rows):
     """Rows of one training under several labels are one row: the labels joined, the printed numbers of the first."""
     found = {}
@@ -293,7 +299,7 @@ def page():
         if table1["networks"] and table1["networks"][0]["search"]:
             net = table1["networks"][0]
             example = next((r["commands"][0] for r in net["rows"] if r["commands"]), "")
-            lines += [f"The experiment is `{experiment_command('table1', net)}`. Its commands, one of the rows' (paths below its `--out`):", "", *["    " + c for c in (net["fp32"]["command"], net["search"]["command"], example) if c], ""]
+            lines += [f"The experiment is `{experiment_command('table1', net)}`. Its commands, one of the rows' (paths below its `--out`):", "", *["    " + c for c in (net["fp32"]["command"], search_command(net["search"]), example) if c], ""]
     table2 = load("table2")
     if table2:
         lines += ["## Table 2: Chebyshev series of four weights", ""]

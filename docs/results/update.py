@@ -20,11 +20,17 @@ import zlib
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 # Settings that a command always shows, and those it shows where they are not the program's defaults
 # (apps/kronbit/search_settings.h and the options it is made of). The journal has the names with underscores.
-ALWAYS = ("validation", "normalize", "tasks", "curve", "by", "strategy", "model", "warp", "probe", "lr", "batch", "precision", "seed")
+ALWAYS = ("validation", "normalize", "tasks", "curve", "by", "strategy", "model", "warp", "covariance",
+          "observe", "probe", "lr", "batch", "precision", "seed")
 DEFAULTS = {"input_size": "", "image_size": "", "data_seed": "1", "mode": "signed-extreme", "block": "32", "optimiser": "sgd",
             "momentum": "0.9", "weight_decay": "0.0001", "device": "cpu", "k": "100", "min_accuracy": "", "max_drop": "",
             "max_size": "", "max_avg_bits": "", "max_bops": "", "max_latency": "", "cost": "work", "bits_min": "1",
             "bits_max": "8", "choices": ""}
+# Settings with words of their own in command_line(), and what a run only notes. No other may be in a journal: a command
+# without it would not make this run.
+OTHERS = {"net", "weights", "data", "classes_option", "latency", "fix", "tie", "try", "refine", "no_baselines",
+          "weights_crc", "fingerprint", "normalization", "train_images", "validation_images", "test_images", "classes",
+          "fp32_validation", "errors", "numerics", "space"}
 
 
 def bits_text(bits):
@@ -113,6 +119,10 @@ def explanation(settings, fp32, report):
 
 
 def command_line(settings, lines):
+    settings = {"covariance": "se", "observe": "accuracy"} | settings  # of journals older than these options
+    unknown = settings.keys() - OTHERS - DEFAULTS.keys() - set(ALWAYS)
+    if unknown:
+        sys.exit(f"settings: wanted those that update.py knows, got also {', '.join(sorted(unknown))}")
     words = ["kronbit search", "--net", settings["net"], "--weights", pathlib.Path(settings["weights"]).name]
     name, _, folder = settings["data"].partition(":")
     words += ["--data", name + (":" + pathlib.Path(folder).name if folder else "")]
