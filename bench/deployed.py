@@ -10,7 +10,7 @@ Writes OUT/deployed.json (everything measured) and OUT/deployed.md. Every measur
 theirs take turns, and the best median of the rounds counts. One during which other programs took more than --quiet
 percent of the processors (default 10) is tried again, twice. --add keeps what was measured before, on the same
 processor; --peer-variants N: of PyTorch's variants only the N that were fastest there, in every precision.
---quick: one short round of a few of them. Interpreters without PyTorch are left out.
+--quick: one short round of a few of them, --out is build/quick then. Interpreters without PyTorch are left out.
 """
 import argparse
 import datetime
@@ -153,11 +153,12 @@ def main():
     parser.add_argument("--peer-variants", default="all")
     parser.add_argument("--python", default="python3,/usr/bin/python3")
     parser.add_argument("--ours", default="build/bench_deployed")
-    parser.add_argument("--out", default="docs/results")
+    parser.add_argument("--out")
     parser.add_argument("--add", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--table-only", action="store_true")
     args = parser.parse_args()
+    args.out = args.out or ("build/quick" if args.quick else "docs/results")
     args.rounds, args.seconds = args.rounds or (1 if args.quick else 2), args.seconds or (0.3 if args.quick else 1)
     processors = len(os.sched_getaffinity(0))
     machine = None if args.table_only else child([args.ours, "--machine"], 60, os.environ)

@@ -6,8 +6,8 @@ usage: bench/gp.py [--quick] [--threads T] [--rounds N] [--inputs D...] [--pytho
 
 500 observations of 200 configurations at 4 tasks (nested: a run to task l is seen at the tasks 0..l too), 2 and 4 inputs (--inputs),
 4096 candidates. Writes OUT/gp-speed.json (everything measured) and OUT/gp-speed.md. Every measurement is a process of its
-own; ours and theirs take turns, so that a slow minute hits both, and the best round of each counts. Without BoTorch
-(pip install botorch) the table has only our column.
+own; ours and theirs take turns, so that a slow minute hits both, and the best round of each counts. --quick: one round,
+--out is build/quick then. Without BoTorch (pip install botorch) the table has only our column.
 """
 import argparse
 import datetime
@@ -162,10 +162,11 @@ def main():
     parser.add_argument("--inputs", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--python", default="python3")
     parser.add_argument("--ours", default="build/bench_gp")
-    parser.add_argument("--out", default="docs/results")
+    parser.add_argument("--out")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--table-only", action="store_true")
     args = parser.parse_args()
+    args.out = args.out or ("build/quick" if args.quick else "docs/results")
     args.rounds = args.rounds or (1 if args.quick else 3)
     path = pathlib.Path(args.out) / "gp-speed.json"
     results = json.loads(path.read_text()) if args.table_only else measure(args)

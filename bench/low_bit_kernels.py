@@ -5,7 +5,8 @@ usage: bench/low_bit_kernels.py [--quick] [--ours build/bench_block_product] [--
        bench/low_bit_kernels.py --table-only        write the page and the plot again from what was measured
 
 Writes OUT/low-bit-kernels.json, .md and (where gnuplot is installed) .svg. One thread, one image and 128; of every
-family the kernel this processor runs fastest. ONEDNN_MAX_CPU_ISA limits oneDNN. --quick: two layers, short runs.
+family the kernel this processor runs fastest. ONEDNN_MAX_CPU_ISA limits oneDNN. --quick: two layers, short runs,
+--out is build/quick then.
 """
 import argparse
 import datetime
@@ -148,7 +149,7 @@ def page(results, panels):
     names = dict.fromkeys(name for p in panels for name in p.names.values())
     text = ["# Low-bit kernels: time against bits", "",
             f"{machine['processor']}, {float(machine['clock, GHz']):.2f} GHz while computing, one thread, {results['date']}. Ours: "
-            f"{', '.join(names)}. oneDNN{limit}: {', '.join(used)}.", "",
+            f"{', '.join(names)}. oneDNN{limit}: {', '.join(used) or 'not built in'}.", "",
             "Weights and activations of the same number of bits, packed before; the best of the runs, in processor time. oneDNN's "
             "convolutions have no blocks of 32 with a multiplier and an exponent each, and write int8 (s8) or floats.", "",
             "![time against bits](low-bit-kernels.svg)", "", "## Crossovers", "",
@@ -179,10 +180,11 @@ def page(results, panels):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--ours", default="build/bench_block_product")
-    parser.add_argument("--out", default="docs/results")
+    parser.add_argument("--out")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--table-only", action="store_true")
     args = parser.parse_args()
+    args.out = args.out or ("build/quick" if args.quick else "docs/results")
     path = pathlib.Path(args.out) / "low-bit-kernels.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     results = json.loads(path.read_text()) if args.table_only else measure(args)

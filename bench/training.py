@@ -9,7 +9,8 @@ usage: bench/training.py [--quick] [--nets A,B] [--bits none,4] [--modes train,i
 Writes OUT/training-speed.json (everything measured) and OUT/training-speed.md (with --isa: training-speed-ISA). Every
 measurement is a process of its own; ours and theirs take turns, so that a slow minute hits both, and the best round
 of each counts. --peer-variants: how PyTorch runs (bench/peers/torch_training.py names the variants), or a number: that
-many of the best ones, by net, bits and mode, of the JSON file that is there. --quick: the best one, one short round.
+many of the best ones, by net, bits and mode, of the JSON file that is there. --quick: one short round, of a likely one or
+the best one there; --out is build/quick then.
 Interpreters without PyTorch are left out; without any the tables have only our columns.
 """
 import argparse
@@ -218,10 +219,11 @@ def main():
     parser.add_argument("--python", default="python3,/usr/bin/python3")
     parser.add_argument("--isa", choices=sorted(LIMITS))
     parser.add_argument("--ours", default="build/bench_training")
-    parser.add_argument("--out", default="docs/results")
+    parser.add_argument("--out")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--table-only", action="store_true")
     args = parser.parse_args()
+    args.out = args.out or ("build/quick" if args.quick else "docs/results")
     # Rounds, steps and seconds of a measurement.
     rounds, steps, seconds = (1, 10, 1.5) if args.quick else (2, 20, 10)
     args.rounds, args.steps, args.seconds = args.rounds or rounds, args.steps or steps, args.seconds or seconds
