@@ -2,7 +2,9 @@
 .DEFAULT_GOAL := all
 .PHONY: all demo paper-quick test bench bench-training bench-deployed bench-gp bench-search cuda-check cuda-bundle report asan format deps help cifar10 clean
 BUILD ?= build
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# As many as there are processors, and 700 MB of memory for each: a compiler takes up to 500.
+JOBS ?= $(shell awk -v p=$$(nproc 2>/dev/null || echo 2) '/^MemAvailable/ { m = 1024 * $$2 } /^[0-9]+$$/ && $$1 < m { m = $$1 } \
+  END { n = int(m / 7e8); if (m == "" || n > p) n = p; print(n < 1 ? 1 : n) }' /proc/meminfo $(wildcard /sys/fs/cgroup/memory.max))
 # make CUDA=0 builds without kernels for NVIDIA GPUs; by itself they are built where nvcc is found.
 CONFIGURE = cmake -S . -B $(BUILD) $(if $(CUDA),-DKRONBIT_CUDA=$(if $(filter 0 OFF off no,$(CUDA)),OFF,ON)) $(if $(wildcard $(BUILD)/CMakeCache.txt),,$(shell command -v ninja >/dev/null 2>&1 && echo -G Ninja))
 
@@ -29,18 +31,18 @@ bench: deps  ## build and run the kernel benchmarks
 	  $$b || exit 1; \
 	done
 
-bench-training: deps  ## whole training steps beside PyTorch, where python3 has it; writes docs/results/ (ARGS=--quick)
+bench-training: deps  ## whole training steps beside PyTorch, where python3 has it; writes docs/results/ (ARGS=--quick: build/quick/)
 	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS) --target bench_training
 	@python3 bench/training.py --ours $(BUILD)/bench_training $(ARGS)
 
-bench-deployed: deps  ## deployed networks and low-bit kernels beside PyTorch and oneDNN; writes docs/results/ (ARGS=--quick)
+bench-deployed: deps  ## deployed networks and low-bit kernels beside PyTorch and oneDNN; writes docs/results/ (ARGS=--quick: build/quick/)
 	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS) --target bench_deployed bench_block_product
 	@python3 bench/low_bit_kernels.py --ours $(BUILD)/bench_block_product $(filter --quick,$(ARGS))
 	@python3 bench/deployed.py --ours $(BUILD)/bench_deployed $(ARGS)
 
-bench-gp: deps  ## the search's Gaussian process beside BoTorch, where python3 has it; writes docs/results/ (ARGS=--quick)
+bench-gp: deps  ## the search's Gaussian process beside BoTorch, where python3 has it; writes docs/results/ (ARGS=--quick: build/quick/)
 	@$(CONFIGURE) -DKRONBIT_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS) --target bench_gp
 	@python3 bench/gp.py --ours $(BUILD)/bench_gp $(ARGS)
