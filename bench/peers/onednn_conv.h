@@ -1,4 +1,4 @@
-// The convolution of oneDNN 2.x, to be timed beside ours. Built where the library is installed (libdnnl-dev).
+// The convolution of oneDNN 2.x, to be timed beside ours. Built where that library is installed (libdnnl-dev of Debian 12).
 #pragma once
 
 #include <memory>
