@@ -57,6 +57,13 @@ gp::Kernel parse_covariance(std::string_view text) {
 
 std::string_view name_of(Inputs inputs) { return kNames[static_cast<size_t>(inputs)].second; }
 
+namespace {
+
+// e(b), before it is scaled
+double error_input(const Candidate& candidate) { return std::exp(0.75 * candidate.log_error); }
+
+}  // namespace
+
 Places::Places(Inputs inputs, const std::vector<Candidate>& candidates) : inputs_(inputs) {
   if (sees_curve(inputs)) others_ = candidates.at(0).w.size();
   if (sees_bits(inputs)) others_ = candidates.at(0).bits.size();
@@ -66,8 +73,8 @@ Places::Places(Inputs inputs, const std::vector<Candidate>& candidates) : inputs
   for (const Candidate& candidate : candidates) {
     if (!std::isfinite(candidate.log_error))
       input_error("model", "inputs {}: wanted the sensitivity of every layer, got none", name_of(inputs));
-    low_ = std::min(low_, candidate.log_error);
-    high_ = std::max(high_, candidate.log_error);
+    low_ = std::min(low_, error_input(candidate));
+    high_ = std::max(high_, error_input(candidate));
   }
   if (!(high_ > low_)) high_ = low_ + 1.0;
 }
@@ -77,7 +84,7 @@ std::vector<double> Places::operator()(const Candidate& candidate) const {
   if (sees_curve(inputs_)) place = candidate.w;
   if (sees_bits(inputs_))
     for (const int b : candidate.bits) place.push_back(static_cast<double>(b - kMinBits) / (kMaxBits - kMinBits));
-  if (needs_sensitivities(inputs_)) place.push_back((high_ - candidate.log_error) / (high_ - low_));
+  if (needs_sensitivities(inputs_)) place.push_back((error_input(candidate) - low_) / (high_ - low_));
   return place;
 }
 

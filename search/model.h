@@ -14,7 +14,8 @@ namespace kronbit::search {
 
 /// What the Gaussian process sees of a configuration, and the covariance over it.
 ///   curve:        the weights that draw it, a lengthscale each
-///   error:        u = -ln sum_l s_l(b_l), scaled to [0,1] over the candidates
+///   error:        e = (sum_l s_l(b_l))^(3/4), scaled to [0,1] over the candidates: the logit of the accuracy falls
+///                 nearly linearly with it (docs/search.md)
 ///   bits:         (b_l - 1) / 7 of all layers, which share one lengthscale
 ///   curve+error, bits+error: a weighted sum of the two covariances
 /// Only curve needs no sensitivities; only error, bits and their sum tell configurations apart that one curve draws
@@ -64,8 +65,8 @@ class Places {
 
  private:
   Inputs inputs_;
-  size_t others_ = 0;              // inputs before u
-  double low_ = 0.0, high_ = 1.0;  // of the log errors
+  size_t others_ = 0;              // inputs before e
+  double low_ = 0.0, high_ = 1.0;  // of e before it is scaled
 };
 
 class Model {

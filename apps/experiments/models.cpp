@@ -190,6 +190,52 @@ Json judge_models(const Options& o, const search::Problem& problem, bool sensiti
   return rows;
 }
 
+/// Functions of S, the sum of the errors of single layers.
+struct ErrorForm {
+  const char* name;
+  double (*of)(double log_error);
+};
+constexpr ErrorForm kErrorForms[] = {{"-ln S", [](double log_error) { return -log_error; }},
+                                     {"S^(1/4)", [](double log_error) { return std::exp(0.25 * log_error); }},
+                                     {"S^(1/2)", [](double log_error) { return std::exp(0.5 * log_error); }},
+                                     {"S^(3/4)", [](double log_error) { return std::exp(0.75 * log_error); }},
+                                     {"S", [](double log_error) { return std::exp(log_error); }}};
+
+/// Root mean square of what the straight line of least squares through (x, y) leaves.
+double straight_line_rmse(const std::vector<double>& x, const std::vector<double>& y) {
+  const double n = static_cast<double>(x.size()), mean_x = std::accumulate(x.begin(), x.end(), 0.0) / n,
+               mean_y = std::accumulate(y.begin(), y.end(), 0.0) / n;
+  double xx = 0.0, xy = 0.0, yy = 0.0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    xx += (x[i] - mean_x) * (x[i] - mean_x);
+    xy += (x[i] - mean_x) * (y[i] - mean_y);
+    yy += (y[i] - mean_y) * (y[i] - mean_y);
+  }
+  return std::sqrt(std::max(0.0, yy - (xx > 0.0 ? xy * xy / xx : 0.0)) / n);
+}
+
+/// For every task and form: how far the logits of all recorded accuracies are from a straight line over the form.
+Json judge_error_forms(const search::Problem& problem, const std::vector<double>& epochs) {
+  Json rows = Json::array();
+  for (size_t t = 0; t < epochs.size(); ++t) {
+    std::vector<double> logits;
+    for (const auto& trainings : problem.answers) {
+      double accuracy = 0.0;
+      for (const auto& training : trainings) accuracy += training.accuracy[t] / static_cast<double>(trainings.size());
+      accuracy = std::clamp(accuracy, 1e-4, 1.0 - 1e-4);
+      logits.push_back(std::log(accuracy / (1.0 - accuracy)));
+    }
+    Json row = {{"epochs", epochs[t]}};
+    for (const ErrorForm& form : kErrorForms) {
+      std::vector<double> x;
+      for (const search::Candidate& candidate : problem.candidates) x.push_back(form.of(candidate.log_error));
+      row[form.name] = std::stod(fmt::format("{:.4g}", straight_line_rmse(x, logits)));
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 std::string text(const Json& row, const char* measure, int digits, double times = 1.0) {
   if (row.is_null()) return "-";
   return fmt::format("{:.{}f}", times * get_number(row, measure, -1e300, 1e300, "models"), digits);
@@ -231,6 +277,18 @@ std::string markdown(const Json& json) {
          text(u, "log_score", 2), text(row["left_out"], "coverage90", 0, 100), text(row["left_out"], "log_score", 2)});
   }
   flush();
+  if (const Json forms = json.value("error_forms", Json::array()); !forms.empty()) {
+    out +=
+        "\n## The errors of single layers alone\n\nHow far the logits of all recorded accuracies are from a straight "
+        "line over a function of S, the summed errors of the layers (root mean square).\n\n";
+    lines = {{"epochs"}};
+    for (const ErrorForm& form : kErrorForms) lines[0].push_back(form.name);
+    for (const Json& row : forms) {
+      lines.push_back({fmt::format("{}", row["epochs"].get<double>())});
+      for (const ErrorForm& form : kErrorForms) lines.back().push_back(text(row, form.name, 3));
+    }
+    flush();
+  }
   return out;
 }
 
@@ -305,6 +363,7 @@ int run(Options& o, const std::string& command) {
       {"repeats", parse_int(o.repeats.empty() ? (o.paper() ? "30" : "2") : o.repeats, 1, 100'000, "--repeats")}};
   json["table"]["configurations"] = problem.candidates.size();
   json["rows"] = judge_models(o, problem, recorded.errors.has_value());
+  json["error_forms"] = recorded.errors ? judge_error_forms(problem, recorded.table.epochs) : Json::array();
   write_results("models", o.out, pages(std::move(json)));
   return 0;
 }
