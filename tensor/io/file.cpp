@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <random>
 
 #include "tensor/base/error.h"
 #include "tensor/io/text.h"
@@ -157,8 +158,9 @@ void publish(const std::filesystem::path& path, const std::vector<std::span<cons
   if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))  // /dev/null would become a file
     input_error(shown(path), "wanted a file name, got {}", kind_of(status.st_mode));
   const std::filesystem::path folder = folder_of(path);
-  Temporary temporary(folder / fmt::format(".{}.tmp-{}", path.filename().native(), ::getpid()));
-  ::unlink(temporary.path().c_str());  // of an earlier process with our number
+  // Processes of other machines, which may have our number, write the same file at the same moment.
+  Temporary temporary(folder /
+                      fmt::format(".{}.tmp-{}{:010}", path.filename().native(), ::getpid(), std::random_device{}()));
   Descriptor fd(::open(temporary.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
   if (fd.get() < 0) input_error(shown(path), "cannot write: {}", std::strerror(errno));
   for (std::span<const std::byte> part : parts) write_all(fd.get(), part, path);

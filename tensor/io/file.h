@@ -51,7 +51,7 @@ struct FileBytes {
 FileBytes read_bytes(const std::filesystem::path& path, int64_t max_bytes);
 
 /// Replaces `path` in one step: after a crash or power cut there is the old file or the new one, whole. Writes
-/// `.name.tmp-PID` in the same folder, fsync, rename, fsync of the folder. The parts are written one after the other.
+/// `.name.tmp-DIGITS` in the same folder, fsync, rename, fsync of the folder. The parts are written one after the other.
 /// Throws: InputError when the folder cannot be written to, Error when writing fails (disk full); the old file stays.
 void publish(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void publish(const std::filesystem::path& path, std::string_view text);

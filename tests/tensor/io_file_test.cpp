@@ -278,5 +278,13 @@ TEST_F(Files, DescriptorsAreNotInherited) {
   EXPECT_EQ(::fcntl(fd.get(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
+TEST_F(Files, AnotherMachinesProcessOfOurNumberKeepsItsTemporary) {
+  const std::string theirs = ".a.bin.tmp-" + std::to_string(::getpid());
+  publish(folder / theirs, std::string("half of it"));
+  publish(folder / "a.bin", std::string("ours"));
+  EXPECT_EQ(read_text(folder / "a.bin", 10), "ours");
+  EXPECT_EQ(names(), (std::vector<std::string>{theirs, "a.bin"}));
+}
+
 }  // namespace
 }  // namespace kronbit
