@@ -36,8 +36,7 @@ struct SpawnPlan {
   SpawnPlan() {
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF);
     sigset_t usual;  // what we ignore is not for others to ignore
     sigemptyset(&usual);
     for (const int number : {SIGPIPE, SIGXFSZ}) sigaddset(&usual, number);

@@ -1,5 +1,6 @@
-// A process with pipes to its stdin, stdout and stderr, in a process group of its own: Ctrl-C in the terminal reaches
-// the program that started it only, and it is killed with everything it started.
+// A process with pipes to its stdin, stdout and stderr, in a session of its own: Ctrl-C in the terminal reaches the
+// program that started it only, there is no terminal where it could ask and wait for ever, and it is killed with
+// everything it started.
 #pragma once
 
 #include <poll.h>

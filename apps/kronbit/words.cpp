@@ -1,5 +1,10 @@
 #include "apps/kronbit/words.h"
 
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
 #include "tensor/base/error.h"
 #include "tensor/io/text.h"
 
@@ -34,6 +39,23 @@ std::vector<std::string> split_words(std::string_view text, std::string_view whe
   }
   if (quote_mark != 0) input_error(where, "wanted a closing {}, got {}", quote_mark, quote(text));
   return words;
+}
+
+bool is_program(const std::string& name) {
+  const auto runs = [](const std::filesystem::path& path) {
+    std::error_code ignored;
+    return std::filesystem::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
+  };
+  if (name.find('/') != std::string::npos) return runs(name);
+  const char* const path = std::getenv("PATH");
+  std::string_view folders = path ? path : "/bin:/usr/bin";
+  for (;;) {
+    const size_t end = folders.find(':');
+    const std::filesystem::path folder = folders.substr(0, end);
+    if (!name.empty() && runs((folder.empty() ? "." : folder) / name)) return true;
+    if (end == std::string_view::npos) return false;
+    folders.remove_prefix(end + 1);
+  }
 }
 
 }  // namespace kronbit::app

@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "apps/kronbit/attendance.h"
+#include "apps/kronbit/child.h"
 #include "apps/kronbit/search_settings.h"
 #include "apps/kronbit/words.h"
 #include "tests/apps/processes.h"
@@ -178,6 +179,22 @@ TEST(JobOf, AnAutomaticKernelForcesNone) {
   EXPECT_EQ(job_of({}, frame, 1).kernel, "");  // the search's own kernels decide
   frame.kernel = "avx2";
   EXPECT_EQ(job_of({}, frame, 1).kernel, "avx2");
+}
+
+TEST(Child, HasNoTerminalToAsk) {
+  // The numbers of the process and of its session, the first and the sixth word of its status.
+  Child child("sh",
+              {"sh", "-c", "read -r pid name state parent group session rest </proc/$$/stat; echo $pid $session"});
+  while (!child.ended()) ::poll(nullptr, 0, 1);
+  const std::vector<std::string> numbers = split_words(child.output(), "test");
+  ASSERT_EQ(numbers.size(), 2u) << child.output() << child.errors();
+  EXPECT_EQ(numbers[0], numbers[1]);
+}
+
+TEST(Words, NameAProgram) {
+  for (const char* there : {"sh", "/bin/sh"}) EXPECT_TRUE(is_program(there)) << there;
+  for (const char* missing : {"", "nosuchprogram", "/nowhere/srun", "/", "/etc", "/etc/passwd"})
+    EXPECT_FALSE(is_program(missing)) << missing;
 }
 
 }  // namespace
