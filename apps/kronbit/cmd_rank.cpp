@@ -35,6 +35,12 @@ void use_profile(RunView& run, const std::string& path) {
     return cost;
   };
   for (search::Candidate& c : run.space.candidates) c.cost = run.space.cost_of(c.bits);
+  auto& make = run.space.explorer.strategy.make_candidate;  // of what is compared with them
+  make = [make, cost_of = run.space.cost_of](const Bits& bits) {
+    search::Candidate c = make(bits);
+    c.cost = cost_of(bits);
+    return c;
+  };
 }
 
 /// Throws: InputError when the limits leave nothing, saying what the smallest candidate needs.

@@ -261,5 +261,17 @@ TEST(Deploy, SearchByLatencyKeepsItsTimes) {
   refused(with_flag(again, "--profile", simple_profile("other.json", 2000).string()), "the run began with");
 }
 
+TEST(Deploy, RankTimesRivalsByTheProfileToo) {
+  const fs::path file = simple_profile("rivals.json");
+  const fs::path run = fresh("rivals");
+  const Words choices = {"--choices", "2,4,8", "--fix", "conv1=8", "--no-baselines", "--probe", "0"};
+  kronbit_json(with_flag(with_flag(search_arguments(run, choices), "--budget", "1evals"), "--final-top", "0"));
+  const Json rank = kronbit_json({"rank", run.string(), "--profile", file.string(), "--top", "1000000"});
+  for (const char* rival : {"uniform", "reversed"}) {
+    for (const Json& c : rank["candidates"]) EXPECT_NE(c["bits"], rank[rival]["bits"]) << "wanted no candidate";
+    EXPECT_NEAR(rank[rival]["milliseconds"].get<double>(), simple_milliseconds(rank[rival]["bits"]), 1e-9) << rival;
+  }
+}
+
 }  // namespace
 }  // namespace kronbit::app
