@@ -215,8 +215,10 @@ std::string panel(const Drawn& drawn, size_t index) {
   steps.row({n + 0.5, static_cast<double>(drawn.bits.back())});
   const std::string colour = app::ink::series(static_cast<int>(index));
   app::Script s;
-  s.line("set title '{}:  {},  {} weights' offset 0,-0.4 tc rgb '{}'", drawn.example.label,
-         format_bits(drawn.example.bits), drawn.curve.weights(), app::ink::kText);
+  s.line("set title {} offset 0,-0.4 tc rgb '{}'",
+         app::quoted(fmt::format("{}:  {},  {} weights", drawn.example.label, format_bits(drawn.example.bits),
+                                 drawn.curve.weights())),
+         app::ink::kText);
   s.line("set xrange [0.4:{}]\nset xtics 1,{}\nset yrange [{}:{}]\nset y2range [{}:{}]", n + 0.6, n > 10 ? 2 : 1, low,
          high, 8 * low + 1, 8 * high + 1);
   s.plot(boxes, fmt::format("axes x1y2 with boxxyerror fs solid 0.16 noborder lc rgb '{}' notitle", colour));

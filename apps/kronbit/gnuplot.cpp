@@ -152,6 +152,12 @@ std::string inlined(const std::string& svg, const std::string& id, const std::st
 
 std::string ink::series(int index) { return fmt::format("#0000{:02x}", 16 + index % kSeries); }
 
+std::string quoted(std::string_view text) {
+  std::string result = "'";
+  for (const char c : printable(text)) result += c == '\'' ? std::string("''") : std::string(1, c);
+  return result + "'";
+}
+
 void DataBlock::row(const std::vector<double>& values) {
   std::string line;
   for (const double v : values) line += fmt::format("{}{:.8g}", line.empty() ? "" : " ", std::isfinite(v) ? v : 0.0);

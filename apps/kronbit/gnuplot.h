@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,7 +18,11 @@ inline constexpr int kSeries = 6;
 std::string series(int index);  ///< --s0 .. --s5, in turn
 }  // namespace ink
 
-/// A block of numbers for a script; the only way data enters one, so that no text of a file is ever read as a command.
+/// `text` as a string of a script that nothing can leave: in single quotes, control characters made visible. The only
+/// way a text that is not ours enters one.
+std::string quoted(std::string_view text);
+
+/// A block of numbers for a script; the only way they enter one.
 class DataBlock {
  public:
   explicit DataBlock(std::string name) : name_(std::move(name)) {}

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "apps/kronbit/gnuplot.h"
 #include "apps/kronbit/report_data.h"
 #include "search/journal.h"
 #include "tensor/io/file.h"
@@ -164,6 +165,11 @@ TEST(Report, NeedsARun) {
   const auto folder = search::fresh_folder("none");
   std::filesystem::create_directories(folder);
   EXPECT_THROW(write_report(folder), InputError);
+}
+
+TEST(Gnuplot, NoTextLeavesItsQuotes) {
+  EXPECT_EQ(quoted("plain"), "'plain'");
+  EXPECT_EQ(quoted("o'd\n`x` \\ \"%s\""), "'o''d\\x0a`x` \\ \"%s\"'");
 }
 
 }  // namespace

@@ -238,9 +238,9 @@ std::vector<std::vector<std::string>> csv(const std::vector<NetworkResult>& netw
 Results::Plot plot(const NetworkResult& result) {
   app::Script s;
   s.line(
-      "set xlabel 'megabytes of the convolutions (paper''s rule)'\nset ylabel 'test top-1 (%)'\nset title '{}' tc rgb "
+      "set xlabel 'megabytes of the convolutions (paper''s rule)'\nset ylabel 'test top-1 (%)'\nset title {} tc rgb "
       "'{}'",
-      result.subject.net, app::ink::kText);
+      app::quoted(result.subject.net), app::ink::kText);
   s.line("set key outside right center vertical");
   app::DataBlock printed("printed"), found("found"), reversed("reversed"), uniform("uniform"), ours("ours"),
       allocated("allocated"), fp32("fp32");
