@@ -31,6 +31,7 @@ void install_signals() {
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGXFSZ, SIG_IGN);  // a full quota is an error of write(), not a death
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);  // ignored, as some parents leave it, children would end without waitpid() telling
 }
 
 void stop_gently() { gently = true; }

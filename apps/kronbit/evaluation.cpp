@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "apps/kronbit/device.h"
+#include "apps/kronbit/numerics.h"
 #include "apps/kronbit/reference.h"
 #include "quant/packed.h"
 #include "tensor/io/crc32.h"
@@ -197,7 +198,12 @@ Json run_job(const Job& job) {
     quant::PackOptions pack;
     pack.normalization = splits.normalization.text();
     pack.class_names = class_names(splits, net);
-    quant::pack(net, pack).save(job.keep);
+    const quant::PackedNetwork packed = quant::pack(net, pack);
+    try {
+      packed.save(job.keep);
+    } catch (const Error& e) {
+      throw Refusal(e.what());  // a full disk says nothing about these bits
+    }
   }
   result["seconds"] = seconds_since(start);
   result["peak_bytes"] = peak_resident_bytes();

@@ -49,7 +49,8 @@ void check_job(const Job& job);
 /// the validation images (reference.h); a training loss is the mean since the task before, null without a step; seconds
 /// of evaluation are those of the validation images.
 /// With `test` also "test": {top1, top5, loss, images}; with `test_every_task` "test_tasks": {"accuracies": [..],
-/// "losses": [..], "images": ..}. Throws: InputError, NumericalError (a loss that is not finite), Error (stopped).
+/// "losses": [..], "images": ..}. Throws: InputError, NumericalError (a loss that is not finite), Refusal (what is to
+/// be kept cannot be written), Error (stopped).
 Json run_job(const Job& job);
 
 }  // namespace kronbit::app

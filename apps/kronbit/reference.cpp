@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "apps/kronbit/numerics.h"
 #include "nn/ops/conv2d_products.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/io/safetensors.h"
@@ -92,7 +93,11 @@ Tensor reference_logits(const std::filesystem::path& path, const std::string& ke
     SafetensorsWriter writer;
     writer.add("logits", logits);
     writer.set_metadata("key", whole_key);
-    writer.publish(path);
+    try {
+      writer.publish(path);
+    } catch (const Error& e) {
+      throw Refusal(e.what());  // a full disk says nothing about the network
+    }
   }
   return logits;
 }

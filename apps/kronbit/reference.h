@@ -32,7 +32,8 @@ Answers answers_of(const std::function<Tensor(const Tensor& images)>& classify, 
 
 /// The logits in `path` if it was written for the same `key` (network, weights, data), else those that `net` gives now,
 /// written there in one step: processes that race write the same file. A file that is damaged or of another key is
-/// written anew. An empty path keeps nothing.
+/// written anew. An empty path keeps nothing. Throws: Refusal when it cannot be written, Error
+/// when `*stop` becomes true.
 Tensor reference_logits(const std::filesystem::path& path, const std::string& key, nn::Network& net,
                         const data::Splits& splits, const std::atomic<bool>* stop);
 

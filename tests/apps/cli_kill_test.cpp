@@ -20,7 +20,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr double kPromptly = 30;  // seconds to stop in: far less than going on to the end takes, whatever else runs here
+constexpr double kPromptly =
+    30;  // seconds to stop in: far less than going on to the end takes, whatever else runs here
 
 int lines_of(const fs::path& run) { return static_cast<int>(search::read_journal(run).lines.size()); }
 
@@ -197,6 +198,31 @@ TEST(Killed, ATrainingEndsWithTheSameWeights) {
   ASSERT_EQ(end.code, 0) << end.err;
   EXPECT_EQ(crc32_of_file(whole / "best/weights.safetensors"), crc32_of_file(broken / "best/weights.safetensors"));
   EXPECT_THAT(temporaries(broken), IsEmpty());
+}
+
+TEST(Search, OnAFullDiskGivesNoConfigurationUp) {
+  const fs::path run = fresh("full_work");
+  Surroundings full;
+  full.most_file_bytes = 30000;  // journal lines fit, packed networks do not
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const Ended end = kronbit(search_arguments(run, {"--resume", "--quiet"}), full);
+    EXPECT_EQ(end.code, 1) << end.err;
+    EXPECT_THAT(end.err, HasSubstr("was refused: "));
+    EXPECT_THAT(end.err, HasSubstr("File too large"));
+  }
+  EXPECT_EQ(kronbit(search_arguments(run, {"--resume"})).code, 0);
+  EXPECT_EQ(essence(run), essence(unbroken_search()));
+  expect_whole(run);
+}
+
+TEST(Search, UnderAParentThatIgnoresTheEndOfChildren) {
+  const fs::path run = fresh("ignored");
+  Words arguments = with_flag(search_arguments(run, {"--no-baselines", "--probe", "0"}), "--budget", "1evals");
+  std::signal(SIGCHLD, SIG_IGN);
+  Program program(with_flag(arguments, "--final-top", "0"));
+  std::signal(SIGCHLD, SIG_DFL);
+  const Ended end = program.wait();
+  EXPECT_EQ(end.code, 0) << end.err;
 }
 
 }  // namespace
