@@ -74,6 +74,12 @@ std::string format_bits(const Bits& bits) {
   return text;
 }
 
+std::string digits(const Bits& bits) {
+  std::string text;
+  for (const int b : bits) text += static_cast<char>('0' + b);
+  return text;
+}
+
 void check_bits(std::string_view where, const Bits& bits, int64_t layers) {
   if (static_cast<int64_t>(bits.size()) != layers)
     input_error(where, "bits: wanted {} layers, got {}", layers, bits.size());

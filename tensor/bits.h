@@ -25,6 +25,9 @@ Bits parse_bits(std::string_view text, int64_t layers);
 /// layers. parse_bits(format_bits(b), b.size()) == b.
 std::string format_bits(const Bits& bits);
 
+/// One digit per layer and nothing else, for names of files: "6555443332211".
+std::string digits(const Bits& bits);
+
 /// Throws: InputError naming `where` unless there are `layers` numbers, each 1..8.
 void check_bits(std::string_view where, const Bits& bits, int64_t layers);
 

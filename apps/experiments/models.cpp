@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "apps/experiments/common/judge.h"
 #include "apps/experiments/common/recorded.h"
 #include "apps/kronbit/common.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/report_plot_parts.h"
+#include "apps/kronbit/statistics.h"
 #include "gp/calibration.h"
 #include "tensor/base/error.h"
 #include "tensor/io/file.h"
@@ -138,12 +138,9 @@ Json summary(const std::vector<std::optional<gp::Calibration>>& repeats) {
       if (each) values.push_back(measure.of(*each));
     if (values.empty()) return nullptr;
     const double n = static_cast<double>(values.size());
-    const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
-    double squares = 0.0;
-    for (const double v : values) squares += (v - mean) * (v - mean);
-    json[measure.name] = std::stod(fmt::format("{:.5g}", mean));
+    json[measure.name] = std::stod(fmt::format("{:.5g}", app::mean(values)));
     json[std::string(measure.name) + "_error"] =
-        n > 1.0 ? Json(std::stod(fmt::format("{:.3g}", std::sqrt(squares / (n - 1.0) / n)))) : Json();
+        n > 1.0 ? Json(std::stod(fmt::format("{:.3g}", app::sd(values) / std::sqrt(n)))) : Json();
   }
   return json;
 }
@@ -184,7 +181,7 @@ Json judge_models(const Options& o, const search::Problem& problem, bool sensiti
                         {"unseen", summary(unseen)},
                         {"left_out", summary(left_out)}});
       }
-      fmt::print(stderr, "{}: {} runs\n", sampling, count);
+      app::tell("{}: {} runs\n", sampling, count);
     }
   }
   return rows;
@@ -327,8 +324,9 @@ Results::Plot plot(const Json& json) {
     blocks[place].row({row["runs"].get<double>(), 100 * row["unseen"]["median_error"].get<double>()});
   }
   for (size_t i = 0; i < blocks.size(); ++i)
-    s.plot(blocks[i], fmt::format("with linespoints lw 1.6 dt {} pt 7 ps 0.5 lc rgb '{}' title '{}'",
-                                  i / app::ink::kSeries + 1, app::ink::series(static_cast<int>(i)), names[i]));
+    s.plot(blocks[i],
+           fmt::format("with linespoints lw 1.6 dt {} pt 7 ps 0.5 lc rgb '{}' title {}", i / app::ink::kSeries + 1,
+                       app::ink::series(static_cast<int>(i)), app::quoted(names[i])));
   return {"error", "Median error of unseen configurations against the number of runs", s.text()};
 }
 

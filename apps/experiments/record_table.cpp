@@ -159,12 +159,6 @@ quant::Sensitivity sensitivity_of(const Subject& s, const std::filesystem::path&
   return table;
 }
 
-std::string bits_text(const Bits& bits) {
-  std::string text;
-  for (const int b : bits) text += static_cast<char>('0' + b);
-  return text;
-}
-
 /// The rows of one training; one without results when it failed.
 class Rows {
  public:
@@ -182,7 +176,7 @@ class Rows {
     }
     if (rows.empty()) rows = {failed(reason)};
     for (const auto& row : rows)
-      if (!table.has(bits_text(entry_.bits), seed_, row[table_column("epochs")])) table.add(row);
+      if (!table.has(digits(entry_.bits), seed_, row[table_column("epochs")])) table.add(row);
   }
 
  private:
@@ -228,7 +222,7 @@ class Rows {
     for (const double v : entry_.w) w += (w.empty() ? "" : " ") + number_text(v);
     set("id", fmt::format("{}", entry_.id));
     set("kind", entry_.kind);
-    set("bits", bits_text(entry_.bits));
+    set("bits", digits(entry_.bits));
     set("w", w);
     set("seed", seed_);
     set("epochs", epochs);
@@ -252,7 +246,7 @@ class Recorder {
         pool_({.workers = static_cast<int>(options.number(options.workers, "--workers"))}) {
     for (const double e : job.epochs) epochs_.push_back(number_text(e));
     for (const TableJob& planned : table_jobs(plan, options.number(options.seeds, "--seeds"))) {
-      if (!table.done(bits_text(plan[planned.entry].bits), fmt::format("{}", planned.seed), epochs_))
+      if (!table.done(digits(plan[planned.entry].bits), fmt::format("{}", planned.seed), epochs_))
         left_.push_back({planned, 1});
     }
     const auto limit = static_cast<size_t>(options.number(options.limit, "--limit", 0));
@@ -277,9 +271,9 @@ class Recorder {
       Rows(entry, attempt.job.seed, epochs_).add_to(table_, *outcome);
       ++finished;
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-      fmt::print(
-          stderr, "{}/{} id {} {} {} seed {}: {}; {:.0f} s, {} left\n", finished, left_.size(), entry.id, entry.kind,
-          bits_text(entry.bits), attempt.job.seed, outcome->ok ? "ok" : outcome->reason, outcome->seconds,
+      app::tell(
+          "{}/{} id {} {} {} seed {}: {}; {:.0f} s, {} left\n", finished, left_.size(), entry.id, entry.kind,
+          digits(entry.bits), attempt.job.seed, outcome->ok ? "ok" : outcome->reason, outcome->seconds,
           app::duration_text(seconds / static_cast<double>(finished) * static_cast<double>(left_.size() - finished)));
     }
     pool_.kill_all();
@@ -309,8 +303,8 @@ class Recorder {
 
 void print_plan(const std::vector<TableEntry>& plan, const std::vector<TableJob>& jobs) {
   for (const TableEntry& e : plan)
-    fmt::print("{} {} {} {:.3f} bits {:.0f} bytes{}\n", e.id, e.kind, bits_text(e.bits), e.cost.average_bits,
-               e.cost.bytes, e.repeated ? " all seeds" : "");
+    fmt::print("{} {} {} {:.3f} bits {:.0f} bytes{}\n", e.id, e.kind, digits(e.bits), e.cost.average_bits, e.cost.bytes,
+               e.repeated ? " all seeds" : "");
   fmt::print("{} configurations, {} trainings\n", plan.size(), jobs.size());
 }
 
@@ -344,7 +338,7 @@ int run(const Options& options) {
   Recorder recorder(options, job, plan, table);
   recorder.record();
   if (!app::stop_requested) return 0;
-  fmt::print(stderr, "stopped; the same command goes on\n");
+  app::tell("stopped; the same command goes on\n");
   return app::stop_exit_code();
 }
 

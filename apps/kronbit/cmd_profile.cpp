@@ -159,7 +159,7 @@ std::vector<std::string> write(const Options& options, const ProfileTable& table
     std::string problem;
     const std::string svg = picture_of(table, batch, problem);
     if (svg.empty()) {
-      fmt::print(stderr, "no picture: {}\n", problem);
+      tell("no picture: {}\n", problem);
       continue;
     }
     files.push_back(beside(out, fmt::format("-{}.svg", batch.batch)).string());

@@ -133,7 +133,7 @@ void write_files(const Options& options, const SensitivityReport& report) {
   std::string problem;
   const std::string svg = picture_of(report, problem);
   if (svg.empty()) {
-    fmt::print(stderr, "no picture: {}\n", problem);
+    tell("no picture: {}\n", problem);
   } else {
     publish(options.plot, standalone(svg));
   }

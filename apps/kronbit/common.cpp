@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "apps/kronbit/progress.h"
 #include "nn/models/models.h"
 #include "nn/state_dict.h"
 #include "nn/train.h"
@@ -84,9 +85,8 @@ void mention_normalization(const DataOptions& options, const std::string& file, 
                            const std::string& said) {
   if (!said.empty() || !options.normalize.empty()) return;
   const char* hint = net == "googlenet_imagenet" ? "; torchvision's: 0.5,0.5,0.5/0.5,0.5,0.5" : "";
-  fmt::print(stderr,
-             "{} does not say how its pixels were normalized: as the data set's (--normalize names another{})\n",
-             printable(file), hint);
+  tell("{} does not say how its pixels were normalized: as the data set's (--normalize names another{})\n",
+       printable(file), hint);
 }
 
 /// The names, unless a reader of data has made them up.
@@ -174,7 +174,7 @@ void check_classes(const std::string& file, int classes, const std::vector<std::
     input_error(file, "classes: wanted {}the data's {}, got {}", wanted == Classes::Enough ? "at least " : "", of_data,
                 classes);
   if (classes > of_data) {
-    fmt::print(stderr, "{} has {} classes, the data {}: the others stay unused\n", printable(file), classes, of_data);
+    tell("{} has {} classes, the data {}: the others stay unused\n", printable(file), classes, of_data);
     return;
   }
   const std::vector<std::string> theirs = known_names(names), ours = known_names(splits.test.class_names());
@@ -185,8 +185,8 @@ void check_classes(const std::string& file, int classes, const std::vector<std::
     input_error(file, "class {} is {} in the file, {} in the data{}", at, quote(theirs[at]), quote(ours[at]),
                 reordered ? ": the same classes in another order" : "");
   }
-  fmt::print(stderr, "{}: class {} is {} in the file, {} in the data: the data's names from here on\n", printable(file),
-             at, quote(theirs[at]), quote(ours[at]));
+  tell("{}: class {} is {} in the file, {} in the data: the data's names from here on\n", printable(file), at,
+       quote(theirs[at]), quote(ours[at]));
 }
 
 std::vector<std::string> class_names(const data::Splits& splits, const nn::Network& net) {

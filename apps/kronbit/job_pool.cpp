@@ -188,9 +188,7 @@ void JobPool::kill_all() {
 }
 
 std::filesystem::path packed_path(const std::filesystem::path& work, const Bits& bits, int task) {
-  std::string name;
-  for (int b : bits) name += static_cast<char>('0' + b);
-  return work / fmt::format("{}-task{}.safetensors", name, task);
+  return work / fmt::format("{}-task{}.safetensors", digits(bits), task);
 }
 
 ProcessEvaluator::ProcessEvaluator(Job job, std::vector<double> epochs, std::filesystem::path work, PoolOptions options)

@@ -1,9 +1,12 @@
 // Progress of long work on stderr: a bar with rate and time left on a terminal, otherwise a plain line now and then.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "apps/kronbit/command.h"
 
@@ -11,6 +14,13 @@ namespace kronbit::app {
 
 /// Whether colours may be used on stderr: --color, then NO_COLOR, then TERM and whether it is a terminal.
 bool use_color(const Frame& frame);
+
+/// Words on stderr. One that is full or gone ends no work.
+void write_stderr(const std::string& text);
+template <typename... Values>
+void tell(fmt::format_string<Values...> format, Values&&... values) {
+  write_stderr(fmt::format(format, std::forward<Values>(values)...));
+}
 
 class Progress {
  public:

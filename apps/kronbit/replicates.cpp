@@ -1,26 +1,11 @@
 #include "apps/kronbit/replicates.h"
 
-#include <cmath>
-#include <numeric>
-
 #include "apps/kronbit/common.h"
 #include "apps/kronbit/outlook.h"
+#include "apps/kronbit/statistics.h"
 #include "tensor/io/file.h"
 
 namespace kronbit::app {
-namespace {
-
-double mean_of(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-double sd_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double v : values) sum += (v - mean_of(values)) * (v - mean_of(values));
-  return values.size() < 2 ? 0 : std::sqrt(sum / static_cast<double>(values.size() - 1));
-}
-
-}  // namespace
-
 void report_spread(const Frame& frame, const std::vector<Outcome>& outcomes, const std::filesystem::path& out) {
   std::vector<double> scores, top1, bytes;
   Json rows = Json::array();
@@ -38,15 +23,15 @@ void report_spread(const Frame& frame, const std::vector<Outcome>& outcomes, con
   for (size_t l = 0; l < outcomes[0].bits.size(); ++l) {
     std::vector<double> bits;
     for (const Outcome& o : outcomes) bits.push_back(o.bits[l]);
-    per_layer.push_back(sd_of(bits));
+    per_layer.push_back(sd(bits));
   }
   const Json spread = {{"replicates", rows},
-                       {"score_mean", mean_of(scores)},
-                       {"score_sd", sd_of(scores)},
-                       {"bytes_mean", mean_of(bytes)},
-                       {"bytes_sd", sd_of(bytes)},
-                       {"top1_mean", top1.empty() ? Json(nullptr) : Json(mean_of(top1))},
-                       {"top1_sd", top1.empty() ? Json(nullptr) : Json(sd_of(top1))},
+                       {"score_mean", mean(scores)},
+                       {"score_sd", sd(scores)},
+                       {"bytes_mean", mean(bytes)},
+                       {"bytes_sd", sd(bytes)},
+                       {"top1_mean", top1.empty() ? Json(nullptr) : Json(mean(top1))},
+                       {"top1_sd", top1.empty() ? Json(nullptr) : Json(sd(top1))},
                        {"bits_sd", per_layer}};
   publish(out / "replicates.json", dump_pretty(spread));
   if (frame.json) return print_json(spread);
@@ -54,10 +39,9 @@ void report_spread(const Frame& frame, const std::vector<Outcome>& outcomes, con
   for (const Outcome& o : outcomes)
     fmt::print("  {:<32} {}  validation {:.2f} %{}\n", format_bits(o.bits), megabytes(o.bytes), 100 * o.validation,
                o.top1 ? fmt::format("  top-1 {:.2f} %", 100 * *o.top1) : "");
-  if (!top1.empty())
-    fmt::print("top-1 {:.2f} % +- {:.2f} (sd between searches), ", 100 * mean_of(top1), 100 * sd_of(top1));
-  fmt::print("{} +- {:.1f} %; bits of a layer differ by {:.2f} (sd, mean over layers)\n", megabytes(mean_of(bytes)),
-             100 * sd_of(bytes) / mean_of(bytes), mean_of(per_layer));
+  if (!top1.empty()) fmt::print("top-1 {:.2f} % +- {:.2f} (sd between searches), ", 100 * mean(top1), 100 * sd(top1));
+  fmt::print("{} +- {:.1f} %; bits of a layer differ by {:.2f} (sd, mean over layers)\n", megabytes(mean(bytes)),
+             100 * sd(bytes) / mean(bytes), mean(per_layer));
 }
 
 }  // namespace kronbit::app

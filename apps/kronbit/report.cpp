@@ -1,6 +1,7 @@
 #include "apps/kronbit/report.h"
 
 #include "apps/kronbit/html.h"
+#include "apps/kronbit/progress.h"
 #include "apps/kronbit/report_sections.h"
 #include "search/journal.h"
 #include "tensor/io/file.h"
@@ -34,7 +35,7 @@ void write_report(const std::filesystem::path& run) {
     data = {{"run", name}, {"lines", content.lines}};
   }
   if (!plotter.problem().empty()) {
-    fmt::print(stderr, "report: no plots: {}\n", printable(plotter.problem()));
+    tell("report: no plots: {}\n", printable(plotter.problem()));
     body += warning("Plots are missing: " + escape(plotter.problem()) + ".");
   }
   publish(run / "report.html", page("kronbit: " + name, body, data));

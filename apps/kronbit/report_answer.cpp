@@ -10,8 +10,6 @@
 namespace kronbit::app {
 namespace {
 
-std::string code(const Bits& bits) { return "<code>" + escape(format_bits(bits)) + "</code>"; }
-
 std::string points(double difference) { return fmt::format("{:+.2f} points", 100 * difference); }
 
 std::string final_answer(const SearchReport& report, const FinalRow& best) {

@@ -17,8 +17,6 @@ constexpr size_t kMostEvidence = 6;
 constexpr size_t kMostFailures = 50;
 constexpr size_t kMostEmbedded = 1000;
 
-std::string code(const Bits& bits) { return "<code>" + escape(format_bits(bits)) + "</code>"; }
-
 /// A layer's name that can be broken after its dots.
 std::string breakable(const std::string& name) {
   std::string html;

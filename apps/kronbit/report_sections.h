@@ -3,11 +3,15 @@
 
 #include <string>
 
+#include "apps/kronbit/html.h"
 #include "apps/kronbit/report_data.h"
 #include "apps/kronbit/report_plots.h"
 #include "search/journal.h"
 
 namespace kronbit::app {
+
+/// Bits as a page shows them.
+inline std::string code(const Bits& bits) { return "<code>" + escape(format_bits(bits)) + "</code>"; }
 
 // Of a search.
 std::string answer_section(const SearchReport& report);  ///< the sentence, the numbers, the warnings
@@ -15,7 +19,7 @@ std::string finals_section(const SearchReport& report);
 std::string bits_section(const SearchReport& report, Plotter& plotter);
 std::string sizes_section(const SearchReport& report, Plotter& plotter);
 std::string ranking_section(const SearchReport& report);
-std::string why_section(const SearchReport& report);  ///< the measurements behind the chosen bits
+std::string why_section(const SearchReport& report);                       ///< the measurements behind the chosen bits
 std::string search_section(const SearchReport& report, Plotter& plotter);  ///< progress, information, slices
 std::string trust_section(const SearchReport& report, Plotter& plotter);
 std::string failures_section(const SearchReport& report);

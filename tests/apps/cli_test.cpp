@@ -16,6 +16,7 @@
 #include "quant/bits_file.h"
 #include "quant/packed.h"
 #include "tensor/io/safetensors.h"
+#include "tests/apps/processes.h"
 #include "tests/apps/program.h"
 
 namespace kronbit::app {
@@ -465,6 +466,15 @@ TEST(Surroundings, OddNamesAreOnlyNames) {
   EXPECT_EQ(refused.code, 2);
   EXPECT_EQ(refused.error_lines(), 1) << refused.err;
   for (const fs::path& folder : {odd, run, fs::current_path(), scratch()}) EXPECT_FALSE(fs::exists(folder / "canary"));
+}
+
+TEST(Surroundings, OfStderr) {
+  const fs::path run = fresh("full_stderr");
+  fs::copy(unbroken_search(), run, fs::copy_options::recursive);
+  std::string command = KRONBIT_BINARY_DIR "/kronbit";
+  for (const std::string& word : search_arguments(run, {"--resume", "--json"})) command += " '" + word + "'";
+  const std::string out = output_of(command + " 2>/dev/full; echo $?");  // "going on with ..." is for nobody
+  EXPECT_TRUE(out.ends_with("}\n0")) << out;
 }
 
 }  // namespace

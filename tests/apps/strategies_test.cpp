@@ -7,6 +7,7 @@
 
 #include "apps/experiments/common/judge.h"
 #include "quant/sensitivity.h"
+#include "tests/apps/processes.h"
 #include "tests/apps/program.h"
 #include "tests/search/fake_table.h"
 
@@ -269,6 +270,40 @@ TEST(Strategies, RefuseWithOneLine) {
   expect("models", {"--table", table, "--curve", "bezier:99"}, "bezier");
   app::write_file(out / "bad.csv", "# validation images: 3\nnonsense\n");
   expect("models", {"--table", (out / "bad.csv").string()}, "bad.csv line 2");
+}
+
+TEST(Models, RunNothingThatTheirFileSays) {
+  if (!app::has_gnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  const fs::path out = app::fresh("evil_models"), canary = out / "canary";
+  fs::create_directories(out);
+  Json measures = Json::object();
+  for (const char* name : {"median_error", "rmse", "spearman", "spearman_best", "coverage50", "coverage90",
+                           "coverage95", "log_score", "mean_z2"}) {
+    measures[name] = 0.5;
+    measures[std::string(name) + "_error"] = nullptr;
+  }
+  const Json row = {
+      {"sampling", "search"}, {"runs", 16},     {"inputs", "curve'\nsystem('touch " + canary.string() + "')\n#"},
+      {"kernel", "se"},       {"warp", "it's"}, {"unseen", measures},
+      {"left_out", nullptr}};
+  const Json json = {{"table", {{"file", "f"}, {"configurations", 20}, {"tasks", "0,1"}}},
+                     {"goal", "effective"},
+                     {"repeats", 1},
+                     {"program", "p"},
+                     {"strategy", "s"},
+                     {"command", "c"},
+                     {"rows", Json::array({row})}};
+  app::write_file(out / "models.json", json.dump());
+  const Ended ended = run("models", {"--from", (out / "models.json").string(), "--out", (out / "pages").string()});
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(ended.err, "");
+  EXPECT_TRUE(fs::exists(out / "pages" / "models.svg"));
+  EXPECT_FALSE(fs::exists(canary));
+}
+
+TEST(Models, FailAsUsualWhereStderrIsFull) {
+  const std::string models = KRONBIT_BINARY_DIR "/experiments/models";
+  EXPECT_EQ(app::output_of("'" + models + "' --table /nowhere.csv 2>/dev/full; echo $?"), "2");
 }
 
 }  // namespace

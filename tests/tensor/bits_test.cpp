@@ -65,5 +65,7 @@ TEST(Bits, ChecksNumbers) {
   EXPECT_THROW(check_bits("x", {1, 9}, 2), InputError);
 }
 
+TEST(Bits, AsDigitsNameFiles) { EXPECT_EQ(digits({6, 5, 5, 1}), "6551"); }
+
 }  // namespace
 }  // namespace kronbit

@@ -150,13 +150,13 @@ int work_and_write(Experiment& experiment, const Work& work) {
     Experiment again(experiment.name(), settings);
     write_results(again.name(), settings.out, work(again));
     if (!app::stop_requested) throw;
-    fmt::print(stderr, "stopped; the same command goes on\n");
+    app::tell("stopped; the same command goes on\n");
     return app::stop_exit_code();
   }
 }
 
 int fail(const std::string& name, int code, const std::string& message) {
-  fmt::print(stderr, "{}: {}\n", name, printable(message));
+  app::tell("{}: {}\n", name, printable(message));
   return code;
 }
 
@@ -188,7 +188,7 @@ std::optional<StepResult> Experiment::step(const std::string& place, const std::
   words.insert(words.end(), arguments.begin(), arguments.end());
   words.push_back("--json");
   if (!settings_.threads.empty()) words.insert(words.end(), {"--threads", settings_.threads});
-  fmt::print(stderr, "$ {}\n", command);
+  app::tell("$ {}\n", command);
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const int status = run_program(kronbit_program(), words, answer);
@@ -220,7 +220,7 @@ void write_results(const std::string& name, const std::filesystem::path& out, co
     publish(out / file, app::standalone(svg));
     pictures += fmt::format("![{}]({})\n\n", plot.label, file);
   }
-  if (!plotter.problem().empty()) fmt::print(stderr, "no picture: {}\n", plotter.problem());
+  if (!plotter.problem().empty()) app::tell("no picture: {}\n", plotter.problem());
   std::string csv;
   for (const auto& row : results.csv) {
     std::string line;

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "apps/kronbit/progress.h"
+#include "apps/kronbit/statistics.h"
 #include "search/strategy.h"
 #include "tensor/base/error.h"
 #include "tensor/io/parse.h"
@@ -27,10 +27,6 @@ Json numbers(const std::vector<double>& values) {
   Json json = Json::array();
   for (const double value : values) json.push_back(number(value));
   return json;
-}
-
-double mean_of(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
 /// What judge() needs of every replay of one strategy.
@@ -93,8 +89,8 @@ class Judged {
     }
     json["bought"] = numbers(bought);
     json["spent"] = number(spent);
-    json["thought_seconds"] = number(mean_of(of_all([&](size_t r) { return replays_[r].thought_seconds; })));
-    json["fits"] = number(mean_of(of_all([&](size_t r) { return static_cast<double>(replays_[r].fits); })));
+    json["thought_seconds"] = number(app::mean(of_all([&](size_t r) { return replays_[r].thought_seconds; })));
+    json["fits"] = number(app::mean(of_all([&](size_t r) { return static_cast<double>(replays_[r].fits); })));
     json["failed"] =
         std::count_if(replays_.begin(), replays_.end(), [](const Replay& r) { return !r.problem.empty(); });
     return json;
@@ -116,7 +112,7 @@ class Judged {
     return {{"iqm", number(iqm.value)},
             {"low", number(iqm.low)},
             {"high", number(iqm.high)},
-            {"mean", number(mean_of(values))},
+            {"mean", number(app::mean(values))},
             {"median", number(quantile(values, 0.5))}};
   }
 
@@ -181,12 +177,13 @@ Json paired(const std::vector<double>& a, const std::vector<double>& b) {
     ties += a[r] == b[r];
     if (std::isfinite(a[r]) && std::isfinite(b[r])) differences.push_back(b[r] - a[r]);
   }
-  const double n = static_cast<double>(differences.size()), mean = n > 0.0 ? mean_of(differences) : kInfinity;
-  double squares = 0.0;
-  for (const double d : differences) squares += (d - mean) * (d - mean);
-  return {{"mean", number(mean)}, {"error", number(n > 1.0 ? std::sqrt(squares / (n - 1.0) / n) : kInfinity)},
-          {"pairs", a.size()},    {"without", a.size() - differences.size()},
-          {"wins", wins},         {"ties", ties}};
+  const double n = static_cast<double>(differences.size());
+  return {{"mean", number(n > 0.0 ? app::mean(differences) : kInfinity)},
+          {"error", number(n > 1.0 ? app::sd(differences) / std::sqrt(n) : kInfinity)},
+          {"pairs", a.size()},
+          {"without", a.size() - differences.size()},
+          {"wins", wins},
+          {"ties", ties}};
 }
 
 std::vector<Replay> replays_of(const JudgeCase& the_case, const JudgeOptions& options, const std::string& strategy) {
@@ -221,7 +218,7 @@ double interquartile_mean(std::vector<double> values) {
   KB_CHECK(!values.empty());
   std::sort(values.begin(), values.end());
   const auto dropped = static_cast<std::ptrdiff_t>(values.size() / 4);
-  return mean_of({values.begin() + dropped, values.end() - dropped});
+  return app::mean({values.begin() + dropped, values.end() - dropped});
 }
 
 Interval bootstrapped(const std::vector<double>& values) {
@@ -287,7 +284,7 @@ Json judge(const JudgeCase& the_case, const JudgeOptions& options) {
   for (const std::string& strategy : options.strategies) {
     if (strategy == options.against) against = judged.size();
     judged.emplace_back(the_case, options, replays_of(the_case, options, strategy));
-    fmt::print(stderr, "{}: {}\n", the_case.name, strategy);
+    app::tell("{}: {}\n", the_case.name, strategy);
   }
   const search::Optimum best = true_optimum(problem, the_case.goal);
   std::vector<double> everything;  // regret of the best of what is told, were all candidates run
@@ -304,7 +301,7 @@ Json judge(const JudgeCase& the_case, const JudgeOptions& options) {
                 {{"bits", format_bits(problem.candidates[best.candidate].bits)},
                  {"score", number(best.score)},
                  {"error", number(problem.truth_error[best.candidate])}}},
-               {"regret_of_everything_run", number(mean_of(everything))},
+               {"regret_of_everything_run", number(app::mean(everything))},
                {"grid", numbers(grid)},
                {"strategies", Json::array()}};
   for (size_t s = 0; s < judged.size(); ++s) {

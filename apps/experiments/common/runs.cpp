@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
+#include "apps/kronbit/statistics.h"
 #include "nn/models/models.h"
 #include "search/ranking.h"
 #include "tensor/io/parse.h"
@@ -82,8 +82,6 @@ std::vector<std::string> base(const std::string& command, const Subject& subject
 void tidy(const std::filesystem::path& folder, const std::vector<const char*>& files) {
   for (const char* file : files) std::filesystem::remove(folder / file);
 }
-
-std::string list_text(const Bits& bits) { return fmt::format("{}", fmt::join(bits, "")); }
 
 }  // namespace
 
@@ -217,23 +215,13 @@ Sizes sizes_of(const std::vector<nn::ConvInfo>& layers, const Bits& bits) {
           paper.total_bits};
 }
 
-double Row::mean() const {
-  double sum = 0;
-  for (double v : top1) sum += v;
-  return top1.empty() ? 0 : sum / static_cast<double>(top1.size());
-}
-
-double Row::sd() const {
-  if (top1.size() < 2) return 0;
-  double sum = 0;
-  for (double v : top1) sum += (v - mean()) * (v - mean());
-  return std::sqrt(sum / static_cast<double>(top1.size() - 1));
-}
+double Row::mean() const { return app::mean(top1); }
+double Row::sd() const { return app::sd(top1); }
 
 void measure(Experiment& experiment, const Subject& subject, const Training& training, int64_t first_seed,
              int64_t last_seed, Row& row) {
   const Scale scale = scale_of(experiment.settings(), subject.net, subject.data);
-  const std::string place = fmt::format("{}/rows/{}{}", subject.place(), list_text(row.bits),
+  const std::string place = fmt::format("{}/rows/{}{}", subject.place(), digits(row.bits),
                                         row.mode == "signed-extreme" ? "" : "-" + row.mode);
   const std::vector<std::string> what = {"--weights",           training.weights, "--bits",
                                          format_bits(row.bits), "--mode",         row.mode};
