@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "apps/kronbit/best.h"
 #include "apps/kronbit/outlook.h"
 #include "apps/kronbit/progress.h"
+#include "apps/kronbit/statistics.h"
 #include "nn/train.h"
 #include "tensor/io/file.h"
 #include "tensor/rng.h"
@@ -54,8 +54,11 @@ class FinalTrainings {
         pool_(pool),
         rows_(choose_finals(space, run.state(), options)) {
     for (int seed = 1; seed <= options.seeds; ++seed) {
-      for (const FinalRow& row : rows_) tasks_.push_back({&row, seed, {}});
+      for (const FinalRow& row : rows_) tasks_.push_back({&row, seed});
     }
+    for (Task& task : tasks_) task.breakdowns = known_breakdowns(task);
+    record_choice();
+    finals_ = read_finals(run_.lines(), space_);
   }
 
   /// False when a signal ended it early.
@@ -63,10 +66,10 @@ class FinalTrainings {
     Progress progress(frame_, "final", "trainings");
     const auto total = static_cast<int64_t>(tasks_.size());
     size_t started = 0, journalled = 0;
-    while (journalled < tasks_.size()) {
+    while (journalled < (refused_ ? started : tasks_.size())) {
       progress.update(static_cast<int64_t>(journalled), total);
       if (stop_requested) return false;
-      for (; started < tasks_.size() && pool_.running() < pool_.workers(); ++started) {
+      for (; !refused_ && started < tasks_.size() && pool_.running() < pool_.workers(); ++started) {
         if (needs_training(started)) pool_.submit(job(tasks_[started]), static_cast<int64_t>(started));
       }
       if (pool_.running() > 0) {
@@ -74,44 +77,81 @@ class FinalTrainings {
       }
       while (journalled < started && record(tasks_[journalled])) ++journalled;
     }
-    progress.update(total, total);
+    progress.update(static_cast<int64_t>(journalled), total);
     return true;
+  }
+
+  /// One line on what failed; "" when nothing did.
+  std::string problem() const {
+    if (failed_.empty()) return "";
+    const Task& first = *failed_.front();
+    const std::string bits = format_bits(first.row->bits);
+    return fmt::format("[search] {}failed: {}; --resume tries again",
+                       failed_.size() == 1
+                           ? fmt::format("the final training of {} ", bits)
+                           : fmt::format("{} final trainings failed, the first, of {}, ", failed_.size(), bits),
+                       first.outcome->reason);
   }
 
  private:
   struct Task {
     const FinalRow* row;
     int seed;
-    std::optional<JobPool::Outcome> outcome;
-    int failures = 0;
+    std::optional<JobPool::Outcome> outcome = {};
+    int failures = 0;    ///< attempts of this process
+    int breakdowns = 0;  ///< of the training itself, those of earlier processes too
   };
 
-  /// A failure is journalled and tried again, three times in all, unless the training itself broke down.
+  Tuning tuning() const { return {epochs(), options_.schedule}; }
+
+  /// In the journal: what broke down once would again with the same seed.
+  int known_breakdowns(const Task& task) const {
+    return static_cast<int>(std::count_if(run_.lines().begin(), run_.lines().end(), [&](const Json& line) {
+      return line["event"] == "final_failed" && line.value("fault", "") == search::name_of(search::Fault::Training) &&
+             line["bits"] == Json(task.row->bits) && line["seed"] == task.seed && tuning_of(line) == tuning();
+    }));
+  }
+
+  /// Unless it is the journal's last.
+  void record_choice() {
+    if (rows_.empty()) return;
+    Json rows = Json::array();
+    for (const FinalRow& row : rows_) rows.push_back({{"kind", row.kind}, {"bits", row.bits}});
+    const auto is_choice = [](const Json& line) { return line["event"] == "finals"; };
+    const auto last = std::find_if(run_.lines().rbegin(), run_.lines().rend(), is_choice);
+    if (last != run_.lines().rend() && get(*last, "rows", "journal") == rows && tuning_of(*last) == tuning()) return;
+    run_.record({{"event", "finals"}, {"epochs", epochs()}, {"schedule", options_.schedule}, {"rows", rows}});
+  }
+
+  /// A failure is journalled and tried again, three times in all, after a breakdown with another seed.
   void take(JobPool::Outcome outcome, Progress& progress) {
     Task& task = tasks_[static_cast<size_t>(outcome.tag)];
-    if (outcome.ok || outcome.fault == search::Fault::Training || ++task.failures >= search::kAttempts) {
-      task.outcome = std::move(outcome);
-      return;
+    if (!outcome.ok) {
+      ++task.failures;
+      if (outcome.fault == search::Fault::Training) ++task.breakdowns;
+      progress.log(fmt::format("failed: {}", outcome.reason));
+      run_.record({{"event", "final_failed"},
+                   {"kind", task.row->kind},
+                   {"bits", task.row->bits},
+                   {"seed", task.seed},
+                   {"epochs", epochs()},
+                   {"schedule", options_.schedule},
+                   {"attempt", task.failures},
+                   {"fault", search::name_of(outcome.fault)},
+                   {"reason", outcome.reason},
+                   {"seconds", outcome.seconds},
+                   {"worker", outcome.worker}});
+      if (task.failures < search::kAttempts && !refused_) return pool_.submit(job(task), outcome.tag);
+      refused_ = refused_ || outcome.fault == search::Fault::Refused;  // no machine that was asked can do it
     }
-    progress.log(fmt::format("failed: {}", outcome.reason));
-    run_.record({{"event", "final_failed"},
-                 {"kind", task.row->kind},
-                 {"bits", task.row->bits},
-                 {"seed", task.seed},
-                 {"attempt", task.failures},
-                 {"fault", search::name_of(outcome.fault)},
-                 {"reason", outcome.reason},
-                 {"seconds", outcome.seconds},
-                 {"worker", outcome.worker}});
-    pool_.submit(job(task), outcome.tag);
+    task.outcome = std::move(outcome);
   }
 
   double epochs() const { return options_.epochs > 0 ? options_.epochs : space_.epochs.back(); }
 
   bool in_journal(const Task& task) const {
-    const Finals finals = read_finals(run_.lines(), space_);
-    if (finals.epochs != epochs() || finals.schedule != options_.schedule) return false;
-    return std::any_of(finals.rows.begin(), finals.rows.end(), [&](const FinalRow& row) {
+    if (Tuning{finals_.epochs, finals_.schedule} != tuning()) return false;
+    return std::any_of(finals_.rows.begin(), finals_.rows.end(), [&](const FinalRow& row) {
       return row.kind == task.row->kind && row.bits == task.row->bits &&
              std::find(row.seeds.begin(), row.seeds.end(), task.seed) != row.seeds.end();
     });
@@ -121,7 +161,7 @@ class FinalTrainings {
   const Json* same_training(const Task& task) const {
     for (const Json& line : run_.lines()) {
       if (line["event"] == "final" && line["bits"] == Json(task.row->bits) && line["seed"] == task.seed &&
-          tuning_of(line) == Tuning{epochs(), options_.schedule})
+          tuning_of(line) == tuning())
         return &line;
     }
     return nullptr;
@@ -140,26 +180,37 @@ class FinalTrainings {
     job.layers = task.row->bits;
     job.epochs = {epochs()};
     job.schedule = options_.schedule;
-    job.seed = Rng(space_.explorer.strategy.seed, Purpose::Search, {3, static_cast<uint64_t>(task.seed)}).next() >> 1;
+    Rng seeds(space_.explorer.strategy.seed, Purpose::Search, {3, static_cast<uint64_t>(task.seed)});
+    for (int i = 0; i < task.breakdowns; ++i) seeds.next();
+    job.seed = seeds.next() >> 1;
     job.test = true;
     job.keep = final_path(run_.folder(), task.row->bits, task.seed, epochs(), options_.schedule).string();
     return job;
   }
 
-  /// True when the journal has the task, now or before; false while its training runs.
+  /// The same training, of another row, has failed.
+  bool failed_elsewhere(const Task& task) const {
+    return std::any_of(failed_.begin(), failed_.end(), [&](const Task* other) {
+      return other->row->bits == task.row->bits && other->seed == task.seed;
+    });
+  }
+
+  /// True when the journal has the task, now or before, or it has failed; false while its training runs.
   bool record(const Task& task) {
     if (in_journal(task)) return true;
-    const auto& [row, seed, outcome, failures] = task;
+    const FinalRow* row = task.row;
+    const std::optional<JobPool::Outcome>& outcome = task.outcome;
     const Json* same = same_training(task);
-    if (!same && !outcome) return false;
+    if (!same && !outcome) return failed_elsewhere(task);
     if (!same && !outcome->ok) {
-      throw Error(fmt::format("[search] the final training of {} failed: {}", format_bits(row->bits), outcome->reason));
+      failed_.push_back(&task);
+      return true;
     }
     const Json& test = same ? *same : get_object(outcome->result, "test", "evaluate");
     run_.record({{"event", "final"},
                  {"kind", row->kind},
                  {"bits", row->bits},
-                 {"seed", seed},
+                 {"seed", task.seed},
                  {"estimate", row->estimate},
                  {"sd", row->sd},
                  {"epochs", epochs()},
@@ -171,6 +222,7 @@ class FinalTrainings {
                  {"loss", test["loss"]},
                  {"images", test["images"]},
                  {"seconds", same ? 0.0 : outcome->seconds}});
+    finals_ = read_finals(run_.lines(), space_);
     return true;
   }
 
@@ -183,10 +235,27 @@ class FinalTrainings {
   JobPool pool_;
   std::vector<FinalRow> rows_;
   std::vector<Task> tasks_;
+  std::vector<const Task*> failed_;
+  bool refused_ = false;
+  Finals finals_;  // as the journal has them
 };
 
-double mean(const std::vector<double>& values) {
-  return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+/// Leaves the rows of the last choice with one of its best among them, in its order. Journals from before choices were
+/// written down keep theirs.
+void keep_the_last_choice(const std::vector<Json>& lines, const Tuning& tuning, std::vector<FinalRow>& rows) {
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    if ((*line)["event"] != "finals" || tuning_of(*line) != tuning) continue;
+    std::vector<FinalRow> chosen;
+    for (const Json& wanted : get_array(*line, "rows", "journal")) {
+      const auto row = std::find_if(rows.begin(), rows.end(), [&](const FinalRow& r) {
+        return r.kind == get_string(wanted, "kind", "journal") && get(wanted, "bits", "journal") == Json(r.bits);
+      });
+      if (row != rows.end()) chosen.push_back(*row);
+    }
+    if (chosen.empty() || !chosen[0].kind.starts_with("best")) continue;
+    rows = std::move(chosen);
+    return;
+  }
 }
 
 }  // namespace
@@ -197,13 +266,7 @@ size_t FinalRow::best_training() const {
 
 double FinalRow::mean_validation() const { return mean(validation); }
 double FinalRow::mean_top1() const { return mean(top1); }
-
-double FinalRow::sd_top1() const {
-  if (top1.size() < 2) return 0;
-  double sum = 0;
-  for (double v : top1) sum += (v - mean_top1()) * (v - mean_top1());
-  return std::sqrt(sum / static_cast<double>(top1.size() - 1));
-}
+double FinalRow::sd_top1() const { return app::sd(top1); }
 
 double FinalRow::doubt(int64_t images) const {
   const double p = mean_top1();
@@ -260,13 +323,13 @@ std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunS
   return rows;
 }
 
-bool run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space, const Frame& frame,
-                const FinalOptions& options, const PoolOptions& pool) {
+FinalsEnd run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space,
+                     const Frame& frame, const FinalOptions& options, const PoolOptions& pool) {
   record_fp32(run, settings);
   FinalTrainings trainings(run, settings, space, frame, options, pool);
-  if (!trainings.train()) return false;
+  if (!trainings.train()) return {.stopped = true};
   publish_champion(run, space);
-  return true;
+  return {.problem = trainings.problem()};
 }
 
 bool publish_champion(const search::SearchRun& run, const SearchSpace& space) {
@@ -329,6 +392,7 @@ Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
     row->top1.push_back(get_number(line, "top1", 0, 1, "journal"));
     finals.images = get_int(line, "images", 0, INT64_MAX, "journal");
   }
+  keep_the_last_choice(lines, last, finals.rows);
   return finals;
 }
 

@@ -37,7 +37,8 @@ struct FinalRow {
   double doubt(int64_t images) const;
 };
 
-/// The table of a run: what the last choice of configurations, number of epochs and schedule gave.
+/// The table of a run: what the last choice of configurations, number of epochs and schedule gave, as soon as one of
+/// its best configurations is trained.
 struct Finals {
   std::vector<FinalRow> rows;
   double epochs = 0;                ///< of every training
@@ -54,10 +55,17 @@ struct Finals {
 std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunState& state,
                                     const FinalOptions& options);
 
-/// Trains and tests what is missing in the journal of `run`, on the pool of `options`, and leaves the champion in
-/// best/. One training serves all rows of the same bits. False when a signal ended it early.
-bool run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space, const Frame& frame,
-                const FinalOptions& options, const PoolOptions& pool);
+/// How the final trainings ended.
+struct FinalsEnd {
+  bool stopped = false;      ///< early, by a signal
+  std::string problem = {};  ///< one line on those that failed and left no row; "" when none did
+};
+
+/// Trains and tests what is missing in the journal of `run`, on the pool of `pool`, and leaves the champion in best/.
+/// One training serves all rows of the same bits. One that fails for the third time leaves the others their rows; only
+/// when it was refused no further one begins.
+FinalsEnd run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space,
+                     const Frame& frame, const FinalOptions& options, const PoolOptions& pool);
 
 /// Makes best/ of the champion, if its packed network is still there. False when the run has no champion.
 bool publish_champion(const search::SearchRun& run, const SearchSpace& space);
@@ -69,7 +77,7 @@ std::filesystem::path final_path(const std::filesystem::path& run, const Bits& b
 /// champion.
 void clear_work(const std::filesystem::path& run);
 
-/// The rows in a journal, in the order they were written.
+/// The table in a journal, in the order of the choice.
 Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space);
 
 /// The table as text: configuration, estimate, mean top-1, sd, delta, bits, megabytes.

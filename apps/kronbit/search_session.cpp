@@ -14,6 +14,7 @@
 #include "search/journal.h"
 #include "tensor/io/file.h"
 #include "tensor/io/parse.h"
+#include "tensor/io/text.h"
 #include "tensor/memory.h"
 
 namespace kronbit::app {
@@ -23,6 +24,10 @@ PoolOptions pool_options(const SearchOptions& options) {
   PoolOptions pool;
   pool.workers = static_cast<int>(parse_int(options.workers, 1, 1024, "--workers"));
   pool.launch = split_words(options.launch, "--launch");
+  if (!options.launch.empty() && pool.launch.empty())
+    input_error("--launch", "wanted a command, got {}", quote(options.launch));
+  if (!pool.launch.empty() && pool.launch[0].find("{worker}") == std::string::npos && !is_program(pool.launch[0]))
+    input_error("--launch", "wanted a program, found no {}", quote(pool.launch[0]));
   pool.deadlines = Deadlines::parse(options.deadline);
   return pool;
 }
@@ -81,21 +86,22 @@ class Session {
 
   int run(bool alone) {
     if (run_.resumed()) {
-      fmt::print(stderr, "going on with {} evaluations{}\n", run_.state().evaluations(),
-                 run_.repaired() ? " (a torn last line was moved to journal.torn)" : "");
+      tell("going on with {} evaluations{}\n", run_.state().evaluations(),
+           run_.repaired() ? " (a torn last line was moved to journal.torn)" : "");
       publish_champion(run_, space_);
       if (run_.state().best()) refresh_best(*run_.state().best());
     }
     const auto ended = explore();
     space_.candidates = candidates();
     if (ended == search::Ended::Stopped) return stopped();
-    if (final_.top > 0 && run_.state().evaluations() > 0 &&
-        !run_finals(run_, settings_, space_, frame_, final_, pool_)) {
-      return stopped();
-    }
+    FinalsEnd finals;
+    if (final_.top > 0 && run_.state().evaluations() > 0)
+      finals = run_finals(run_, settings_, space_, frame_, final_, pool_);
+    if (finals.stopped) return stopped();
     clear_work(run_.folder());
     write_report(run_.folder());
     if (alone || !frame_.json) print_result();
+    if (!finals.problem.empty()) throw Error(finals.problem);
     return 0;
   }
 
@@ -165,8 +171,7 @@ class Session {
 
   int stopped() {
     write_report(run_.folder());
-    fmt::print(stderr, "stopped after {} evaluations; the same command with --resume goes on\n",
-               run_.state().evaluations());
+    tell("stopped after {} evaluations; the same command with --resume goes on\n", run_.state().evaluations());
     return stop_exit_code();
   }
 
@@ -174,7 +179,7 @@ class Session {
     const Finals finals = read_finals(run_.lines(), space_);
     const std::string report = (run_.folder() / "report.html").string();
     if (!frame_.json) {
-      fmt::print("{}", format_finals(finals));
+      if (!finals.rows.empty()) fmt::print("{}", format_finals(finals));
       const std::string sentence = final_verdict(finals, space_);
       if (!sentence.empty()) fmt::print("{} {}\n", format_bits(finals.champion(space_)->bits), sentence);
       fmt::print("{} evaluations in {}, peak memory of one {:.0f} MB, best/ and report.html in {}\n",
@@ -218,6 +223,14 @@ class Session {
 void check_search(const SearchOptions& options) {
   pool_options(options);
   final_options(options);
+  const auto check = [](const char* where, const std::string& text) {  // it reaches evaluations as JSON
+    if (!is_utf8(text)) input_error(where, "wanted a path in UTF-8, got {}", quote(text, 200));
+  };
+  check("--out", options.out);
+  check("--weights", options.settings.network.weights);
+  check("--data", options.settings.data.data);
+  std::error_code ignored;
+  check("working folder", std::filesystem::current_path(ignored).string());
 }
 
 SearchEnd run_search(const Frame& frame, const SearchOptions& options, SearchSettings settings, bool alone) {

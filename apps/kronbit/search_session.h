@@ -17,7 +17,8 @@ struct SearchOptions {
   bool resume = false, dry_run = false;
 };
 
-/// Throws: InputError naming the option for workers, a launcher, a deadline or final trainings that make no sense.
+/// Throws: InputError naming the option for workers, a launcher, a deadline or final trainings that make no sense, or for
+/// a path that evaluations could not be told.
 void check_search(const SearchOptions& options);
 
 struct SearchEnd {
@@ -25,7 +26,8 @@ struct SearchEnd {
   std::optional<Outcome> outcome = {};  ///< nothing before the first result
 };
 /// Begins the search in options.out, or goes on with it. settings: those of the options, with what the files told.
-/// alone: not one of several, whose --json would be a line too many. Throws: as search::SearchRun.
+/// alone: not one of several, whose --json would be a line too many. Throws: as search::SearchRun; Error
+/// when a final training failed, after everything else is written.
 SearchEnd run_search(const Frame& frame, const SearchOptions& options, SearchSettings settings, bool alone = true);
 
 }  // namespace kronbit::app

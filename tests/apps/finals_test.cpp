@@ -1,13 +1,17 @@
 // Final trainings: which lines of a journal count, that best/ is the champion among them, and when one is trained.
 #include "apps/kronbit/finals.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 #include "nn/models/models.h"
 #include "quant/bits_file.h"
 #include "quant/packed.h"
 #include "search/journal.h"
 #include "tensor/io/crc32.h"
+#include "tensor/io/file.h"
 #include "tests/apps/fake_run.h"
 #include "tests/apps/program.h"
 
@@ -123,8 +127,8 @@ TEST(Finals, OfJournalsWithoutSchedulesAreRead) {
   EXPECT_EQ(finals.schedule, "cosine");
 }
 
-/// A search on toy10 of which all candidates have 4 bits.
-Words four_bits(const fs::path& out) {
+/// A toy10 with random weights. Made once.
+std::string toy_weights() {
   const fs::path weights = scratch() / "toy10.safetensors";
   if (!fs::exists(weights)) {
     const Ended end = kronbit(words("train --net toy10 --data synthetic:200 --validation train:20 --epochs 0 --out",
@@ -132,10 +136,15 @@ Words four_bits(const fs::path& out) {
     EXPECT_EQ(end.code, 0) << end.err;
     fs::copy_file(scratch() / "toy10" / "best" / "weights.safetensors", weights);
   }
+  return weights.string();
+}
+
+/// A search on toy10 of which all candidates have 4 bits.
+Words four_bits(const fs::path& out) {
   return words(
       "search --net toy10 --data synthetic:200 --validation train:20 --tasks 0,0.1 --budget 1evals --bits-min 4 "
       "--bits-max 4 --no-baselines --probe 0 --final-top 1 --threads 1",
-      {"--weights", weights.string(), "--out", out.string()});
+      {"--weights", toy_weights(), "--out", out.string()});
 }
 
 std::vector<Json> final_lines(const fs::path& run) {
@@ -195,6 +204,121 @@ TEST(SearchFinals, WhatTheyLeftIsThereForALongerSearch) {
   arguments.emplace_back("--resume");
   kronbit_json(arguments);
   EXPECT_EQ(crc32_of_file(run / "best" / "model.safetensors"), champion);
+}
+
+TEST_F(FinalsOfARun, TheTableIsThatOfTheLastChoice) {
+  const auto choose = [&](const std::vector<std::pair<std::string, Bits>>& rows, double epochs = 1) {
+    Json chosen = Json::array();
+    for (const auto& [kind, bits] : rows) chosen.push_back({{"kind", kind}, {"bits", bits}});
+    run_->record({{"event", "finals"}, {"epochs", epochs}, {"schedule", "cosine"}, {"rows", chosen}});
+  };
+  const auto kinds = [&] {
+    std::string all;
+    for (const FinalRow& row : read().rows) all += row.kind + " " + format_bits(row.bits) + ", ";
+    return all;
+  };
+  choose({{"best 1", kA}, {"best 2", kB}, {"uniform", kC}});
+  record("best 1", kA, 0.7);
+  record("uniform", kC, 0.7);
+  record("best 2", kB, 0.7);
+  const std::string first = kinds();
+  EXPECT_EQ(first, "best 1 4x10, best 2 3x10, uniform 2x10, ");
+  choose({{"best 1", kB}, {"uniform", kC}});
+  EXPECT_EQ(kinds(), first) << "nothing has taken its place yet";
+  record("best 1", kB, 0.6);
+  EXPECT_EQ(kinds(), "best 1 3x10, uniform 2x10, ");
+  choose({{"best 1", kA}}, 2);
+  EXPECT_EQ(kinds(), "best 1 3x10, uniform 2x10, ") << "of other epochs, and nothing is trained";
+  record("best 1", kA, 0.8, 2);
+  EXPECT_EQ(kinds(), "best 1 4x10, ");
+}
+
+/// A search whose launcher trains nothing: evaluations of 6 bits in the first layer reach 60 %, final trainings too, but
+/// those of the bits `breaks` fail as `fault` says; their jobs are kept in `log`.
+Words played(const fs::path& out, const fs::path& log, const std::string& breaks,
+             const std::string& fault = "training") {
+  const fs::path script = scratch() / "play.sh";
+  write_file(script, R"(read -r job
+printf '\nkronbit-begins {"host":"stage","pid":1}\n'
+case "$job" in
+  *'"bits":'"$2"*'"test":true'*)
+    printf '%s\n' "$job" >>"$1"
+    printf '\nkronbit-result {"fault":"%s","reason":"the loss is not finite"}\n' "$3" ;;
+  *)
+    bits=${job#*'"bits":['}
+    printf '\nkronbit-result {"result":{"accuracies":[0.%s],"losses":[1],"kl":[0.1],' "${bits%%,*}"
+    printf '"test":{"top1":0.6,"top5":0.9,"loss":1,"images":20}}}\n' ;;
+esac
+)");
+  return words(
+      "search --net toy10 --data synthetic:200 --validation train:20 --tasks 0 --budget 4evals --no-baselines "
+      "--probe 0 --final-top 3 --threads 1 --quiet --resume",
+      {"--weights", toy_weights(), "--out", out.string(), "--launch",
+       fmt::format("sh {} {} '{}' {}", script.string(), log.string(), breaks, fault)});
+}
+
+std::vector<Json> jobs_in(const fs::path& log) {
+  std::vector<Json> lines;
+  const std::string text = file_text(log);
+  for (const Line& line : split_lines(text)) lines.push_back(parse_json(std::string(line.text), "log"));
+  return lines;
+}
+
+TEST(SearchFinals, OneThatBreaksDownLeavesTheOthersTheirRows) {
+  const Json whole = kronbit_json(played(fresh("unharmed"), fresh("unharmed.log"), "none"))["finals"];
+  ASSERT_EQ(whole.size(), 5u);
+  const Json bad = whole[1]["bits"];
+  const fs::path run = fresh("breaks_down"), log = fresh("breaks_down.log");
+  Words arguments = played(run, log, bad.dump());
+  arguments.insert(arguments.end(), {"--workers", "2", "--json"});
+  Json others = Json::array();
+  for (const Json& row : whole)
+    if (row["bits"] != bad) others.push_back(row);
+  for (const size_t attempts : {3u, 6u}) {
+    const Ended end = kronbit(arguments);
+    EXPECT_EQ(end.code, 1);
+    EXPECT_THAT(end.err, testing::HasSubstr("kronbit: [search] the final training of " + format_bits(bad.get<Bits>()) +
+                                            " failed: the loss is not finite"));
+    EXPECT_EQ(parse_json(end.out, "stdout")["finals"], others);
+    EXPECT_TRUE(fs::exists(run / "report.html"));
+    std::set<Json> seeds;
+    for (const Json& job : jobs_in(log)) seeds.insert(job["seed"]);
+    EXPECT_EQ(seeds.size(), attempts) << "the same seed would break down again";
+  }
+  EXPECT_EQ(kronbit_json(played(run, log, "none"))["finals"], whole);
+}
+
+TEST(SearchFinals, RefusedTheyEnd) {
+  const fs::path run = fresh("refused_final"), log = fresh("refused_final.log");
+  const Ended end = kronbit(played(run, log, "", "refused"));
+  EXPECT_EQ(end.code, 1);
+  EXPECT_THAT(end.err, testing::HasSubstr("failed: the loss is not finite; --resume tries again"));
+  EXPECT_EQ(jobs_in(log).size(), 3u) << "another was begun";
+  EXPECT_TRUE(final_lines(run).empty());
+  EXPECT_EQ(kronbit_json(played(run, log, "none"))["finals"].size(), 5u);
+}
+
+TEST(SearchFinals, ALaterChoiceTakesTheWholeTable) {
+  const fs::path run = fresh("later_choice"), log = fresh("later_choice.log");
+  const auto kinds = [](const Json& result) {
+    Words all;
+    for (const Json& row : result["finals"]) all.push_back(row["kind"].get<std::string>());
+    return all;
+  };
+  const Words three = {"best 1", "best 2", "best 3", "uniform", "reversed"}, one = {"best 1", "uniform", "reversed"};
+  EXPECT_EQ(kinds(kronbit_json(played(run, log, "none"))), three);
+  const Words longer = with_flag(played(run, log, "none"), "--budget", "8evals");
+  EXPECT_EQ(kinds(kronbit_json(with_flag(longer, "--final-top", "1"))), one);
+  const size_t lines = search::read_journal(run).lines.size();
+  EXPECT_EQ(kinds(kronbit_json(with_flag(longer, "--final-top", "1"))), one);
+  EXPECT_EQ(search::read_journal(run).lines.size(), lines);
+  EXPECT_EQ(kinds(kronbit_json(longer)), three);
+}
+
+TEST(SearchFinals, WithoutThemThereIsNoTable) {
+  const Ended end = kronbit(with_flag(played(fresh("no_table"), fresh("no_table.log"), "none"), "--final-top", "0"));
+  EXPECT_EQ(end.code, 0) << end.err;
+  EXPECT_THAT(end.out, testing::Not(testing::HasSubstr("GP estimate")));
 }
 
 }  // namespace
