@@ -123,16 +123,27 @@ int print_plan(const Frame& frame, const SearchSettings& s, const SearchSpace& s
   return 0;
 }
 
+/// Before anything is computed; the run itself looks again.
+void refuse_a_run_in(const std::string& folder) {
+  if (!search::read_journal(folder).lines.empty())
+    input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder", folder);
+}
+
+/// OUT/seed-S, of one of several searches.
+std::string replicate_folder(const std::string& out, int64_t seed) {
+  return (std::filesystem::path(out) / fmt::format("seed-{}", seed)).string();
+}
+
 /// The same search with other seeds, each in a folder of its own.
-int run_replicates(const Frame& frame, const SearchOptions& options, const SearchSettings& settings, int64_t count) {
-  const int64_t seed = parse_int(settings.seed, 0, INT64_MAX - count, "--seed");
+int run_replicates(const Frame& frame, const SearchOptions& options, const SearchSettings& settings, int64_t seed,
+                   int64_t count) {
   std::vector<Outcome> outcomes;
   for (int64_t r = 1; r <= count; ++r) {
     SearchOptions one = options;
-    one.out = (std::filesystem::path(options.out) / fmt::format("seed-{}", seed + r - 1)).string();
+    one.out = replicate_folder(options.out, seed + r - 1);
     SearchSettings its = settings;
     its.seed = fmt::format("{}", seed + r - 1);
-    if (!frame.quiet) fmt::print(stderr, "search {} of {}, seed {}, in {}\n", r, count, its.seed, one.out);
+    if (!frame.quiet) tell("search {} of {}, seed {}, in {}\n", r, count, its.seed, one.out);
     const SearchEnd end = run_search(frame, one, std::move(its), /*alone=*/false);
     if (end.code != 0) return end.code;
     if (end.outcome) outcomes.push_back(*end.outcome);
@@ -149,20 +160,17 @@ int run(const Frame& frame, const SearchOptions& options) {
   SearchSettings settings = options.settings;
   search::Curve::parse(settings.curve);
   check_job(job_of(settings, frame, 1));
-  if (!options.out.empty()) {
-    if (!options.resume && !options.dry_run && !search::read_journal(options.out).lines.empty()) {
-      input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder",
-                  options.out);
-    }
-  }
   const int64_t replicates = parse_int(options.replicates, 1, 1000, "--replicates");
+  const int64_t seed = parse_int(settings.seed, 0, INT64_MAX - replicates + 1, "--seed");
+  if (!options.resume && !options.dry_run) {
+    refuse_a_run_in(options.out);
+    for (int64_t r = 0; r < replicates && replicates > 1; ++r) refuse_a_run_in(replicate_folder(options.out, seed + r));
+  }
   // Those of a replicated search differ in nothing but the seed, so the first tells what all began with.
-  const std::string first = replicates == 1 || options.out.empty()
-                                ? options.out
-                                : (std::filesystem::path(options.out) / fmt::format("seed-{}", settings.seed)).string();
+  const std::string first = replicates == 1 || options.out.empty() ? options.out : replicate_folder(options.out, seed);
   settings.tune.precision = resolve_precision(settings.tune.precision, settings.tune.device, first);
   examine(settings, frame, first, options.dry_run);
-  if (replicates > 1 && !options.dry_run) return run_replicates(frame, options, settings, replicates);
+  if (replicates > 1 && !options.dry_run) return run_replicates(frame, options, settings, seed, replicates);
   if (options.dry_run) return print_plan(frame, settings, make_space(settings), budget);
   return run_search(frame, options, std::move(settings)).code;
 }
@@ -188,8 +196,10 @@ void add_search(CLI::App& app, Frame& frame) {
   command->add_flag("--resume", options->resume, "go on with the run in --out, if there is one");
   command->add_flag("--dry-run", options->dry_run, "show space, costs and first round; write nothing");
   command->add_option("--workers", options->workers, "evaluations at the same time");
-  command->add_option("--launch", options->launch,
-                      "run command put before each evaluation: \"srun --exclusive -N1 -n1\"; {worker} is its number");
+  command
+      ->add_option("--launch", options->launch,
+                   "run command put before each evaluation: \"srun --exclusive -N1 -n1\"; {worker} is its number")
+      ->check(not_empty());
   command->add_option("--deadline", options->deadline,
                       "of one evaluation: auto (10 times what is expected), 0 (none) or a time such as 10min");
   command->add_option("--final-top", options->final_top, "configurations to fine-tune and test at the end");

@@ -73,13 +73,19 @@ void refuse_leftovers(const std::filesystem::path& folder) {
   }
 }
 
-/// The journal of a run that is new, or is resumed with the same settings.
-search::Journal open_journal(const std::filesystem::path& folder, bool resume, const Json& settings) {
-  const search::JournalContent content = search::read_journal(folder);
+/// The journal that is there, if there is one. Throws: InputError when it must not be gone on with.
+search::JournalContent known_journal(const std::filesystem::path& folder, bool resume) {
+  search::JournalContent content = search::read_journal(folder);
   if (!content.lines.empty() && !resume) {
     input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder",
                 folder.string());
   }
+  return content;
+}
+
+/// The journal of a run that is new, or is resumed with the same settings.
+search::Journal open_journal(const std::filesystem::path& folder, bool resume, const Json& settings) {
+  const search::JournalContent content = known_journal(folder, resume);
   if (content.lines.empty()) refuse_leftovers(folder);
   search::Journal journal(folder, content);
   if (content.lines.empty()) {
@@ -288,6 +294,7 @@ void add_training_options(CLI::App* command, TrainingOptions& options) {
 
 int run_training(const Frame& frame, const std::string& command, const TrainingOptions& options) {
   stop_gently();
+  known_journal(options.out, options.resume);  // before all pictures are read; the lock is for later
   nn::TrainOptions train;
   train.epochs = parse_number(options.epochs, 0, 1e6, "--epochs");
   train.batch = parse_int(options.tune.batch, 1, 1 << 20, "--batch");
@@ -322,7 +329,7 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
       open_journal(options.out, options.resume, settings_of(command, options, net, splits, train.precision));
   TrainingRun run(frame, options, std::move(net), std::move(splits), train, std::move(journal));
   if (!run.train()) {
-    fmt::print(stderr, "stopped; the same command with --resume goes on\n");
+    tell("stopped; the same command with --resume goes on\n");
     return stop_exit_code();
   }
   const Json result = run.test(command);

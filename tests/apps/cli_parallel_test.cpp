@@ -264,5 +264,20 @@ TEST(Launched, BySlurm) {
   }
 }
 
+TEST(Launched, ByNothingIsRefusedAtOnce) {
+  const fs::path run = fresh("by_nothing");
+  for (const char* launch : {"", " ", "''", "nosuchprogram -n 1", "/nowhere/srun"})
+    refused(search_arguments(run, {"--launch", launch}), "--launch");
+  EXPECT_FALSE(fs::exists(run));
+}
+
+TEST(Launched, PathsThatNoJobCouldTellAreRefused) {
+  const fs::path run = fresh("bad\xff");
+  refused(search_arguments(run), "--out] wanted a path in UTF-8");
+  refused(with_flag(search_arguments(fresh("good")), "--weights", run.string()), "--weights] wanted a path in UTF-8");
+  refused(with_flag(search_arguments(fresh("good")), "--data", run.string()), "--data] wanted a path in UTF-8");
+  EXPECT_FALSE(fs::exists(run));
+}
+
 }  // namespace
 }  // namespace kronbit::app

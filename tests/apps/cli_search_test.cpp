@@ -199,5 +199,13 @@ TEST(SearchOptions, ReplicatesReportTheSpread) {
   EXPECT_EQ(essence(out / "seed-8"), essence(scratch() / "alone"));
 }
 
+TEST(SearchOptions, ReplicatesLookForOtherRunsFirst) {
+  const fs::path out = fresh("taken");
+  fs::create_directories(out / "seed-8");
+  fs::copy(unbroken_search() / search::kJournalName, out / "seed-8");
+  refused(search_arguments(out, {"--replicates", "2", "--seed", "7"}), "seed-8 holds a run already");
+  EXPECT_FALSE(fs::exists(out / "seed-7"));
+}
+
 }  // namespace
 }  // namespace kronbit::app

@@ -222,5 +222,11 @@ TEST(Training, OfImagesThatDoNotFitIsRefusedBeforeAnythingIsMade) {
   EXPECT_FALSE(fs::exists(run));
 }
 
+TEST(Training, ThatIsThereIsNamedBeforeAnythingIsRead) {
+  const fs::path run = fresh("there");
+  kronbit_json(finetune(run, "4", "0"));
+  refused(with_flag(finetune(run, "4", "0"), "--data", "cifar10:/nowhere"), "holds a run already: add --resume");
+}
+
 }  // namespace
 }  // namespace kronbit::app
