@@ -216,8 +216,8 @@ std::string panel(const Drawn& drawn, size_t index) {
   const std::string colour = app::ink::series(static_cast<int>(index));
   app::Script s;
   s.line("set title {} offset 0,-0.4 tc rgb '{}'",
-         app::quoted(fmt::format("{}:  {},  {} weights", drawn.example.label, format_bits(drawn.example.bits),
-                                 drawn.curve.weights())),
+         app::in_quotes(fmt::format("{}:  {},  {} weights", drawn.example.label, format_bits(drawn.example.bits),
+                                    drawn.curve.weights())),
          app::ink::kText);
   s.line("set xrange [0.4:{}]\nset xtics 1,{}\nset yrange [{}:{}]\nset y2range [{}:{}]", n + 0.6, n > 10 ? 2 : 1, low,
          high, 8 * low + 1, 8 * high + 1);

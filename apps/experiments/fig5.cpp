@@ -204,7 +204,7 @@ void frame_panel(app::Script& s, const Window& w) {
 }
 void plot_lines(app::Script& s, const Panel& panel, const std::string& prefix, const Window& w, const Styles& style,
                 bool titles) {
-  const auto title = [&](const char* text) { return titles ? " title " + app::quoted(text) : " notitle"; };
+  const auto title = [&](const char* text) { return titles ? " title " + app::in_quotes(text) : " notitle"; };
   app::DataBlock fp32(prefix + "fp32"), uniform(prefix + "uniform");
   for (double x : {0.0, w.x_hi}) fp32.row({x, 100 * panel.fp32});
   for (const Point& p : panel.uniform) uniform.row({p.bytes / 1e6, 100 * p.accuracy});
@@ -221,7 +221,7 @@ std::string panel_script(const Panel& panel, size_t index) {
   const Styles style = styles(0.2);
   const std::string prefix = fmt::format("p{}", index);
   app::Script s;
-  s.line("unset label\nset title {} textcolor rgb '{}'", app::quoted(panel.title), app::ink::kText);
+  s.line("unset label\nset title {} textcolor rgb '{}'", app::in_quotes(panel.title), app::ink::kText);
   frame_panel(s, w);
   app::DataBlock increasing(prefix + "increasing"), decreasing(prefix + "decreasing"), marks(prefix + "marks");
   for (const Point& p : thinned(panel)) {
@@ -274,7 +274,7 @@ Results::Plot one_panel(const Panel& panel) {
   const Styles style = styles(0.35);
   app::Script s;
   s.line("set title {} textcolor rgb '{}'",
-         app::quoted(panel.title + "; colour: bits of the last layer minus bits of the first"), app::ink::kText);
+         app::in_quotes(panel.title + "; colour: bits of the last layer minus bits of the first"), app::ink::kText);
   frame_panel(s, w);
   s.line(
       "set key at screen 0.5,0.02 center bottom vertical maxrows 3 samplen 2 width 2\nset palette defined (-7 "

@@ -326,7 +326,7 @@ Results::Plot plot(const Json& json) {
   for (size_t i = 0; i < blocks.size(); ++i)
     s.plot(blocks[i],
            fmt::format("with linespoints lw 1.6 dt {} pt 7 ps 0.5 lc rgb '{}' title {}", i / app::ink::kSeries + 1,
-                       app::ink::series(static_cast<int>(i)), app::quoted(names[i])));
+                       app::ink::series(static_cast<int>(i)), app::in_quotes(names[i])));
   return {"error", "Median error of unseen configurations against the number of runs", s.text()};
 }
 

@@ -157,7 +157,7 @@ Json json_of(const Comparison& comparison) {
 Results::Plot plot(const Comparison& comparison) {
   app::Script s;
   s.line("set title {} textcolor rgb '{}'\nset xlabel 'MiB of the convolutions (DSConv)'\nset ylabel 'test top-1 (%)'",
-         app::quoted(comparison.subject.net), app::ink::kText);
+         app::in_quotes(comparison.subject.net), app::ink::kText);
   s.line("set key outside right center vertical\nset offsets graph 0, graph 0, graph 0.08, graph 0.08");
   double most = 0;
   for (const Line& line : comparison.lines) most = std::max(most, static_cast<double>(line.sizes.paper) / kMebibyte);
@@ -173,7 +173,7 @@ Results::Plot plot(const Comparison& comparison) {
     app::DataBlock point("row" + std::to_string(i));
     point.row({static_cast<double>(line.sizes.paper) / kMebibyte, 100 * line.row.mean(), 100 * line.row.sd()});
     s.plot(point, fmt::format("with yerrorbars pt {} ps 1.2 lw 1.5 lc rgb '{}' title {}", kMarks[i % 3],
-                              app::ink::series(static_cast<int>(i)), app::quoted(line.method)));
+                              app::ink::series(static_cast<int>(i)), app::in_quotes(line.method)));
   }
   return {comparison.subject.net, comparison.subject.net + ": accuracy against size", s.empty() ? "" : s.text(), 640,
           320};

@@ -215,7 +215,7 @@ Results::Plot plot(const Measured& m) {
   s.line(
       "set title {} textcolor rgb '{}'\nset xlabel 'megabytes of the convolutions (paper''s rule)'\nset ylabel "
       "'test top-1 (%)'\nset key outside right center vertical\nset offsets graph 0, graph 0, graph 0.08, graph 0.08",
-      app::quoted(m.subject.net), app::ink::kText);
+      app::in_quotes(m.subject.net), app::ink::kText);
   double most = 0;
   for (const Sizes& sizes : m.sizes) most = std::max(most, static_cast<double>(sizes.paper) / 1e6);
   s.line("set xrange [0:{}]", 1.1 * most);

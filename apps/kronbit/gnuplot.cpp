@@ -152,7 +152,7 @@ std::string inlined(const std::string& svg, const std::string& id, const std::st
 
 std::string ink::series(int index) { return fmt::format("#0000{:02x}", 16 + index % kSeries); }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string result = "'";
   for (const char c : printable(text)) result += c == '\'' ? std::string("''") : std::string(1, c);
   return result + "'";

@@ -20,7 +20,7 @@ std::string series(int index);  ///< --s0 .. --s5, in turn
 
 /// `text` as a string of a script that nothing can leave: in single quotes, control characters made visible. The only
 /// way a text that is not ours enters one.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 /// A block of numbers for a script; the only way they enter one.
 class DataBlock {

@@ -116,7 +116,7 @@ std::string picture_of(const ProfileTable& table, const ProfileBatch& batch, std
   DataBlock numbers("numbers");
   std::string names;
   for (size_t l = 0; l < table.layers.size(); ++l) {
-    names += fmt::format("{}{} {}", l == 0 ? "" : ", ", quoted(table.layers[l]), l);
+    names += fmt::format("{}{} {}", l == 0 ? "" : ", ", in_quotes(table.layers[l]), l);
     for (const ProfileCell& cell : batch.cells[l]) {
       const auto x = static_cast<double>(cell.choice.bits), y = static_cast<double>(l);
       const auto shade = static_cast<int>(kShades * cell.microseconds / most * 0.999);
@@ -126,8 +126,8 @@ std::string picture_of(const ProfileTable& table, const ProfileBatch& batch, std
   }
   const auto layers = static_cast<int>(table.layers.size());
   Script s;
-  s.line("set title {}", quoted(fmt::format("{}, {}: microseconds per image, {} threads", table.net, batch_name(batch),
-                                            table.threads)));
+  s.line("set title {}", in_quotes(fmt::format("{}, {}: microseconds per image, {} threads", table.net,
+                                               batch_name(batch), table.threads)));
   s.line("set xlabel 'bits'\nset xrange [{}:{}]\nset xtics 1 scale 0\nset yrange [{}:-0.6]", table.bits_min - 0.55,
          table.bits_max + 0.55, layers - 0.4);
   s.line("set ytics scale 0 noenhanced ({})\nunset grid\nunset key\nset border 0", names);

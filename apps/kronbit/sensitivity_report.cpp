@@ -150,7 +150,7 @@ std::string picture_of(const SensitivityReport& r, std::string& problem) {
   DataBlock numbers("numbers");
   std::string names;
   for (size_t l = 0; l < r.layers.size(); ++l) {
-    names += fmt::format("{}{} {}", l == 0 ? "" : ", ", quoted(r.layers[l].name), l);
+    names += fmt::format("{}{} {}", l == 0 ? "" : ", ", in_quotes(r.layers[l].name), l);
     for (int b = kMinBits; b <= kMaxBits; ++b) {
       const double mse = at(r.table.mse, l, b), x = b, y = static_cast<double>(l);
       const double depth = std::log(std::max(mse, least) / least) / std::max(1e-9, std::log(most / least));
@@ -161,7 +161,7 @@ std::string picture_of(const SensitivityReport& r, std::string& problem) {
   const auto layers = static_cast<int>(r.layers.size());
   Script s;
   s.line("set title {}",
-         quoted(fmt::format("{}: logit MSE with one layer quantized, {} images", r.table.network, r.table.images)));
+         in_quotes(fmt::format("{}: logit MSE with one layer quantized, {} images", r.table.network, r.table.images)));
   s.line("set xlabel 'bits of the layer'\nset xrange [0.45:8.55]\nset xtics 1 scale 0\nset yrange [{}:-0.6]",
          layers - 0.4);
   s.line("set ytics scale 0 noenhanced ({})\nunset grid\nunset key\nset border 0", names);

@@ -168,8 +168,8 @@ TEST(Report, NeedsARun) {
 }
 
 TEST(Gnuplot, NoTextLeavesItsQuotes) {
-  EXPECT_EQ(quoted("plain"), "'plain'");
-  EXPECT_EQ(quoted("o'd\n`x` \\ \"%s\""), "'o''d\\x0a`x` \\ \"%s\"'");
+  EXPECT_EQ(in_quotes("plain"), "'plain'");
+  EXPECT_EQ(in_quotes("o'd\n`x` \\ \"%s\""), "'o''d\\x0a`x` \\ \"%s\"'");
 }
 
 }  // namespace

@@ -157,7 +157,7 @@ std::string line_style(size_t strategy) {
 /// One panel of medians; quartiles of the first strategy only, for all would hide each other.
 std::string panel(const Json& json, const std::string& what, size_t number) {
   app::Script s;
-  s.line("set title {} offset 0,-0.4 tc rgb '{}'", app::quoted(name_of(json)), app::ink::kText);
+  s.line("set title {} offset 0,-0.4 tc rgb '{}'", app::in_quotes(name_of(json)), app::ink::kText);
   const auto grid = values(json["grid"]);
   const bool regret = what == "regret";
   for (size_t k = 0; k < json["strategies"].size(); ++k) {
@@ -183,7 +183,7 @@ std::vector<Results::Plot> plots(const Json& json) {
   std::vector<Results::Plot> all;
   std::vector<std::string> key;
   for (size_t k = 0; k < json["strategies"].size(); ++k)
-    key.push_back(fmt::format("with lines {} title {}", line_style(k), app::quoted(name_of(json["strategies"][k]))));
+    key.push_back(fmt::format("with lines {} title {}", line_style(k), app::in_quotes(name_of(json["strategies"][k]))));
   for (const auto& [what, label] :
        {std::pair{"regret", "regret"}, {"incumbent", "score of the incumbent as measured"}}) {
     app::Script each;

@@ -240,7 +240,7 @@ Results::Plot plot(const NetworkResult& result) {
   s.line(
       "set xlabel 'megabytes of the convolutions (paper''s rule)'\nset ylabel 'test top-1 (%)'\nset title {} tc rgb "
       "'{}'",
-      app::quoted(result.subject.net), app::ink::kText);
+      app::in_quotes(result.subject.net), app::ink::kText);
   s.line("set key outside right center vertical");
   app::DataBlock printed("printed"), found("found"), reversed("reversed"), uniform("uniform"), ours("ours"),
       allocated("allocated"), fp32("fp32");
