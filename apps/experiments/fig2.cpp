@@ -6,7 +6,7 @@
 
 #include "apps/experiments/common/experiment.h"
 #include "apps/experiments/common/panels.h"
-#include "apps/kronbit/report_plot_parts.h"
+#include "apps/kronbit/report/plot_parts.h"
 #include "search/curve.h"
 
 namespace kronbit::experiments {

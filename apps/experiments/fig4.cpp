@@ -9,8 +9,8 @@
 #include "apps/experiments/common/panels.h"
 #include "apps/experiments/common/runs.h"
 #include "apps/kronbit/progress.h"
-#include "apps/kronbit/report_data.h"
-#include "apps/kronbit/report_plot_parts.h"
+#include "apps/kronbit/report/data.h"
+#include "apps/kronbit/report/plot_parts.h"
 
 namespace kronbit::experiments {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "apps/experiments/common/runs.h"
 #include "apps/kronbit/progress.h"
-#include "apps/kronbit/report_plot_parts.h"
+#include "apps/kronbit/report/plot_parts.h"
 #include "search/ranking.h"
 #include "tensor/base/error.h"
 

@@ -7,10 +7,10 @@
 
 #include "apps/experiments/common/judge.h"
 #include "apps/experiments/common/recorded.h"
-#include "apps/kronbit/common.h"
+#include "apps/kronbit/options/common.h"
 #include "apps/kronbit/progress.h"
-#include "apps/kronbit/report_plot_parts.h"
-#include "apps/kronbit/statistics.h"
+#include "apps/kronbit/report/plot_parts.h"
+#include "apps/kronbit/search/statistics.h"
 #include "gp/calibration.h"
 #include "tensor/base/error.h"
 #include "tensor/io/file.h"

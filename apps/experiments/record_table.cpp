@@ -4,7 +4,7 @@
 //
 //   OUT/rows.csv                 the table (common/table_file.h)
 //   OUT/sensitivity.json         of the layers, which the allocations in the table were made from
-//   OUT/reference.safetensors    logits before quantization (apps/kronbit/reference.h)
+//   OUT/reference.safetensors    logits before quantization (apps/kronbit/evaluation/reference.h)
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,9 +15,9 @@
 #include "apps/experiments/common/experiment.h"
 #include "apps/experiments/common/table_file.h"
 #include "apps/experiments/common/table_plan.h"
-#include "apps/kronbit/job_pool.h"
+#include "apps/kronbit/evaluation/reference.h"
 #include "apps/kronbit/progress.h"
-#include "apps/kronbit/reference.h"
+#include "apps/kronbit/workers/job_pool.h"
 #include "nn/state_dict.h"
 #include "quant/sensitivity.h"
 #include "tensor/cpu.h"

@@ -6,7 +6,7 @@
 
 #include "apps/experiments/common/judge.h"
 #include "apps/experiments/common/recorded.h"
-#include "apps/kronbit/common.h"
+#include "apps/kronbit/options/common.h"
 #include "search/strategies/evolution.h"
 #include "tensor/base/error.h"
 #include "tensor/io/file.h"
@@ -18,7 +18,8 @@ namespace {
 
 struct Options {
   std::string preset = "quick", functions, strategies = "all", goals, replays, budget, candidates, inputs = "curve",
-              observe = "accuracy", kernel = "matern", against = "sensitivity", tolerance = "0.002", seed = "0", threads;
+              observe = "accuracy", kernel = "matern", against = "sensitivity", tolerance = "0.002", seed = "0",
+              threads;
   RecordedOptions recorded;
   std::filesystem::path out, from;
   bool pay_difference = false;

@@ -6,7 +6,7 @@
 #include "apps/experiments/common/paper.h"
 #include "apps/experiments/common/runs.h"
 #include "apps/kronbit/progress.h"
-#include "apps/kronbit/report_plot_parts.h"
+#include "apps/kronbit/report/plot_parts.h"
 #include "nn/models/models.h"
 #include "tensor/base/error.h"
 

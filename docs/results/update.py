@@ -19,7 +19,7 @@ import zlib
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 # Settings that a command always shows, and those it shows where they are not the program's defaults
-# (apps/kronbit/search_settings.h and the options it is made of). The journal has the names with underscores.
+# (apps/kronbit/search/settings.h and the options it is made of). The journal has the names with underscores.
 ALWAYS = ("validation", "normalize", "tasks", "curve", "by", "strategy", "model", "warp", "covariance",
           "observe", "probe", "lr", "batch", "precision", "seed")
 DEFAULTS = {"input_size": "", "image_size": "", "data_seed": "1", "mode": "signed-extreme", "block": "32", "optimiser": "sgd",

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "apps/kronbit/finals.h"
-#include "apps/kronbit/search_settings.h"
+#include "apps/kronbit/search/finals.h"
+#include "apps/kronbit/search/settings.h"
 #include "tests/search/fake.h"
 
 namespace kronbit::app {
@@ -28,7 +28,7 @@ struct FakeRunOptions {
   std::string budget = "24evals";
   int evaluations = 1 << 20;  ///< the search is stopped after so many
   bool finals = true;
-  double test_gap = 0;  ///< how far test accuracy is below validation accuracy
+  double test_gap = 0;       ///< how far test accuracy is below validation accuracy
   std::string failure = {};  ///< every seventh request fails with it
 };
 

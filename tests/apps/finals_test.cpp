@@ -1,5 +1,5 @@
 // Final trainings: which lines of a journal count, that best/ is the champion among them, and when one is trained.
-#include "apps/kronbit/finals.h"
+#include "apps/kronbit/search/finals.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

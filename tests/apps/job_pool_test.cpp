@@ -1,15 +1,15 @@
 // Launchers that print, hang, lie and die, played by small scripts: what the pool makes of them.
-#include "apps/kronbit/job_pool.h"
+#include "apps/kronbit/workers/job_pool.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
 
-#include "apps/kronbit/attendance.h"
-#include "apps/kronbit/child.h"
-#include "apps/kronbit/search_settings.h"
-#include "apps/kronbit/words.h"
+#include "apps/kronbit/evaluation/protocol.h"
+#include "apps/kronbit/search/settings.h"
+#include "apps/kronbit/workers/child.h"
+#include "apps/kronbit/workers/words.h"
 #include "tests/apps/processes.h"
 #include "tests/apps/program.h"
 

@@ -9,8 +9,8 @@
 
 #include "apps/experiments/common/table_file.h"
 #include "apps/experiments/common/table_plan.h"
-#include "apps/kronbit/evaluation.h"
-#include "apps/kronbit/reference.h"
+#include "apps/kronbit/evaluation/evaluation.h"
+#include "apps/kronbit/evaluation/reference.h"
 #include "nn/models/models.h"
 #include "nn/state_dict.h"
 #include "tensor/io/parse.h"

@@ -1,13 +1,13 @@
 // The report of searches and trainings: whole, self-contained, and escaped whatever the journal says.
-#include "apps/kronbit/report.h"
+#include "apps/kronbit/report/report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
-#include "apps/kronbit/gnuplot.h"
-#include "apps/kronbit/report_data.h"
+#include "apps/kronbit/report/data.h"
+#include "apps/kronbit/report/gnuplot.h"
 #include "search/journal.h"
 #include "tensor/io/file.h"
 #include "tests/apps/fake_run.h"

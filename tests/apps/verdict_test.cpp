@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "apps/kronbit/finals.h"
-#include "apps/kronbit/outlook.h"
+#include "apps/kronbit/search/expectation.h"
+#include "apps/kronbit/search/finals.h"
 
 namespace kronbit::app {
 namespace {

@@ -11,10 +11,10 @@
 #include <csignal>
 #include <cstring>
 
-#include "apps/kronbit/common.h"
-#include "apps/kronbit/gnuplot.h"
-#include "apps/kronbit/html.h"
+#include "apps/kronbit/options/common.h"
 #include "apps/kronbit/progress.h"
+#include "apps/kronbit/report/gnuplot.h"
+#include "apps/kronbit/report/html.h"
 #include "nn/models/models.h"
 #include "tensor/base/error.h"
 #include "tensor/cpu.h"

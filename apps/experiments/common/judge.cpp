@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "apps/kronbit/progress.h"
-#include "apps/kronbit/statistics.h"
+#include "apps/kronbit/search/statistics.h"
 #include "search/strategy.h"
 #include "tensor/base/error.h"
 #include "tensor/io/parse.h"

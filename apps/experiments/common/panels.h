@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/kronbit/report_plot_parts.h"
+#include "apps/kronbit/report/plot_parts.h"
 
 namespace kronbit::experiments {
 

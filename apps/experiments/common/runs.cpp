@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "apps/kronbit/statistics.h"
+#include "apps/kronbit/search/statistics.h"
 #include "nn/models/models.h"
 #include "search/ranking.h"
 #include "tensor/io/parse.h"

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "apps/experiments/common/experiment.h"
-#include "apps/kronbit/outlook.h"
-#include "apps/kronbit/search_settings.h"
+#include "apps/kronbit/search/expectation.h"
+#include "apps/kronbit/search/settings.h"
 #include "quant/size.h"
 
 namespace kronbit::experiments {

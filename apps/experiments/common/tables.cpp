@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "apps/kronbit/progress.h"
-#include "apps/kronbit/report_plot_parts.h"
+#include "apps/kronbit/report/plot_parts.h"
 #include "nn/models/models.h"
 
 namespace kronbit::experiments {

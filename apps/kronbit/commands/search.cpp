@@ -1,0 +1,213 @@
+// kronbit search: explores bit assignments, ranks them, fine-tunes the best and writes the report.
+#include <algorithm>
+
+#include "apps/kronbit/progress.h"
+#include "apps/kronbit/runs/search_session.h"
+#include "apps/kronbit/workers/job_pool.h"
+#include "nn/models/models.h"
+#include "nn/state_dict.h"
+#include "nn/train.h"
+#include "quant/sensitivity.h"
+#include "search/journal.h"
+#include "tensor/io/crc32.h"
+#include "tensor/io/file.h"
+#include "tensor/io/parse.h"
+#include "tensor/io/safetensors.h"
+
+namespace kronbit::app {
+namespace {
+
+/// The times of --profile; without it those that the run began with.
+void examine_profile(SearchSettings& s, const nn::Network& net, const search::JournalContent& known) {
+  if (!s.wish.profile.empty()) s.latency = LatencyModel::read(s.wish.profile, net);
+  if (known.lines.empty()) return;
+  const Json& settings = get_object(known.lines[0], "settings", "journal");
+  if (!has(settings, "latency")) return;
+  const Json& began_with = get_object(settings, "latency", "journal");
+  if (!s.latency.known()) {
+    s.latency = latency_from_json(began_with, "journal");
+  } else if (dump_line(to_json(s.latency)) != dump_line(began_with)) {
+    input_error("--profile", "{}: wanted the times that the run began with, got others", s.wish.profile);
+  }
+}
+
+/// What quantizing each layer alone does: the model sees configurations through it, and allocations start from it.
+void examine_sensitivity(SearchSettings& s, const Frame& frame, const nn::Network& net, const data::Splits& splits) {
+  const int64_t images = parse_int(s.probe, 0, 1'000'000, "--probe");
+  if (images == 0) return;
+  Progress progress(frame, "sensitivity", "passes");
+  quant::SensitivityOptions options;
+  options.assign = assign_options(s.quantizer);
+  options.precision = parse_precision(s.tune.precision);
+  options.progress = [&](int64_t done, int64_t total) { progress.update(done, total); };
+  options.stop = &stop_requested;
+  s.errors = quant::measure_sensitivity(net, splits.train.spread(images), splits.normalization, options).mse;
+}
+
+/// Fills in what only the files can tell: fingerprints, numbers of images, the accuracy before quantization.
+void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path& out, bool dry_run) {
+  const search::JournalContent known = out.empty() ? search::JournalContent{} : search::read_journal(out);
+  s.weights_crc = "crc32:" + hex_of(crc32_of_file(s.network.weights));
+  s.network.weights = std::filesystem::absolute(s.network.weights).lexically_normal().string();
+  const int64_t size = input_size(s.network);  // settings keep one that is not the usual one: jobs and reports need it
+  if (size != nn::usual_input_size(s.network.net)) s.network.input_size = fmt::format("{}", size);
+  const data::Splits splits = open_data(s.data, s.network);
+  s.fingerprint = splits.fingerprint;
+  s.normalization = splits.normalization.text();
+  s.train_images = splits.train.size();
+  s.validation_images = splits.validation.size();
+  s.test_images = splits.test.size();
+  LoadedNetwork loaded = load_network(s.network);
+  nn::Network& net = loaded.net;
+  s.classes = net.classes();
+  check_classes(s.network.weights, s.classes, loaded.info.class_names, splits, Classes::Enough);
+  for (std::string& text : s.tries)  // the journal keeps the bits: the file may change or go
+    if (text.starts_with('@')) text = format_bits(read_bits(text, net));
+  examine_profile(s, net, known);
+  if (!known.lines.empty()) s.space = space_from_json(get_object(known.lines[0], "settings", "journal"), "journal");
+  make_space(s);  // mistakes in curve, limits and layers show before anything is computed or written
+  if (!known.lines.empty()) {
+    // Already measured when the run began; were anything else different, the comparison of settings would say so.
+    const Json& settings = get_object(known.lines[0], "settings", "journal");
+    if (has(settings, "fp32_validation")) {
+      s.fp32_validation = get_number(settings, "fp32_validation", 0, 1, "journal");
+      if (has(settings, "errors")) s.errors = errors_from_json(settings, "journal");
+      return;
+    }
+  }
+  splits.validation.check(&stop_requested);  // before anything is computed in vain
+  splits.test.check(&stop_requested);
+  if (!dry_run) make_folder(out);
+  examine_sensitivity(s, frame, net, splits);
+  if (dry_run) return;
+  s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested,
+                                   parse_precision(s.tune.precision))
+                          .top1;
+}
+
+int print_plan(const Frame& frame, const SearchSettings& s, const SearchSpace& space, const search::Budget& budget) {
+  const search::Explorer explorer(space.candidates, space.tries, space.explorer);
+  const search::Plan plan = explorer.plan_round();
+  Json runs = Json::array();
+  for (const search::PlannedRun& run : plan.runs) {
+    runs.push_back(
+        {{"bits", space.candidates[run.candidate].bits}, {"task", run.task}, {"reason", search::name_of(run.reason)}});
+  }
+  if (frame.json) {
+    print_json({{"candidates", space.candidates.size()},
+                {"layers", space.layers.size()},
+                {"epochs", space.epochs},
+                {"costs", space.costs},
+                {"budget", budget.text()},
+                {"first_round", runs}});
+    return 0;
+  }
+  double least = 1e300, most = 0;
+  for (const search::Candidate& c : space.candidates) {
+    least = std::min(least, c.cost.bytes);
+    most = std::max(most, c.cost.bytes);
+  }
+  fmt::print("{}: {} layers, {} distinct configurations on {}, {:.3f} to {:.3f} MB\n", s.network.net,
+             space.layers.size(), space.candidates.size(), space.curve.text(), least / 1e6, most / 1e6);
+  fmt::print("data: {} training, {} validation, {} test images\n", s.train_images, s.validation_images, s.test_images);
+  for (size_t t = 0; t < space.epochs.size(); ++t) {
+    fmt::print("task {}: {} epochs, cost {:.4g} = {:.1f} % of the last\n", t, space.epochs[t], space.costs[t],
+               100 * space.costs[t] / space.costs.back());
+  }
+  fmt::print("budget: {}; the first round:\n", budget.text());
+  for (const search::PlannedRun& run : plan.runs) {
+    fmt::print("  {:<30} to task {} ({})\n", format_bits(space.candidates[run.candidate].bits), run.task,
+               search::name_of(run.reason));
+  }
+  fmt::print("nothing was written\n");
+  return 0;
+}
+
+/// Before anything is computed; the run itself looks again.
+void refuse_a_run_in(const std::string& folder) {
+  if (!search::read_journal(folder).lines.empty())
+    input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder", folder);
+}
+
+/// OUT/seed-S, of one of several searches.
+std::string replicate_folder(const std::string& out, int64_t seed) {
+  return (std::filesystem::path(out) / fmt::format("seed-{}", seed)).string();
+}
+
+/// The same search with other seeds, each in a folder of its own.
+int run_replicates(const Frame& frame, const SearchOptions& options, const SearchSettings& settings, int64_t seed,
+                   int64_t count) {
+  std::vector<Outcome> outcomes;
+  for (int64_t r = 1; r <= count; ++r) {
+    SearchOptions one = options;
+    one.out = replicate_folder(options.out, seed + r - 1);
+    SearchSettings its = settings;
+    its.seed = fmt::format("{}", seed + r - 1);
+    if (!frame.quiet) tell("search {} of {}, seed {}, in {}\n", r, count, its.seed, one.out);
+    const SearchEnd end = run_search(frame, one, std::move(its), /*alone=*/false);
+    if (end.code != 0) return end.code;
+    if (end.outcome) outcomes.push_back(*end.outcome);
+  }
+  if (!outcomes.empty()) report_spread(frame, outcomes, options.out);
+  return 0;
+}
+
+int run(const Frame& frame, const SearchOptions& options) {
+  stop_gently();
+  if (options.out.empty() && !options.dry_run) input_error("--out", "wanted a folder for the run, got nothing");
+  const search::Budget budget = search::Budget::parse(options.budget);
+  check_search(options);
+  SearchSettings settings = options.settings;
+  search::Curve::parse(settings.curve);
+  check_job(job_of(settings, frame, 1));
+  const int64_t replicates = parse_int(options.replicates, 1, 1000, "--replicates");
+  const int64_t seed = parse_int(settings.seed, 0, INT64_MAX - replicates + 1, "--seed");
+  if (!options.resume && !options.dry_run) {
+    refuse_a_run_in(options.out);
+    for (int64_t r = 0; r < replicates && replicates > 1; ++r) refuse_a_run_in(replicate_folder(options.out, seed + r));
+  }
+  // Those of a replicated search differ in nothing but the seed, so the first tells what all began with.
+  const std::string first = replicates == 1 || options.out.empty() ? options.out : replicate_folder(options.out, seed);
+  settings.tune.precision = resolve_precision(settings.tune.precision, settings.tune.device, first);
+  examine(settings, frame, first, options.dry_run);
+  if (replicates > 1 && !options.dry_run) return run_replicates(frame, options, settings, seed, replicates);
+  if (options.dry_run) return print_plan(frame, settings, make_space(settings), budget);
+  return run_search(frame, options, std::move(settings)).code;
+}
+
+}  // namespace
+
+void add_search(CLI::App& app, Frame& frame) {
+  auto options = std::make_shared<SearchOptions>();
+  CLI::App* command = add_command(
+      app, frame, "search", "find the bits that every layer deserves",
+      "Examples:\n"
+      "  kronbit search --net resnet20 --weights w.safetensors --data cifar10:DIR --tasks 0,0.25,1,4 --budget 65evals "
+      "--out runs/s\n"
+      "  kronbit search --net resnet20 --weights resnet20-cifar10.safetensors --data cifar10:DIR --normalize imagenet "
+      "\\\n"
+      "                 --validation test:5000 --budget 2h --max-size 150KB --workers 2 --out runs/s2\n"
+      "  the same command with --resume goes on after any interruption; --dry-run shows the plan and writes nothing.\n"
+      "RUN/report.html is the answer, RUN/best/model.safetensors the packed network.",
+      [&frame, options] { return run(frame, *options); });
+  add_search_settings(command, options->settings);
+  command->add_option("--budget", options->budget, "in all, over resumes: 65evals, 30min, 2h");
+  command->add_option("--out", options->out, "run folder");
+  command->add_flag("--resume", options->resume, "go on with the run in --out, if there is one");
+  command->add_flag("--dry-run", options->dry_run, "show space, costs and first round; write nothing");
+  command->add_option("--workers", options->workers, "evaluations at the same time");
+  command
+      ->add_option("--launch", options->launch,
+                   "run command put before each evaluation: \"srun --exclusive -N1 -n1\"; {worker} is its number")
+      ->check(not_empty());
+  command->add_option("--deadline", options->deadline,
+                      "of one evaluation: auto (10 times what is expected), 0 (none) or a time such as 10min");
+  command->add_option("--final-top", options->final_top, "configurations to fine-tune and test at the end");
+  command->add_option("--final-epochs", options->final_epochs, "of that fine-tuning (default: the last task's)");
+  command->add_option("--final-schedule", options->final_schedule, "learning rate of that fine-tuning");
+  command->add_option("--final-seeds", options->final_seeds, "trainings of each, for mean and sd");
+  command->add_option("--replicates", options->replicates,
+                      "searches with as many seeds, in OUT/seed-S each; ends with their spread");
+}
+
+}  // namespace kronbit::app

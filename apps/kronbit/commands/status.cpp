@@ -1,0 +1,166 @@
+// kronbit status: where a run stands. Reads the journal only, without a lock, so it is safe while the run goes on.
+#include <chrono>
+#include <set>
+
+#include "apps/kronbit/progress.h"
+#include "apps/kronbit/search/settings.h"
+#include "search/journal.h"
+#include "tensor/io/file.h"
+#include "tensor/io/parse.h"
+#include "tensor/io/text.h"
+
+namespace kronbit::app {
+namespace {
+
+/// Seconds since the journal last grew.
+double silence(const std::filesystem::path& folder) {
+  std::error_code error;
+  const auto written = std::filesystem::last_write_time(folder / search::kJournalName, error);
+  if (error) return 0;
+  return std::chrono::duration<double>(std::filesystem::file_time_type::clock::now() - written).count();
+}
+
+Json common_status(const std::filesystem::path& folder, const std::vector<Json>& lines) {
+  const std::optional<std::string> holder = lock_holder(folder);
+  return {{"run", folder.string()},
+          {"running", holder ? Json(*holder) : Json(nullptr)},
+          {"last_event", lines.back()["event"]},
+          {"last_event_seconds_ago", silence(folder)}};
+}
+
+/// Seconds until the budget is spent, were the rest like the last evaluations; they ran side by side on as many workers
+/// as have signed them.
+double time_left(const RunView& run) {
+  constexpr size_t kRecent = 12;
+  double seconds = 0;
+  size_t count = 0;
+  std::set<std::string> workers;
+  for (size_t i = run.lines.size(); i-- > 0 && count < kRecent;) {
+    const Json& line = run.lines[i];
+    if (line["event"] != "evaluation") continue;
+    seconds += get_number(line, "seconds", 0, 1e12, "journal");
+    workers.insert(get_string(line, "worker", "journal"));
+    ++count;
+  }
+  if (count == 0) return 0;
+  const search::Budget& budget = run.state.budget();
+  const double left = budget.evaluations > 0 ? seconds / static_cast<double>(count) *
+                                                   static_cast<double>(budget.evaluations - run.state.evaluations())
+                                             : budget.seconds - run.state.seconds();
+  return std::max(0.0, left) / static_cast<double>(workers.size());
+}
+
+Json best_of(const RunView& run) {
+  const std::optional<search::Best>& best = run.state.best();
+  if (!best) return nullptr;
+  const search::Candidate& c = run.space.candidates[best->candidate];
+  return {{"bits", c.bits},
+          {"text", format_bits(c.bits)},
+          {"accuracy", best->accuracy},
+          {"task", best->task},
+          {"epochs", run.space.epochs[static_cast<size_t>(best->task)]},
+          {"bytes", c.cost.bytes}};
+}
+
+Json search_status(const std::filesystem::path& folder) {
+  const RunView run = open_run(folder);
+  const search::Budget& budget = run.state.budget();
+  int64_t finals = 0;
+  for (const Json& line : run.lines) finals += line["event"] == "final";
+  Json status = common_status(folder, run.lines);
+  status.update({{"kind", "search"},
+                 {"evaluations", run.state.evaluations()},
+                 {"budget", budget.evaluations > 0 ? Json(budget.evaluations) : Json(nullptr)},
+                 {"budget_seconds", budget.seconds > 0 ? Json(budget.seconds) : Json(nullptr)},
+                 {"fraction", run.state.budget_fraction()},
+                 {"failed", run.state.failed()},
+                 {"seconds", run.state.seconds()},
+                 {"eta_seconds", time_left(run)},
+                 {"finals", finals},
+                 {"best", best_of(run)}});
+  return status;
+}
+
+Json training_status(const std::filesystem::path& folder, const std::vector<Json>& lines) {
+  const std::string where = (folder / search::kJournalName).string();
+  const Json& settings = get_object(lines[0], "settings", where);
+  const double epochs = parse_number(get_string(settings, "epochs", where), 0, 1e6, "epochs");
+  double done = 0, seconds = 0, best = 0;
+  Json test = nullptr;
+  for (const Json& line : lines) {
+    if (line["event"] == "epoch") {
+      done = get_number(line, "epoch", 0, 1e9, where);
+      seconds += get_number(line, "seconds", 0, 1e12, where);
+      best = std::max(best, get_number(line, "val_top1", 0, 1, where));
+    }
+    if (line["event"] == "untrained") best = get_number(line, "val_top1", 0, 1, where);
+    if (line["event"] == "test") test = get_number(line, "top1", 0, 1, where);
+  }
+  Json status = common_status(folder, lines);
+  status.update({{"kind", "training"},
+                 {"epoch", done},
+                 {"epochs", epochs},
+                 {"fraction", epochs > 0 ? std::min(1.0, done / epochs) : 1.0},
+                 {"seconds", seconds},
+                 {"eta_seconds", done > 0 ? std::max(0.0, epochs - done) * seconds / done : 0.0},
+                 {"best_val_top1", best},
+                 {"test_top1", test}});
+  return status;
+}
+
+std::string percent_of(const Json& fraction) { return fmt::format("{:.2f} %", 100 * fraction.get<double>()); }
+
+void print_search(const Json& s) {
+  const std::string budget = s["budget"].is_null()
+                                 ? duration_text(s["budget_seconds"].get<double>()) + " of evaluations"
+                                 : fmt::format("{} evaluations", s["budget"].get<int64_t>());
+  fmt::print("progress   {} of {}: {} evaluations done, {} attempts failed, {} final trainings\n",
+             percent_of(s["fraction"]), budget, s["evaluations"].get<int64_t>(), s["failed"].get<int64_t>(),
+             s["finals"].get<int64_t>());
+  if (const Json& best = s["best"]; !best.is_null()) {
+    fmt::print("best       {}  {} after {:g} epochs (validation), {:.4f} MB\n", best["text"].get<std::string>(),
+               percent_of(best["accuracy"]), best["epochs"].get<double>(), best["bytes"].get<double>() / 1e6);
+  }
+}
+
+void print_training(const Json& s) {
+  fmt::print("progress   {}: epoch {:g} of {:g}\n", percent_of(s["fraction"]), s["epoch"].get<double>(),
+             s["epochs"].get<double>());
+  fmt::print("best       {} (validation)", percent_of(s["best_val_top1"]));
+  if (!s["test_top1"].is_null()) fmt::print(", {} on the test split", percent_of(s["test_top1"]));
+  fmt::print("\n");
+}
+
+int run(const Frame& frame, const std::string& folder) {
+  const search::JournalContent content = search::read_journal(folder);
+  if (content.lines.empty()) input_error(folder, "wanted the folder of a run, found no journal in it");
+  const bool search = has(get_object(content.lines[0], "settings", folder), "curve");
+  const Json status = search ? search_status(folder) : training_status(folder, content.lines);
+  if (frame.json) {
+    print_json(status);
+    return 0;
+  }
+  const Json& holder = status["running"];
+  fmt::print("run        {} ({})\n", printable(folder), status["kind"].get<std::string>());
+  fmt::print("state      {}\n",
+             holder.is_null() ? "nobody is running it" : "running: " + printable(holder.get<std::string>()));
+  search ? print_search(status) : print_training(status);
+  const double eta = status["eta_seconds"].get<double>();
+  fmt::print("time       {} spent{}\n", duration_text(status["seconds"].get<double>()),
+             eta > 0 ? ", about " + duration_text(eta) + " to go" : "");
+  fmt::print("last event {}, {} ago\n", printable(status["last_event"].get<std::string>()),
+             duration_text(status["last_event_seconds_ago"].get<double>()));
+  return 0;
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, Frame& frame) {
+  auto folder = std::make_shared<std::string>();
+  CLI::App* command = add_command(app, frame, "status", "where a run stands; safe while it runs",
+                                  "Examples:\n  kronbit status RUN\n  kronbit status RUN --json",
+                                  [&frame, folder] { return run(frame, *folder); });
+  command->add_option("RUN", *folder, "folder of a search or a training")->required();
+}
+
+}  // namespace kronbit::app

@@ -1,0 +1,33 @@
+// The parts of a report page; report.cpp puts them together.
+#pragma once
+
+#include <string>
+
+#include "apps/kronbit/report/data.h"
+#include "apps/kronbit/report/html.h"
+#include "apps/kronbit/report/plots.h"
+#include "search/journal.h"
+
+namespace kronbit::app {
+
+/// Bits as a page shows them.
+inline std::string code(const Bits& bits) { return "<code>" + escape(format_bits(bits)) + "</code>"; }
+
+// Of a search.
+std::string answer_section(const SearchReport& report);  ///< the sentence, the numbers, the warnings
+std::string finals_section(const SearchReport& report);
+std::string bits_section(const SearchReport& report, Plotter& plotter);
+std::string sizes_section(const SearchReport& report, Plotter& plotter);
+std::string ranking_section(const SearchReport& report);
+std::string why_section(const SearchReport& report);                       ///< the measurements behind the chosen bits
+std::string search_section(const SearchReport& report, Plotter& plotter);  ///< progress, information, slices
+std::string trust_section(const SearchReport& report, Plotter& plotter);
+std::string failures_section(const SearchReport& report);
+std::string settings_section(const Json& settings);
+/// What is shown, as JSON for other programs.
+Json report_json(const SearchReport& report);
+
+/// The body of the page of a training, from the lines of its journal.
+std::string training_body(const std::string& name, const std::vector<Json>& lines, Plotter& plotter);
+
+}  // namespace kronbit::app

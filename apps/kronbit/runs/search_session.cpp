@@ -1,0 +1,242 @@
+#include "apps/kronbit/runs/search_session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apps/kronbit/progress.h"
+#include "apps/kronbit/report/report.h"
+#include "apps/kronbit/search/best.h"
+#include "apps/kronbit/search/finals.h"
+#include "apps/kronbit/workers/job_pool.h"
+#include "apps/kronbit/workers/words.h"
+#include "nn/train.h"
+#include "search/journal.h"
+#include "tensor/io/file.h"
+#include "tensor/io/parse.h"
+#include "tensor/io/text.h"
+#include "tensor/memory.h"
+
+namespace kronbit::app {
+namespace {
+
+PoolOptions pool_options(const SearchOptions& options) {
+  PoolOptions pool;
+  pool.workers = static_cast<int>(parse_int(options.workers, 1, 1024, "--workers"));
+  pool.launch = split_words(options.launch, "--launch");
+  if (!options.launch.empty() && pool.launch.empty())
+    input_error("--launch", "wanted a command, got {}", quote(options.launch));
+  if (!pool.launch.empty() && pool.launch[0].find("{worker}") == std::string::npos && !is_program(pool.launch[0]))
+    input_error("--launch", "wanted a program, found no {}", quote(pool.launch[0]));
+  pool.deadlines = Deadlines::parse(options.deadline);
+  return pool;
+}
+
+/// What evaluations are calculated with: as the run began, where it is resumed and --kernel does not name another.
+Numerics numerics_of(const Frame& frame, const SearchOptions& options, const std::string& precision) {
+  const search::JournalContent known = search::read_journal(options.out);
+  if (known.lines.empty()) return numerics_here(precision);
+  const Json& settings = get_object(known.lines[0], "settings", "journal");
+  const bool named = !frame.kernel.empty() && frame.kernel != "auto";
+  if (named) return numerics_here(precision);  // if it is another, it will be refused
+  return numerics_from_json(get_object(settings, "numerics", "journal"), "journal");
+}
+
+FinalOptions final_options(const SearchOptions& options) {
+  FinalOptions final;
+  final.top = static_cast<int>(parse_int(options.final_top, 0, 100, "--final-top"));
+  if (!options.final_epochs.empty()) final.epochs = parse_number(options.final_epochs, 1e-6, 1e6, "--final-epochs");
+  nn::parse_schedule(options.final_schedule);
+  final.schedule = options.final_schedule;
+  final.seeds = static_cast<int>(parse_int(options.final_seeds, 1, 100, "--final-seeds"));
+  return final;
+}
+
+class Session {
+ public:
+  Session(const Frame& frame, const SearchOptions& options, SearchSettings settings)
+      : frame_(frame),
+        settings_(std::move(settings)),
+        space_(make_space(settings_)),
+        pool_(pool_options(options)),
+        final_(final_options(options)),
+        numerics_(numerics_of(frame, options, settings_.tune.precision)),
+        run_(spec(options)),
+        work_(run_.folder() / "work") {
+    make_folder(work_);
+    remove_stale_temporaries(work_);
+    pool_.numerics = numerics_;
+    for (const Json& line : run_.lines()) learn(line);
+  }
+
+  /// Nothing before the first result.
+  std::optional<Outcome> outcome() const {
+    const Finals finals = read_finals(run_.lines(), space_);
+    Outcome o;
+    if (const FinalRow* row = finals.champion(space_)) {
+      o = {row->bits, row->bytes, row->mean_validation(), 0, row->mean_top1()};
+    } else if (const auto& best = run_.state().best()) {
+      o = {candidates()[best->candidate].bits, candidates()[best->candidate].cost.bytes, best->accuracy, 0, {}};
+    } else {
+      return std::nullopt;
+    }
+    o.score = search::score(space_.goal, o.validation, o.bits, space_.cost_of(o.bits));
+    return o;
+  }
+
+  int run(bool alone) {
+    if (run_.resumed()) {
+      tell("going on with {} evaluations{}\n", run_.state().evaluations(),
+           run_.repaired() ? " (a torn last line was moved to journal.torn)" : "");
+      publish_champion(run_, space_);
+      if (run_.state().best()) refresh_best(*run_.state().best());
+    }
+    const auto ended = explore();
+    space_.candidates = candidates();
+    if (ended == search::Ended::Stopped) return stopped();
+    FinalsEnd finals;
+    if (final_.top > 0 && run_.state().evaluations() > 0)
+      finals = run_finals(run_, settings_, space_, frame_, final_, pool_);
+    if (finals.stopped) return stopped();
+    clear_work(run_.folder());
+    write_report(run_.folder());
+    if (alone || !frame_.json) print_result();
+    if (!finals.problem.empty()) throw Error(finals.problem);
+    return 0;
+  }
+
+ private:
+  /// Those added on the way too.
+  const std::vector<search::Candidate>& candidates() const { return run_.explorer().candidates(); }
+
+  search::SearchSpec spec(const SearchOptions& options) const {
+    Json settings = to_json(settings_);
+    settings["numerics"] = to_json(numerics_);
+    return {options.out,   options.resume,    std::move(settings), search::Budget::parse(options.budget),
+            space_.epochs, space_.candidates, space_.tries,        space_.explorer};
+  }
+
+  /// What later evaluations may be expected to take.
+  void learn(const Json& line) {
+    if (line["event"] == "evaluation")
+      pool_.deadlines.learn(line["epochs"].get<double>(), line["seconds"].get<double>());
+  }
+
+  search::Ended explore() {
+    ProcessEvaluator evaluator(job_of(settings_, frame_, pool_.workers), space_.epochs, work_, pool_);
+    Progress progress(frame_, "search", "evaluations");
+    search::Callbacks callbacks;
+    callbacks.stop = [] { return stop_requested.load(); };
+    callbacks.journalled = [&](const Json& line, const search::Progress& p) { show(progress, line, p); };
+    callbacks.improved = [&](const search::Best& best) { refresh_best(best); };
+    return run_.explore(evaluator, callbacks);
+  }
+
+  void show(Progress& progress, const Json& line, const search::Progress& p) {
+    learn(line);
+    if (line["event"] == "failed") progress.log(fmt::format("failed: {}", line.value("reason", "")));
+    if (line["event"] == "evaluation") {
+      progress.log(fmt::format("{:>4}  {:<32} {:>6} epochs  {:.2f} %  {:.0f} s", p.evaluations,
+                               format_bits(line["bits"].get<Bits>()), line["epochs"].get<double>(),
+                               100 * line["accuracy"].get<double>(), line["seconds"].get<double>()));
+      // Only what best/ may need is kept. Evaluations that have finished out of order are not in the journal yet.
+      const std::filesystem::path packed = packed_path(work_, line["bits"].get<Bits>(), line["task"].get<int>());
+      std::error_code ignored;
+      if (!p.best || packed != packed_of(*p.best)) std::filesystem::remove(packed, ignored);
+    }
+    const search::Budget& budget = run_.state().budget();
+    const std::string note = p.best ? fmt::format("best {} {:.2f} %", format_bits(candidates()[p.best->candidate].bits),
+                                                  100 * p.best->accuracy)
+                                    : "";
+    if (budget.evaluations > 0) {
+      progress.update(p.evaluations, budget.evaluations, note);
+    } else {
+      progress.update(static_cast<int64_t>(p.seconds), static_cast<int64_t>(budget.seconds), note);
+    }
+  }
+
+  std::filesystem::path packed_of(const search::Best& best) const {
+    return packed_path(work_, candidates()[best.candidate].bits, best.task);
+  }
+
+  void refresh_best(const search::Best& best) {
+    const std::filesystem::path packed = packed_of(best);
+    if (!std::filesystem::exists(packed)) return;
+    // A champion of final trainings stays until there is another.
+    if (!read_finals(run_.lines(), space_).champion(space_)) publish_best(run_.folder(), packed);
+    std::error_code ignored;
+    if (!best_packed_.empty() && best_packed_ != packed) std::filesystem::remove(best_packed_, ignored);
+    best_packed_ = packed;
+  }
+
+  int stopped() {
+    write_report(run_.folder());
+    tell("stopped after {} evaluations; the same command with --resume goes on\n", run_.state().evaluations());
+    return stop_exit_code();
+  }
+
+  void print_result() {
+    const Finals finals = read_finals(run_.lines(), space_);
+    const std::string report = (run_.folder() / "report.html").string();
+    if (!frame_.json) {
+      if (!finals.rows.empty()) fmt::print("{}", format_finals(finals));
+      const std::string sentence = final_verdict(finals, space_);
+      if (!sentence.empty()) fmt::print("{} {}\n", format_bits(finals.champion(space_)->bits), sentence);
+      fmt::print("{} evaluations in {}, peak memory of one {:.0f} MB, best/ and report.html in {}\n",
+                 run_.state().evaluations(), settings_.tune.precision,
+                 static_cast<double>(peak_resident_bytes_of_children()) / 1e6, run_.folder().string());
+      return;
+    }
+    Json rows = Json::array();
+    for (const FinalRow& row : finals.rows) {
+      rows.push_back({{"kind", row.kind},
+                      {"bits", row.bits},
+                      {"accuracy", row.estimate},
+                      {"accuracy_sd", row.sd},
+                      {"top1", row.mean_top1()},
+                      {"top1_sd", row.sd_top1()},
+                      {"bytes", row.bytes},
+                      {"bops", row.bops}});
+    }
+    print_json({{"evaluations", run_.state().evaluations()},
+                {"precision", settings_.tune.precision},
+                {"peak_bytes", peak_resident_bytes_of_children()},
+                {"fp32_top1", finals.fp32_top1 ? Json(*finals.fp32_top1) : Json(nullptr)},
+                {"finals", rows},
+                {"verdict", final_verdict(finals, space_)},
+                {"report", report}});
+  }
+
+  const Frame& frame_;
+  SearchSettings settings_;
+  SearchSpace space_;
+  PoolOptions pool_;
+  FinalOptions final_;
+  Numerics numerics_;
+  search::SearchRun run_;
+  std::filesystem::path work_;
+  std::filesystem::path best_packed_;  // what best/ was last made from
+};
+
+}  // namespace
+
+void check_search(const SearchOptions& options) {
+  pool_options(options);
+  final_options(options);
+  const auto check = [](const char* where, const std::string& text) {  // it reaches evaluations as JSON
+    if (!is_utf8(text)) input_error(where, "wanted a path in UTF-8, got {}", quote(text, 200));
+  };
+  check("--out", options.out);
+  check("--weights", options.settings.network.weights);
+  check("--data", options.settings.data.data);
+  std::error_code ignored;
+  check("working folder", std::filesystem::current_path(ignored).string());
+}
+
+SearchEnd run_search(const Frame& frame, const SearchOptions& options, SearchSettings settings, bool alone) {
+  Session session(frame, options, std::move(settings));
+  const int code = session.run(alone);
+  return {code, code == 0 ? session.outcome() : std::nullopt};
+}
+
+}  // namespace kronbit::app

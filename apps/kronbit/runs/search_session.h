@@ -1,0 +1,33 @@
+// A search from its first evaluation to its report: the run folder, the evaluations as processes, best/ at every
+// improvement, the final trainings.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/kronbit/runs/replicates.h"
+#include "apps/kronbit/search/settings.h"
+
+namespace kronbit::app {
+
+struct SearchOptions {
+  SearchSettings settings;
+  std::string budget = "40evals", workers = "1", launch, deadline = "auto", out, final_top = "3", final_epochs,
+              final_schedule = "cosine", final_seeds = "1", replicates = "1";
+  bool resume = false, dry_run = false;
+};
+
+/// Throws: InputError naming the option for workers, a launcher, a deadline or final trainings that make no sense, or for
+/// a path that evaluations could not be told.
+void check_search(const SearchOptions& options);
+
+struct SearchEnd {
+  int code = 0;                         ///< for exit: 0, or that of the signal that stopped it
+  std::optional<Outcome> outcome = {};  ///< nothing before the first result
+};
+/// Begins the search in options.out, or goes on with it. settings: those of the options, with what the files told.
+/// alone: not one of several, whose --json would be a line too many. Throws: as search::SearchRun; Error
+/// when a final training failed, after everything else is written.
+SearchEnd run_search(const Frame& frame, const SearchOptions& options, SearchSettings settings, bool alone = true);
+
+}  // namespace kronbit::app

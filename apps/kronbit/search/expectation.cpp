@@ -1,0 +1,64 @@
+#include "apps/kronbit/search/expectation.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kronbit::app {
+
+Expected expect(const RunView& run, const search::Model& model, const search::Goal& goal, const Bits& bits) {
+  const std::vector<search::Candidate>& candidates = run.space.candidates;
+  const size_t found = search::find_candidate(candidates, bits);
+  const search::Candidate configuration = run.space.configuration(bits);
+  Expected e{.bits = bits, .w = configuration.w, .cost = configuration.cost};
+  const gp::Posterior posterior = model.predict({configuration}, model.tasks() - 1);
+  e.accuracy = std::clamp(posterior.mean[0], 0.0, 1.0);
+  e.sd = std::sqrt(std::max(0.0, posterior.variance[0]));
+  e.effective = search::effective_accuracy(e.accuracy, bits, goal.k);
+  e.is_candidate = found < candidates.size();
+  if (e.is_candidate) e.measured = search::measured_at_last_task(run.state.explorer())[found];
+  return e;
+}
+
+Rivals rivals(const RunView& run, const search::Model& model, const search::Goal& goal, size_t candidate) {
+  const search::Candidate& c = run.space.candidates[candidate];
+  const auto layers = static_cast<int64_t>(run.space.layers.size());
+  return {expect(run, model, goal, search::nearest_uniform(layers, c.cost.bytes, run.space.cost_of)),
+          expect(run, model, goal, search::reversed_of_equal_size(run.space.curve, c, run.space.cost_of))};
+}
+
+std::string verdict(const Contender& best, const Contender& uniform, Source source) {
+  const bool expected = source == Source::Model;
+  const std::string other = fmt::format("the uniform {}-bit network", uniform.bits[0]);
+  if (best.bits == uniform.bits) return "is " + other;
+
+  const double points = 100 * (best.accuracy - uniform.accuracy);
+  const double bytes = 100 * (best.bytes / uniform.bytes - 1);
+  const std::string size = std::abs(bytes) < 0.05
+                               ? "with as many bytes"
+                               : fmt::format("with {:.1f} % {} bytes", std::abs(bytes), bytes < 0 ? "fewer" : "more");
+  const std::string lead = expected ? "is expected to " : "";
+  if (std::abs(points) < 0.005)
+    return fmt::format("{}{} as well as {} {}", lead, expected ? "do" : "does", other, size);
+
+  const std::string verb = points > 0 ? (expected ? "beat" : "beats") : (expected ? "lose to" : "loses to");
+  const double doubt = 200 * std::hypot(best.sd, uniform.sd);
+  return fmt::format("{}{} {} by {:.2f} points {}{}", lead, verb, other, std::abs(points), size,
+                     std::abs(points) < doubt ? fmt::format(", which is within the doubt of the {} (+- {:.2f})",
+                                                            expected ? "model" : "test", doubt)
+                                              : "");
+}
+
+std::string expected_verdict(const Expected& best, const Expected& uniform) {
+  const auto side = [](const Expected& e) { return Contender{e.bits, e.accuracy, e.sd, e.cost.bytes}; };
+  return verdict(side(best), side(uniform), Source::Model);
+}
+
+double fp32_bytes(const SearchSpace& space) {
+  double weights = 0;
+  for (const nn::ConvInfo& layer : space.layers) weights += static_cast<double>(layer.weights());
+  return 4 * weights;
+}
+
+std::string megabytes(double bytes) { return fmt::format("{:.{}f} MB", bytes / 1e6, bytes < 1e6 ? 4 : 2); }
+
+}  // namespace kronbit::app

@@ -1,0 +1,49 @@
+// What the model of a run expects of configurations: shared by rank and report.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/kronbit/search/settings.h"
+#include "search/ranking.h"
+
+namespace kronbit::app {
+
+/// A configuration, whether a candidate or not, and its accuracy at the last task as the model expects it.
+struct Expected {
+  Bits bits;
+  std::vector<double> w;  ///< weights that draw it, or come nearest to it
+  search::Cost cost;
+  double accuracy = 0, sd = 0;
+  double effective = 0;
+  std::optional<double> measured = {};
+  bool is_candidate = false;  ///< else a model that sees weights of curves foretells the curve nearest to it
+};
+Expected expect(const RunView& run, const search::Model& model, const search::Goal& goal, const Bits& bits);
+
+/// What a configuration has to beat.
+struct Rivals {
+  Expected uniform, reversed;  ///< of the size nearest to it
+};
+Rivals rivals(const RunView& run, const search::Model& model, const search::Goal& goal, size_t candidate);
+
+/// One side of a comparison: a configuration and its accuracy, expected or measured.
+struct Contender {
+  Bits bits;
+  double accuracy = 0, sd = 0, bytes = 0;
+};
+/// What the accuracies are, and so where the doubt comes from.
+enum class Source { Model, Test };
+/// A sentence without its subject, "beats the uniform 4-bit network by 0.52 points with 3.1 % fewer bytes", and whether
+/// that is within the doubt: two standard deviations of the difference, were the two independent.
+std::string verdict(const Contender& best, const Contender& uniform, Source source);
+std::string expected_verdict(const Expected& best, const Expected& uniform);
+
+/// 4 P: bytes of the convolutions in floating point.
+double fp32_bytes(const SearchSpace& space);
+
+/// "0.123 MB", with more digits for small networks.
+std::string megabytes(double bytes);
+
+}  // namespace kronbit::app

@@ -1,0 +1,88 @@
+// After the search: the best configurations are fine-tuned and read the test split, once, next to what they must beat.
+// The result is the paper's Table 1 for this network.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/kronbit/search/settings.h"
+#include "apps/kronbit/workers/job_pool.h"
+#include "search/ranking.h"
+#include "search/run.h"
+
+namespace kronbit::app {
+
+struct FinalOptions {
+  int top = 3;        ///< configurations of the ranking
+  double epochs = 0;  ///< of fine-tuning; 0: those of the last task
+  std::string schedule = "cosine";
+  int seeds = 1;  ///< trainings of each, with different seeds
+};
+
+/// One row: a configuration, what the model said before and what the test split said after.
+struct FinalRow {
+  std::string kind;  ///< "best 1", "uniform", "reversed"
+  Bits bits = {};
+  double estimate = 0, sd = 0;                     ///< of the model, at the last task
+  std::vector<int> seeds = {};                     ///< of the trainings that have finished
+  std::vector<double> validation = {}, top1 = {};  ///< one per seed
+  double bytes = 0, bops = 0;
+  size_t best_training() const;  ///< which of them has the highest validation accuracy. Requires: one
+  double mean_validation() const, mean_top1() const;  ///< over seeds; 0 with none
+  double sd_top1() const;                             ///< between seeds; 0 with fewer than two
+  /// Standard deviation of mean_top1(): over seeds, and of drawing so many test images.
+  /// Formula:  sqrt(sd_seeds^2 / n_seeds + p (1 - p) / images)
+  double doubt(int64_t images) const;
+};
+
+/// The table of a run: what the last choice of configurations, number of epochs and schedule gave, as soon as one of
+/// its best configurations is trained.
+struct Finals {
+  std::vector<FinalRow> rows;
+  double epochs = 0;                ///< of every training
+  std::string schedule;             ///< of its learning rate
+  std::optional<double> fp32_top1;  ///< of the weights the search started from, on the same test images
+  int64_t images = 0;               ///< test images
+  /// nullptr when there is none. The champion is in best/: the highest score of the mean
+  /// validation accuracy of its trainings.
+  const FinalRow* find(const std::string& kind) const;
+  const FinalRow* champion(const SearchSpace& space) const;
+};
+
+/// Which configurations come in: the first of the ranking, then the uniform and the reversed one of the first's size.
+std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunState& state,
+                                    const FinalOptions& options);
+
+/// How the final trainings ended.
+struct FinalsEnd {
+  bool stopped = false;      ///< early, by a signal
+  std::string problem = {};  ///< one line on those that failed and left no row; "" when none did
+};
+
+/// Trains and tests what is missing in the journal of `run`, on the pool of `pool`, and leaves the champion in best/.
+/// One training serves all rows of the same bits. One that fails for the third time leaves the others their rows; only
+/// when it was refused no further one begins.
+FinalsEnd run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space,
+                     const Frame& frame, const FinalOptions& options, const PoolOptions& pool);
+
+/// Makes best/ of the champion, if its packed network is still there. False when the run has no champion.
+bool publish_champion(const search::SearchRun& run, const SearchSpace& space);
+
+/// Where a final training leaves its packed network.
+std::filesystem::path final_path(const std::filesystem::path& run, const Bits& bits, int seed, double epochs,
+                                 const std::string& schedule);
+/// Empties work/ of a run that has ended, but for what final trainings left: a longer search may make any of them the
+/// champion.
+void clear_work(const std::filesystem::path& run);
+
+/// The table in a journal, in the order of the choice.
+Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space);
+
+/// The table as text: configuration, estimate, mean top-1, sd, delta, bits, megabytes.
+std::string format_finals(const Finals& finals);
+/// Does the champion beat the uniform configuration? A sentence without its subject; "" without both.
+std::string final_verdict(const Finals& finals, const SearchSpace& space);
+
+}  // namespace kronbit::app

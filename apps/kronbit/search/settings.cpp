@@ -1,0 +1,380 @@
+#include "apps/kronbit/search/settings.h"
+
+#include <algorithm>
+
+#include "nn/models/models.h"
+#include "search/journal.h"
+#include "search/run.h"
+#include "search/strategies/refine.h"
+#include "tensor/io/parse.h"
+#include "tensor/parallel.h"
+
+namespace kronbit::app {
+namespace {
+
+// Text settings and where they live: one list for writing and reading.
+std::vector<std::pair<const char*, std::string*>> text_fields(SearchSettings& s) {
+  return {{"net", &s.network.net},
+          {"weights", &s.network.weights},
+          {"weights_crc", &s.weights_crc},
+          {"classes_option", &s.network.classes},
+          {"input_size", &s.network.input_size},
+          {"data", &s.data.data},
+          {"validation", &s.data.validation},
+          {"normalize", &s.data.normalize},
+          {"image_size", &s.data.image_size},
+          {"data_seed", &s.data.seed},
+          {"fingerprint", &s.fingerprint},
+          {"normalization", &s.normalization},
+          {"mode", &s.quantizer.mode},
+          {"block", &s.quantizer.block},
+          {"optimiser", &s.tune.optimiser},
+          {"lr", &s.tune.lr},
+          {"momentum", &s.tune.momentum},
+          {"weight_decay", &s.tune.weight_decay},
+          {"batch", &s.tune.batch},
+          {"precision", &s.tune.precision},
+          {"by", &s.wish.by},
+          {"k", &s.wish.k},
+          {"min_accuracy", &s.wish.min_accuracy},
+          {"max_drop", &s.wish.max_drop},
+          {"max_size", &s.wish.max_size},
+          {"max_avg_bits", &s.wish.max_avg_bits},
+          {"max_bops", &s.wish.max_bops},
+          {"tasks", &s.tasks},
+          {"curve", &s.curve},
+          {"cost", &s.cost},
+          {"seed", &s.seed},
+          {"probe", &s.probe},
+          {"strategy", &s.strategy},
+          {"model", &s.model},
+          {"warp", &s.warp},
+          {"bits_min", &s.rules.bits_min},
+          {"bits_max", &s.rules.bits_max},
+          {"choices", &s.rules.choices}};
+}
+
+constexpr size_t kNearTheLimit = 64;  // as many as max-value weighs against each other
+
+std::vector<double> parse_tasks(const std::string& text) {
+  const std::vector<double> epochs = parse_numbers(text, 0, 1e6, "--tasks");
+  if (epochs.size() > 16) input_error("--tasks", "wanted at most 16 tasks, got {}", epochs.size());
+  for (size_t i = 1; i < epochs.size(); ++i) {
+    if (epochs[i] <= epochs[i - 1]) input_error("--tasks", "wanted epochs that increase, got {}", text);
+  }
+  return epochs;
+}
+
+std::string strategy_names() {
+  std::string names;
+  for (const search::StrategyInfo& info : search::strategies())
+    names += (names.empty() ? "" : ", ") + std::string(info.name);
+  return names;
+}
+
+search::Inputs inputs_of(const SearchSettings& s) {
+  const bool without = parse_int(s.probe, 0, 1'000'000, "--probe") == 0;
+  if (s.model != "auto") {
+    const search::Inputs inputs = search::parse_inputs(s.model);
+    if (without && search::needs_sensitivities(inputs))
+      input_error("--model", "{}: wanted sensitivities (--probe N), got --probe 0", s.model);
+    return inputs;
+  }
+  return s.errors.empty() ? search::Inputs::Curve : search::Inputs::BitsAndError;
+}
+
+search::Candidate make_configuration(const Bits& bits, const search::Curve& curve, const search::CostOf& cost_of,
+                                     const search::ErrorTable& errors) {
+  search::Candidate made{bits, curve.fit(bits), cost_of(bits)};
+  if (!errors.empty()) made.log_error = search::log_error(errors, bits);
+  return made;
+}
+
+/// What is run first beside --try. By accuracy under a limit the largest uniform list that fits, for smaller ones say
+/// nothing about the best; else 4, 3 and 2 bits, or from the most that the limits allow.
+std::vector<Bits> baselines(const SearchSettings& s, const SearchSpace& space, const search::LayerRules& rules) {
+  std::vector<Bits> lists;
+  if (s.no_baselines) return lists;
+  const auto uniform = [&](int b) { return Bits(space.layers.size(), b); };
+  if (s.space < 2) {
+    int most = 4;
+    while (most > 1 && !space.limits.allow(space.cost_of(uniform(most)))) --most;
+    for (int b = most; b >= 1 && b > most - 3; --b) lists.push_back(uniform(b));
+    return lists;
+  }
+  const bool one = space.goal.by == search::By::Accuracy && space.limits.any();
+  int most = one ? kMaxBits : 4;
+  while (most >= kMinBits && !space.limits.allow(space.cost_of(rules.apply(uniform(most))))) --most;
+  for (int b = most; b >= kMinBits && b > most - (one ? 1 : 3); --b) lists.push_back(rules.apply(uniform(b)));
+  return lists;
+}
+
+/// Candidates beside those of the curve, from the errors of single layers: what is best at the limits and its nearest,
+/// then the best for every smaller size where the front of size and error bends.
+std::vector<Bits> allocations(const SearchSettings& s, const SearchSpace& space, const search::LayerRules& rules) {
+  std::vector<Bits> lists;
+  if (space.errors.empty()) return lists;
+  const search::AllocationProblem problem = {
+      .errors = space.errors, .cost = space.cost_of, .rules = rules, .limits = space.limits};
+  if (const auto best = s.space >= 2 && space.limits.any() ? search::find_allocation(problem) : std::nullopt) {
+    lists.push_back(best->bits);
+    std::vector<std::pair<double, Bits>> near;
+    for (Bits& bits : search::neighbours(best->bits, rules))
+      if (space.limits.allow(space.cost_of(bits)))
+        near.emplace_back(search::log_error(space.errors, bits), std::move(bits));
+    std::sort(near.begin(), near.end());
+    for (size_t i = 0; i < std::min(kNearTheLimit, near.size()); ++i) lists.push_back(std::move(near[i].second));
+  }
+  for (search::Allocation& a : search::allocation_front(problem)) lists.push_back(std::move(a.bits));
+  return lists;
+}
+
+/// Throws: InputError for bits that the rules would change: no answer could be chosen from them.
+void check_rules(const SearchSettings& s, const Bits& bits, const search::LayerRules& rules) {
+  const Bits kept = rules.apply(bits);
+  if (s.space >= 2 && kept != bits)
+    input_error("--try",
+                "wanted bits that keep to --fix, --tie, --choices, --bits-min and --bits-max, such as {}, got {}",
+                format_bits(kept), format_bits(bits));
+}
+
+/// lambda of each task: forward passes (a training image counts three: forward, backward to data and to weights).
+std::vector<double> parse_costs(const SearchSettings& s, const std::vector<double>& epochs) {
+  std::vector<double> costs;
+  if (s.cost == "work") {
+    for (double e : epochs) {
+      costs.push_back(static_cast<double>(s.validation_images) + 3 * e * static_cast<double>(s.train_images));
+    }
+    return costs;
+  }
+  costs = parse_numbers(s.cost, 1e-9, 1e12, "--cost");
+  if (costs.size() != epochs.size())
+    input_error("--cost", "wanted {} numbers, one per task, got {}", epochs.size(), costs.size());
+  return costs;
+}
+
+}  // namespace
+
+void add_wish_options(CLI::App* command, WishOptions& o) {
+  command->add_option("--by", o.by, "what is wanted: effective, accuracy, size, bops or latency");
+  command->add_option("--k", o.k, "of the effective accuracy E = a - (sum of bits - 4 n) / k");
+  command->add_option("--min-accuracy", o.min_accuracy, "least accuracy, 0.91 or 91%");
+  command->add_option("--max-drop", o.max_drop, "largest loss against fp32, 0.5% or 0.005");
+  command->add_option("--max-size", o.max_size, "largest packed size of the convolutions, 3.5MB");
+  command->add_option("--max-avg-bits", o.max_avg_bits, "largest mean bits per weight");
+  command->add_option("--max-bops", o.max_bops, "most bit operations per image");
+  command->add_option("--max-latency", o.max_latency, "longest time of one image, 2ms or 350us (wants --profile)");
+  command->add_option("--profile", o.profile, "times of the network's layers, from kronbit profile");
+}
+
+search::Limits limits_of(const WishOptions& o) {
+  search::Limits limits;
+  if (!o.max_size.empty()) {
+    limits.max_bytes = static_cast<double>(parse_bytes(o.max_size, "--max-size"));
+    if (limits.max_bytes < 1) input_error("--max-size", "wanted at least a byte, got {}", o.max_size);
+  }
+  if (!o.max_avg_bits.empty()) limits.max_average_bits = parse_number(o.max_avg_bits, 1e-3, 8, "--max-avg-bits");
+  if (!o.max_bops.empty()) limits.max_bops = parse_number(o.max_bops, 1, 1e18, "--max-bops");
+  if (!o.max_latency.empty()) limits.max_milliseconds = parse_milliseconds(o.max_latency, "--max-latency");
+  return limits;
+}
+
+search::Goal goal_of(const WishOptions& o, double fp32) {
+  search::Goal goal;
+  goal.by = search::parse_by(o.by);
+  goal.k = parse_number(o.k, 1e-3, 1e9, "--k");
+  if (!o.min_accuracy.empty()) goal.min_accuracy = parse_percent_or_fraction(o.min_accuracy, "--min-accuracy");
+  if (!o.max_drop.empty()) {
+    goal.min_accuracy = std::max(goal.min_accuracy, fp32 - parse_percent_or_fraction(o.max_drop, "--max-drop"));
+  }
+  return goal;
+}
+
+void check_latency(const WishOptions& o, const LatencyModel& latency) {
+  if (latency.known() || (o.by != search::name_of(search::By::Latency) && o.max_latency.empty())) return;
+  input_error(o.max_latency.empty() ? "--by" : "--max-latency",
+              "latency: wanted --profile FILE (kronbit profile --net N --out FILE makes one), got none");
+}
+
+void add_search_settings(CLI::App* command, SearchSettings& s) {
+  add_network_options(command, s.network, true);
+  add_data_options(command, s.data);
+  command->add_option("--tasks", s.tasks, "epochs of fine-tuning at which accuracy is measured, ascending");
+  command->add_option("--curve", s.curve, "bezier:DEGREE, chebyshev:WEIGHTS or line");
+  command->add_option("--strategy", s.strategy, "what chooses the next evaluation: " + strategy_names());
+  command->add_option("--model", s.model, "what the model sees: curve, error, bits, curve+error, bits+error, or auto");
+  command->add_option("--warp", s.warp, "what is modelled: accuracies (none), their logits, or auto");
+  command->add_option(
+      "--observe", s.observe,
+      "what the model is told: accuracy as measured, or smooth: with the divergence from floating point");
+  command->add_option("--covariance", s.covariance, "of the model's curve or bits: matern or se");
+  command->add_flag("--refine", s.refine,
+                    "also step single layers of the best, leaving the curve (not with halving and hyperband)");
+  command->add_option("--probe", s.probe, "training images that the sensitivity of each layer is measured on; 0 = not");
+  command->add_option("--cost", s.cost, "of the tasks: work (forward passes) or numbers, one per task");
+  command->add_option("--seed", s.seed, "of the search and of every evaluation");
+  add_rule_options(command, s.rules);
+  command->add_option(
+      "--try", s.tries,
+      "bits to evaluate first, at the highest task, as --fix, --tie and --choices allow (repeatable; @bits.json too)");
+  command->add_flag("--no-baselines", s.no_baselines,
+                    "do not evaluate uniform networks first: 4, 3 and 2 bits, fewer where limits want it; by accuracy "
+                    "under a limit the largest that fits");
+  command->add_option("--mode", s.quantizer.mode, "weight quantizer: signed-extreme or paper-floor");
+  command->add_option("--block", s.quantizer.block, "channels that share a multiplier or exponent");
+  add_tune_options(command, s.tune);
+  add_wish_options(command, s.wish);
+}
+
+Json to_json(const SearchSettings& settings) {
+  SearchSettings s = settings;
+  Json json = Json::object();
+  for (const auto& [key, value] : text_fields(s)) json[key] = *value;
+  if (s.tune.device != "cpu") json["device"] = s.tune.device;
+  json["fix"] = s.rules.fix;
+  json["tie"] = s.rules.tie;
+  json["try"] = s.tries;
+  json["no_baselines"] = s.no_baselines;
+  json["refine"] = s.refine;
+  json["observe"] = s.observe;
+  json["covariance"] = s.covariance;
+  if (s.space > 1) json["space"] = s.space;
+  json["train_images"] = s.train_images;
+  json["validation_images"] = s.validation_images;
+  json["test_images"] = s.test_images;
+  json["classes"] = s.classes;
+  json["fp32_validation"] = s.fp32_validation;
+  if (!s.wish.max_latency.empty()) json["max_latency"] = s.wish.max_latency;
+  if (!s.errors.empty()) json["errors"] = s.errors;
+  if (s.latency.known()) json["latency"] = to_json(s.latency);
+  return json;
+}
+
+search::ErrorTable errors_from_json(const Json& json, std::string_view where) {
+  search::ErrorTable errors;
+  for (const Json& row : get_array(json, "errors", where)) {
+    const Json named = {{"errors", row}};
+    errors.push_back(get_numbers(named, "errors", 0, 1e300, where));
+    if (errors.back().size() != kMaxBits)
+      input_error(where, "errors: wanted 8 numbers of a layer, got {}", errors.back().size());
+  }
+  return errors;
+}
+
+int space_from_json(const Json& json, std::string_view where) {
+  return has(json, "space") ? static_cast<int>(get_int(json, "space", 2, kSpace, where)) : 1;
+}
+
+SearchSettings settings_from_json(const Json& json, std::string_view where) {
+  SearchSettings s;
+  for (const auto& [key, value] : text_fields(s)) *value = get_string(json, key, where);
+  if (has(json, "device")) s.tune.device = get_string(json, "device", where);
+  s.rules.fix = get_strings(json, "fix", where);
+  s.rules.tie = get_strings(json, "tie", where);
+  s.tries = get_strings(json, "try", where);
+  s.no_baselines = get_bool(json, "no_baselines", where);
+  s.refine = get_bool(json, "refine", where);
+  s.observe = has(json, "observe") ? get_string(json, "observe", where) : "accuracy";
+  s.covariance = has(json, "covariance") ? get_string(json, "covariance", where) : "se";
+  s.space = space_from_json(json, where);
+  s.train_images = get_int(json, "train_images", 0, INT64_MAX, where);
+  s.validation_images = get_int(json, "validation_images", 0, INT64_MAX, where);
+  s.test_images = get_int(json, "test_images", 0, INT64_MAX, where);
+  s.classes = static_cast<int>(get_int(json, "classes", 1, 65536, where));
+  s.fp32_validation = get_number(json, "fp32_validation", 0, 1, where);
+  if (has(json, "max_latency")) s.wish.max_latency = get_string(json, "max_latency", where);
+  if (has(json, "errors")) s.errors = errors_from_json(json, where);
+  if (has(json, "latency")) s.latency = latency_from_json(get_object(json, "latency", where), where);
+  return s;
+}
+
+SearchSpace make_space(const SearchSettings& s) {
+  nn::ModelOptions model{.classes = s.classes};
+  if (!s.network.input_size.empty()) model.input_size = parse_int(s.network.input_size, 1, 4096, "--input-size");
+  SearchSpace space{.net = nn::build(s.network.net, model), .layers = {}, .curve = search::Curve::parse(s.curve)};
+  space.layers = nn::conv_layers(space.net);
+  check_latency(s.wish, s.latency);
+  if (s.latency.known() && s.latency.microseconds.size() != space.layers.size())
+    input_error("latency", "wanted times of {} layers, got {}", space.layers.size(), s.latency.microseconds.size());
+  space.epochs = parse_tasks(s.tasks);
+  space.costs = parse_costs(s, space.epochs);
+  space.limits = limits_of(s.wish);
+  space.goal = goal_of(s.wish, s.fp32_validation);
+  space.goal.limits = space.limits;
+
+  space.cost_of = packed_cost(space.layers, parse_int(s.quantizer.block, 1, 65536, "--block"), s.latency);
+  space.errors = s.errors;
+  if (!s.errors.empty() && s.errors.size() != space.layers.size())
+    input_error("sensitivities", "wanted those of {} layers, got {}", space.layers.size(), s.errors.size());
+
+  search::SpaceOptions options;
+  options.curve = space.curve;
+  options.layers = layer_names(space.layers);
+  options.constraints = constraints_of(s.rules);
+  options.limits = space.limits;
+  options.cost = space.cost_of;
+  const search::LayerRules rules = rules_of(s.rules, space.layers);
+  options.more = baselines(s, space, rules);
+  for (const std::string& text : s.tries) {
+    options.more.push_back(read_bits(text, space.net));
+    check_rules(s, options.more.back(), rules);
+  }
+  options.also = allocations(s, space, rules);
+  space.candidates = search::make_candidates(options);
+  if (!space.errors.empty())
+    for (search::Candidate& c : space.candidates) c.log_error = search::log_error(space.errors, c.bits);
+  for (const Bits& bits : options.more) {
+    const size_t found = search::find_candidate(space.candidates, bits);
+    if (std::find(space.tries.begin(), space.tries.end(), found) == space.tries.end()) space.tries.push_back(found);
+  }
+  space.explorer.costs = space.costs;
+  space.explorer.strategy.name = s.strategy;
+  space.explorer.strategy.model.warp = search::parse_warp(s.warp);
+  space.explorer.strategy.model.observe = search::parse_observe(s.observe);
+  space.explorer.strategy.model.kernel = search::parse_covariance(s.covariance);
+  space.explorer.strategy.refine = s.refine;
+  space.explorer.strategy.rules = rules;
+  space.explorer.strategy.make_candidate = [curve = space.curve, cost_of = space.cost_of,
+                                            errors = space.errors](const Bits& bits) {
+    return make_configuration(bits, curve, cost_of, errors);
+  };
+  space.explorer.strategy.model.inputs = inputs_of(s);
+  search::make_strategy(space.explorer.strategy);  // mistakes show here
+  space.explorer.strategy.goal = space.goal;
+  space.explorer.strategy.seed = static_cast<uint64_t>(parse_int(s.seed, 0, INT64_MAX, "--seed"));
+  return space;
+}
+
+search::Candidate SearchSpace::configuration(const Bits& bits) const {
+  const size_t found = search::find_candidate(candidates, bits);
+  return found < candidates.size() ? candidates[found] : explorer.strategy.make_candidate(bits);
+}
+
+Job job_of(const SearchSettings& s, const Frame& frame, int workers) {
+  Job job;
+  job.network = s.network;
+  job.network.classes = fmt::format("{}", s.classes);
+  job.data = s.data;
+  job.data.normalize = s.normalization;
+  job.bits = s.quantizer;
+  job.tune = s.tune;
+  job.kernel = frame.kernel == "auto" ? "" : frame.kernel;
+  job.threads = std::max(1, threads() / workers);
+  return job;
+}
+
+RunView open_run(const std::filesystem::path& folder) {
+  const search::JournalContent content = search::read_journal(folder);
+  if (content.lines.empty()) input_error(folder.string(), "wanted the folder of a search, found no journal in it");
+  const std::string where = (folder / search::kJournalName).string();
+  const Json& application = get_object(content.lines[0], "settings", where);
+  if (!has(application, "curve")) input_error(folder.string(), "wanted the folder of a search, got that of a training");
+  SearchSettings settings = settings_from_json(application, where);
+  SearchSpace space = make_space(settings);
+  search::RunState state =
+      search::read_state(content, search::Explorer(space.candidates, space.tries, space.explorer), space.epochs);
+  space.candidates = state.explorer().candidates();  // those added on the way too
+  return {folder, std::move(settings), std::move(space), content.lines, std::move(state)};
+}
+
+}  // namespace kronbit::app

@@ -1,0 +1,104 @@
+// Everything a search depends on, as text that lives in the first line of its journal: from it alone rank, status and
+// report rebuild the candidates and the state of a run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/kronbit/evaluation/evaluation.h"
+#include "apps/kronbit/options/common.h"
+#include "apps/kronbit/search/latency_model.h"
+#include "apps/kronbit/search/rule_options.h"
+#include "nn/layers.h"
+#include "search/allocation.h"
+#include "search/explorer.h"
+#include "search/goal.h"
+#include "search/space.h"
+#include "search/state.h"
+
+namespace kronbit::app {
+
+/// What is wanted: shared by search (where it steers) and rank (where it only orders).
+struct WishOptions {
+  std::string by = "effective", k = "100", min_accuracy, max_drop, max_size, max_avg_bits, max_bops, max_latency,
+              profile;
+};
+void add_wish_options(CLI::App* command, WishOptions& options);
+search::Limits limits_of(const WishOptions& options);
+/// fp32: accuracy that --max-drop refers to.
+search::Goal goal_of(const WishOptions& options, double fp32);
+
+/// Throws: InputError when times are wished for and not known.
+void check_latency(const WishOptions& options, const LatencyModel& latency);
+
+/// What the settings make of candidates and baselines. A run keeps the one it began with; a change of either is a new
+/// number. 1: the curve and the hull of the allocations, uniform networks whatever the rules for single layers say; 2:
+/// see make_space().
+inline constexpr int kSpace = 2;
+
+struct SearchSettings {
+  NetworkOptions network;
+  DataOptions data;
+  BitsOptions quantizer = usual_quantizer();  ///< mode and block
+  TuneOptions tune;
+  WishOptions wish;
+  RuleOptions rules;
+  std::string tasks = "0,0.25,1,4", curve = "bezier:1", cost = "work", seed = "1", probe = "200",
+              strategy = search::StrategyOptions{}.name, model = "auto", warp = "logit", observe = "accuracy",
+              covariance = "matern";
+  std::vector<std::string> tries;
+  bool no_baselines = false, refine = false;
+  int space = kSpace;
+  // Found when the search started.
+  std::string weights_crc, fingerprint, normalization;
+  int64_t train_images = 0, validation_images = 0, test_images = 0;
+  int classes = 0;
+  double fp32_validation = 0;
+  search::ErrorTable errors = {};  ///< what quantizing each layer alone does to the logits; empty with --probe 0
+  LatencyModel latency = {};       ///< what --profile said: the numbers, so that the file is not needed any more
+};
+void add_search_settings(CLI::App* command, SearchSettings& settings);
+Json to_json(const SearchSettings& settings);
+/// The table under "errors". Throws: InputError.
+search::ErrorTable errors_from_json(const Json& json, std::string_view where);
+/// SearchSettings::space of a run with these settings.
+int space_from_json(const Json& json, std::string_view where);
+SearchSettings settings_from_json(const Json& json, std::string_view where);
+
+/// The search space and how it is explored, as the settings define them.
+struct SearchSpace {
+  nn::Network net;  ///< without weights
+  std::vector<nn::ConvInfo> layers;
+  search::Curve curve;
+  std::vector<double> epochs = {}, costs = {};  ///< of each task; costs in forward passes unless the user gave others
+  search::CostOf cost_of = {};
+  search::ErrorTable errors = {};  ///< empty: not measured
+  search::Limits limits = {};
+  search::Goal goal = {};
+  std::vector<search::Candidate> candidates = {};
+  std::vector<size_t> tries = {};
+  search::ExplorerOptions explorer = {};
+
+  /// The candidate of these bits; one made for them where there is none.
+  search::Candidate configuration(const Bits& bits) const;
+};
+/// Candidates: the curve; where errors are known, the allocations at the limits, those one step or swap from them, and
+/// those for every smaller size where the front of size and error bends; baselines and tries. All keep to the rules.
+/// Throws: InputError for anything that does not fit together.
+SearchSpace make_space(const SearchSettings& settings);
+
+/// The evaluation every request becomes.
+Job job_of(const SearchSettings& settings, const Frame& frame, int workers);
+
+/// A run folder read back, also while it is running.
+struct RunView {
+  std::filesystem::path folder;
+  SearchSettings settings;
+  SearchSpace space;
+  std::vector<Json> lines;
+  search::RunState state;
+};
+/// Throws: InputError when there is no search in `folder`.
+RunView open_run(const std::filesystem::path& folder);
+
+}  // namespace kronbit::app
