@@ -53,8 +53,8 @@ TEST_F(BadInput, WeightsFiles) {
   const auto check = [&](const char* name, const std::string& bytes, const std::string& mentions = "") {
     const fs::path path = scratch() / (std::string(name) + ".safetensors");
     write_file(path, bytes);
-    Words arguments = words("eval --net resnet20", {"--weights", path.string()});
-    refused(arguments, mentions.empty() ? path.string() : mentions);
+    const Words arguments = words("eval --net resnet20", {"--weights", path.string()});
+    refused(arguments, mentions.empty() ? "kronbit: [" + path.string() : mentions);  // a good file lacks --data
   };
   const auto changed = [&](const auto& change) {
     Json h = header;
@@ -70,8 +70,9 @@ TEST_F(BadInput, WeightsFiles) {
   check("header_of_2_64", with_header("{}", "").replace(0, 8, "\xff\xff\xff\xff\xff\xff\xff\xff"));
   check("not_json", with_header("{\"a\":", body));
   check("not_an_object", with_header("[]", body));
-  check("overlapping",
-        changed([](Json& h) { h["conv1.weight"]["data_offsets"] = h["linear.weight"]["data_offsets"]; }));
+  check("overlapping", changed([](Json& h) {
+          h["layer1.0.conv1.weight"]["data_offsets"] = h["layer1.0.conv2.weight"]["data_offsets"];  // of the same size
+        }));
   check("beyond", changed([](Json& h) { h["conv1.weight"]["data_offsets"] = {1000000000000, 1000000001728}; }));
   check("negative", changed([](Json& h) { h["conv1.weight"]["shape"] = {-1, 3, 3, 3}; }));
   check("overflow", changed([](Json& h) { h["conv1.weight"]["shape"] = {int64_t{1} << 40, int64_t{1} << 40, 3, 3}; }));
@@ -98,7 +99,7 @@ TEST_F(BadInput, WeightsThatAreNoFiles) {
   mkfifo(fifo.c_str(), 0600);
   for (const std::string& path : {(scratch() / "nowhere").string(), scratch().string(), fifo.string(),
                                   std::string("/dev/zero"), std::string("/dev/null"), std::string()}) {
-    refused(words("eval --net resnet20 --weights=" + path), path.empty() ? "weights" : path);
+    refused(words("eval --net resnet20 --weights=" + path), path.empty() ? "--weights: " : "kronbit: [" + path);
     refused({"verify", path}, path);
     refused({"run", path, "a.png"}, path);
   }
@@ -176,7 +177,7 @@ TEST_F(BadInput, Data) {
 TEST_F(BadInput, ValuesOfFlags) {
   for (const char* flag : {"--split", "--precision", "--color", "--validation", "--normalize", "--kernel", "--threads",
                            "--batch", "--images", "--data-seed", "--classes"}) {
-    refused(eval_tiny({flag, "wrong"}), bare(flag));
+    refused(with_flag(eval_tiny({}), flag, "wrong"), bare(flag));
   }
   const std::string bytes = "123.7,116.3,103.5/58.4,57.1,57.4";  // of pixels from 0 to 255
   refused(eval_tiny({"--normalize", bytes}), "--normalize] wanted means of pixels scaled to 0..1");
@@ -185,9 +186,10 @@ TEST_F(BadInput, ValuesOfFlags) {
       "divide");
   for (const char* flag : {"--mode", "--block"}) refused(eval_tiny({"--bits", "4", flag, "wrong"}), bare(flag));
   for (const char* value : {"train:0", "train:300", "test:0", "test:60", "train:-1", "test:", "val:5"})
-    refused(eval_tiny({"--validation", value}), "validation");
+    refused(with_flag(eval_tiny({}), "--validation", value), "[validation] ");
   for (const char* value : {"-1", "0", "nan", "1e3", "010", " 4", "99999999999999999999"})
-    refused(eval_tiny({"--threads", value}), "--threads");
+    refused(with_flag(eval_tiny({}), "--threads", value), "[--threads] wanted a whole number");
+  refused(eval_tiny({"--image-size", "16"}), "[--image-size] wanted with --data folder:DIR only, got --data cifar10:");
   for (const char* flag : {"--tasks",        "--curve",
                            "--cost",         "--budget",
                            "--optimiser",    "--lr",
@@ -205,7 +207,9 @@ TEST_F(BadInput, ValuesOfFlags) {
                            "--precision",    "--validation",
                            "--strategy",     "--model",
                            "--choices",      "--probe",
-                           "--replicates",   "--deadline"}) {
+                           "--replicates",   "--deadline",
+                           "--warp",         "--observe",
+                           "--covariance"}) {
     refused(with_flag(search_arguments(no_run()), flag, "wrong"), std::string(flag) == "--try" ? "bit" : bare(flag));
   }
   for (const auto& [flag, value] : {std::pair{"--budget", "-3evals"},
@@ -228,7 +232,7 @@ TEST_F(BadInput, ValuesOfFlags) {
                                     {"--max-size", "0KB"}}) {
     refused(with_flag(search_arguments(no_run()), flag, value), bare(flag));
   }
-  refused(search_arguments(no_run(), {"--probe", "0", "--model", "error"}), "--probe");
+  refused(with_flag(search_arguments(no_run(), {"--model", "error"}), "--probe", "0"), "--probe");
   refused(search_arguments(no_run(), {"--choices", "2,4", "--bits-min", "5"}), "choices");
   Words train = words("train --net resnet20 --out", {no_run().string()});
   const Words data = tiny_data();

@@ -144,16 +144,21 @@ TEST(Deploy, ProfileMeasuresEveryCell) {
     const std::string name = std::to_string(batch["batch"].get<int>());
     EXPECT_NEAR(answer["uniform_microseconds"][name][0].get<double>(), sum, 1e-6 * sum) << name;
   }
+  EXPECT_EQ(answer["checks"].size(), 2u);
+  const std::string csv = file_text(fs::path(out).replace_extension(".csv"));
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 2 * (19 * 2 + 1));
+  EXPECT_EQ(temporaries(scratch()), Words{});
+}
+
+/// Runs alone (CMakeLists.txt), because it fails for what else runs on the machine.
+TEST(Timing, NetworksAreAboutAsFastAsTheirProfileSays) {
+  const Json answer = kronbit_json(profile(fresh("checked.json"), "--bits-min 2 --bits-max 3 --check 2"));
   ASSERT_EQ(answer["checks"].size(), 2u);
   for (const Json& check : answer["checks"]) {
-    // As fast as said, within what a busy machine does.
     const double ratio = check["predicted_microseconds"].get<double>() / check["measured_microseconds"].get<double>();
     EXPECT_GT(ratio, 0.2);
     EXPECT_LT(ratio, 5);
   }
-  const std::string csv = file_text(fs::path(out).replace_extension(".csv"));
-  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 2 * (19 * 2 + 1));
-  EXPECT_EQ(temporaries(scratch()), Words{});
 }
 
 TEST(Deploy, ProfileRefusals) {
@@ -176,8 +181,7 @@ TEST(Deploy, ProfileRefusals) {
 TEST(Deploy, ProfileStoppedWritesNothing) {
   const fs::path out = fresh("stopped.json");
   Program program(words("profile --net vgg16 --seconds 5", {"--out", out.string()}));
-  while (program.running() && program.seconds() < 1) {
-  }
+  program.run_for(1);
   program.signal(SIGINT);
   EXPECT_EQ(program.wait().code, 130);
   EXPECT_FALSE(fs::exists(out));

@@ -14,8 +14,8 @@ using ::testing::StartsWith;
 
 /// Few images: a simulated GPU is slow.
 Words tiny(const std::string& command, const fs::path& out, const std::string& device) {
-  return {command, "--net",   "toy10", "--data", "synthetic",  "--validation", "train:4", "--epochs",
-          "0.001", "--batch", "4",     "--out",  out.string(), "--device",     device};
+  return {command, "--net",   "toy10", "--data", "synthetic:100", "--validation", "train:4", "--epochs",
+          "0.1",   "--batch", "4",     "--out",  out.string(),    "--device",     device};
 }
 
 /// A network that the simulated GPU has trained for two steps and fine-tuned to 3 bits for two.
@@ -40,7 +40,7 @@ const fs::path& tuned() {
 TEST(OnADevice, APackedNetworkGivesTheNumbersOfTheProcessor) {
   const auto eval = [](const std::string& device) {
     return kronbit_json({"eval", "--net", "toy10", "--weights", (tuned() / "best/model.safetensors").string(), "--data",
-                         "synthetic", "--images", "3", "--exact", "--device", device, "--json"});
+                         "synthetic:100", "--images", "3", "--exact", "--device", device, "--json"});
   };
   const Json here = eval("cpu"), there = eval("simulated");
   EXPECT_EQ(here["loss"], there["loss"]);
@@ -50,8 +50,8 @@ TEST(OnADevice, APackedNetworkGivesTheNumbersOfTheProcessor) {
 
 TEST(OnADevice, WeightsAreEvaluatedThere) {
   const auto eval = [](const Words& more) {
-    Words words = {"eval",   "--net",     "toy10",    "--weights", (tuned() / "best/weights.safetensors").string(),
-                   "--data", "synthetic", "--images", "3",         "--precision",
+    Words words = {"eval",   "--net",         "toy10",    "--weights", (tuned() / "best/weights.safetensors").string(),
+                   "--data", "synthetic:100", "--images", "3",         "--precision",
                    "bf16",   "--json"};
     words.insert(words.end(), more.begin(), more.end());
     return kronbit_json(words);
@@ -68,8 +68,9 @@ TEST(OnADevice, WeightsAreEvaluatedThere) {
 
 TEST(OnADevice, ARunStaysWhereItBegan) {
   Words resume = tiny("finetune", tuned(), "cpu");
-  resume.insert(resume.end(), {"--weights", "w.safetensors", "--bits", "3", "--resume"});
-  EXPECT_EQ(kronbit(resume).code, 2);
+  const fs::path weights = scratch() / "device-trained" / "best" / "weights.safetensors";
+  resume.insert(resume.end(), {"--weights", weights.string(), "--bits", "3", "--resume"});
+  refused(resume, R"(device: "simulated" in the run)");
   const search::JournalContent journal = search::read_journal(tuned());
   EXPECT_EQ(journal.lines[0]["settings"]["device"], "simulated");
 }
@@ -82,11 +83,11 @@ TEST(OnADevice, ASearchEvaluatesThere) {
                              "--weights",
                              (tuned() / "best/weights.safetensors").string(),
                              "--data",
-                             "synthetic",
+                             "synthetic:100",
                              "--validation",
                              "train:4",
                              "--tasks",
-                             "0,0.0005",
+                             "0,0.05",
                              "--batch",
                              "4",
                              "--budget",

@@ -15,7 +15,7 @@ namespace kronbit::app {
 namespace {
 
 Json run_search(const std::string& name, const Words& more) {
-  Words arguments = with_flag(search_arguments(fresh(name), {"--no-baselines", "--probe", "4"}), "--final-top", "0");
+  Words arguments = with_flag(search_arguments(fresh(name), {"--no-baselines"}), "--final-top", "0");
   for (size_t i = 0; i < more.size();) {  // a flag that is there already gets another value
     const bool alone = i + 1 == more.size() || more[i + 1].starts_with("--");
     if (alone)
@@ -39,7 +39,8 @@ TEST(SearchOptions, EveryStrategyRuns) {
   for (const search::StrategyInfo& info : search::strategies()) {
     const std::string name(info.name);
     SCOPED_TRACE(name);
-    const Json result = run_search("strategy-" + name, {"--strategy", name, "--budget", "6evals", "--tasks", "0,0.02"});
+    const Json result = run_search("strategy-" + name, {"--net", "toy10", "--weights", tiny_weights("toy10"),
+                                                        "--strategy", name, "--budget", "6evals", "--tasks", "0,0.02"});
     EXPECT_EQ(result["evaluations"], 6);
     const auto lists = evaluated(scratch() / ("strategy-" + name));
     EXPECT_GE(std::set<Bits>(lists.begin(), lists.end()).size(), 3u);
@@ -71,7 +72,7 @@ TEST(SearchOptions, BaselinesKeepToTheRules) {
   const fs::path out = fresh("baselines");
   Words arguments =
       with_flag(search_arguments(out, {"--fix", "conv1=8", "--choices", "2,4,8", "--refine"}), "--tasks", "0");
-  arguments = with_flag(with_flag(with_flag(arguments, "--probe", "4"), "--budget", "14evals"), "--final-top", "0");
+  arguments = with_flag(with_flag(arguments, "--budget", "14evals"), "--final-top", "0");
   kronbit_json(arguments);
   const auto lists = evaluated(out);
   ASSERT_EQ(lists.size(), 14u);

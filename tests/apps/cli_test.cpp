@@ -1,12 +1,14 @@
 // The real program's results: JSON and nothing else on stdout, numbers of one subcommand against those of another, and
 // surroundings that must not matter.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 
@@ -18,6 +20,8 @@
 #include "tensor/io/safetensors.h"
 #include "tests/apps/processes.h"
 #include "tests/apps/program.h"
+#include "tests/data/files.h"
+#include "tests/tensor/comma_locale.h"
 
 namespace kronbit::app {
 namespace {
@@ -52,37 +56,19 @@ fs::path packed_model() {
   return model;
 }
 
-std::string big_endian(size_t n) {
-  return {static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8), static_cast<char>(n)};
-}
-
 /// The record's image (three planes of 32 x 32) as a PNG file.
 std::string png(const std::string& planes) {
-  std::string raw;
-  for (size_t y = 0; y < 32; ++y) {
-    raw += '\0';  // no filter
-    for (size_t x = 0; x < 32; ++x)
-      for (size_t c = 0; c < 3; ++c) raw += planes[c * 1024 + y * 32 + x];
-  }
-  uLongf size = compressBound(raw.size());
-  std::string packed(size, '\0');
-  EXPECT_EQ(
-      compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(raw.data()), raw.size()),
-      Z_OK);
-  packed.resize(size);
-  const auto chunk = [](const std::string& kind, const std::string& data) {
-    const std::string sum = kind + data;
-    return big_endian(data.size()) + sum +
-           big_endian(::crc32(0, reinterpret_cast<const Bytef*>(sum.data()), static_cast<uInt>(sum.size())));
-  };
-  return "\x89PNG\r\n\x1a\n" + chunk("IHDR", big_endian(32) + big_endian(32) + std::string("\x08\x02\0\0\0", 5)) +
-         chunk("IDAT", packed) + chunk("IEND", "");
+  std::string samples;
+  for (size_t p = 0; p < 1024; ++p)
+    for (size_t c = 0; c < 3; ++c) samples += planes[c * 1024 + p];
+  return data::png(32, 32, 2, samples);
 }
 
 TEST(Program, SizeAndInfoInJson) {
   const Json size = kronbit_json(words("size --net vgg16 --bits 4 --rule paper"));
   expect_keys(size, {"bits", "total_bits", "weights", "bytes", "megabytes", "mebibytes", "percent_of_fp32", "bops"});
   EXPECT_EQ(size["total_bits"], 4 * 13);
+  EXPECT_THAT(kronbit(words("size --net toy10 --bits 4 --layers")).out, HasSubstr("features.29"));
   const Json info = kronbit_json({"info"});
   expect_keys(info, {"version", "cpu", "features", "isa_level", "native_bf16", "threads", "kernels", "networks",
                      "openblas_core", "gpu", "gpu_kernels"});
@@ -225,7 +211,7 @@ TEST(Program, EvaluatesFewImagesOfAllClasses) {
   Words all = words("eval --net toy10 --threads 1", {"--weights", weights.string()});
   all.insert(all.end(), {"--data", "folder:" + two_classes("spread").string()});
   const Json every = kronbit_json(all);
-  all.insert(all.end(), {"--images", "2"});
+  all.insert(all.end(), {"--images", "2", "--image-size", "32"});
   EXPECT_NEAR(kronbit_json(all)["loss"].get<double>(), every["loss"].get<double>(), 1e-5);
 }
 
@@ -342,7 +328,7 @@ TEST(Program, ASignalEndsACommandThatHasNothingToSave) {
   write_file(scratch() / "one.png", png(std::string(3072, 'x')));
   images.insert(images.end(), 20000, (scratch() / "one.png").string());
   Program program(images);
-  while (program.running() && program.seconds() < 0.3) continue;
+  program.run_for(0.3);
   program.signal(SIGTERM);
   EXPECT_EQ(program.wait().code, 143);
 }
@@ -385,7 +371,7 @@ TEST(Program, EveryKernelGivesTheSameAccuracy) {
       EXPECT_NEAR(json["loss"].get<double>(), reference["loss"].get<double>(), precision == "fp32" ? 1e-4 : 2e-2);
     }
   }
-  EXPECT_GE(supported, 4);
+  EXPECT_GE(supported, 3);  // what every processor has: openblas f32, reference f32 and bf16
   EXPECT_NEAR(first["bf16"]["loss"].get<double>(), first["fp32"]["loss"].get<double>(), 0.1);
   const Ended unknown = kronbit(eval(tiny_weights(), {"--kernel", "avx9000"}));
   EXPECT_EQ(unknown.code, 2);
@@ -425,21 +411,58 @@ TEST(Surroundings, OfStdout) {
 }
 
 TEST(Surroundings, OfTheEnvironment) {
-  Surroundings nothing, german, plain, homeless;
+  Surroundings nothing, german, homeless;
   nothing.empty_environment = true;
   german.environment = {{"LC_ALL", "de_DE.UTF-8"}, {"LANG", "tr_TR.UTF-8"}, {"LC_NUMERIC", "de_DE"}};
-  plain.environment = {{"TERM", "dumb"}, {"NO_COLOR", "1"}};
   homeless.environment = {{"HOME", std::nullopt}, {"KRONBIT_DATA", std::nullopt}};
   const Json want = kronbit_json(eval(tiny_weights(), {"--images", "10"}));
-  for (const Surroundings& s : {nothing, german, plain, homeless}) {
+  for (const Surroundings& s : {nothing, german, homeless}) {
     const Json json = kronbit_json(eval(tiny_weights(), {"--images", "10"}), s);
     for (const char* key : {"top1", "top5", "loss", "images", "kernel"}) EXPECT_EQ(json[key], want[key]) << key;
     EXPECT_EQ(kronbit(words("size --net resnet20 --bits 4"), s).out,
               kronbit(words("size --net resnet20 --bits 4")).out);
-    const Ended end = kronbit(eval(tiny_weights(), {"--images", "10"}), s);
-    EXPECT_THAT(end.err, Not(HasSubstr("\x1b")));
-    EXPECT_THAT(end.out, Not(HasSubstr("\x1b")));
   }
+}
+
+TEST(Surroundings, OfNumbersWithADecimalComma) {
+  const fs::path folder = fresh("locale");
+  fs::create_directories(folder);
+  if (!make_comma_locale(folder)) GTEST_SKIP() << "localedef does not make a locale with a decimal comma";
+  Surroundings comma;
+  comma.environment = {{"LOCPATH", folder.string()}, {"LC_ALL", "comma"}, {"LANG", "comma"}};
+  const Words numbers = eval(tiny_weights(), {"--images", "10", "--normalize", "0.5,0.5,0.5/0.25,0.25,0.25"});
+  const Json want = kronbit_json(numbers), json = kronbit_json(numbers, comma);
+  for (const char* key : {"top1", "top5", "loss", "images", "kernel"}) EXPECT_EQ(json[key], want[key]) << key;
+  const Words size = words("size --net resnet20 --bits 4 --layers");
+  EXPECT_EQ(kronbit(size, comma).out, kronbit(size).out);
+}
+
+/// What eval writes to a terminal.
+std::string shown(const std::string& color, const std::map<std::string, std::optional<std::string>>& environment) {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  EXPECT_TRUE(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+  Surroundings s;
+  s.err = ptsname(terminal);
+  s.environment = environment;
+  EXPECT_EQ(kronbit(eval(tiny_weights(), {"--images", "10", "--color", color}), s).code, 0);
+  fcntl(terminal, F_SETFL, O_NONBLOCK);
+  std::string text;
+  char part[4096];
+  for (ssize_t n = 0; (n = read(terminal, part, sizeof(part))) > 0;) text.append(part, static_cast<size_t>(n));
+  close(terminal);
+  EXPECT_THAT(text, HasSubstr("10/10 images"));
+  return text;
+}
+
+TEST(Surroundings, ColoursAreForTerminalsThatWantThem) {
+  constexpr const char* kGreen = "\x1b[32m";
+  EXPECT_THAT(shown("auto", {{"TERM", "xterm"}, {"NO_COLOR", std::nullopt}}), HasSubstr(kGreen));
+  EXPECT_THAT(shown("always", {{"TERM", "xterm"}, {"NO_COLOR", "1"}}), HasSubstr(kGreen));
+  EXPECT_THAT(shown("auto", {{"TERM", "xterm"}, {"NO_COLOR", "1"}}), Not(HasSubstr(kGreen)));
+  EXPECT_THAT(shown("never", {{"TERM", "xterm"}, {"NO_COLOR", std::nullopt}}), Not(HasSubstr(kGreen)));
+  EXPECT_THAT(shown("auto", {{"TERM", "dumb"}, {"NO_COLOR", std::nullopt}}), Not(HasSubstr("\x1b")));
+  const Ended file = kronbit(eval(tiny_weights(), {"--images", "10"}));
+  EXPECT_THAT(file.err + file.out, Not(HasSubstr("\x1b")));
 }
 
 TEST(Surroundings, OddNamesAreOnlyNames) {

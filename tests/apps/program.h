@@ -35,6 +35,7 @@ struct Surroundings {
   bool empty_environment = false;
   std::map<std::string, std::optional<std::string>> environment = {};  ///< set, or removed
   std::string out = {};                         ///< path of stdout instead of a file that is read
+  std::string err = {};                         ///< the same of stderr: a terminal
   bool close_out = false;                       ///< stdout is closed
   std::optional<int64_t> most_file_bytes = {};  ///< no file may grow beyond
   fs::path folder = {};                         ///< working directory
@@ -53,6 +54,8 @@ class Program {
   Ended wait();
   /// Waits until `path` has `lines` lines or more, or the program has ended. False when it has ended.
   bool wait_for_lines(const fs::path& path, int lines);
+  /// Waits until `seconds` after its start, or its end.
+  void run_for(double seconds);
   double seconds() const;  ///< since the start
   pid_t pid() const { return pid_; }
 
@@ -80,8 +83,8 @@ void write_file(const fs::path& path, const std::string& bytes);
 
 /// CIFAR-10 in its binary version: random images, 60 in each of the six files. Made once.
 fs::path tiny_cifar();
-/// A ResNet20 with random weights that knows its normalization. Made once.
-fs::path tiny_weights();
+/// A network with random weights that knows its normalization. Made once.
+fs::path tiny_weights(const std::string& net = "resnet20");
 /// "--data cifar10:... --validation train:20 --threads 1 ..." for most subcommands.
 Words tiny_data();
 

@@ -1,15 +1,10 @@
 #include "tests/data/files.h"
 
-#include <unistd.h>
 #include <zlib.h>
-
-#include <cstdlib>
-#include <fstream>
 
 #include "tensor/rng.h"
 
 namespace kronbit::data {
-namespace fs = std::filesystem;
 namespace {
 
 std::string random_bytes(int64_t count, uint64_t seed) {
@@ -51,32 +46,6 @@ std::string deflated(const std::string& bytes, int window_bits) {
 }
 
 }  // namespace
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (fs::temp_directory_path() / "kronbit-data-XXXXXX").native();
-  if (::mkdtemp(name.data()) == nullptr) throw Error("cannot make a temporary folder");
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-fs::path TemporaryFolder::write(const std::string& name, const std::string& bytes) const {
-  const fs::path path = path_ / name;
-  fs::create_directories(path.parent_path());
-  std::ofstream(path, std::ios::binary) << bytes;
-  return path;
-}
-
-std::optional<fs::path> real_data(const std::string& name) {
-  const char* folder = std::getenv("KRONBIT_DATA");
-  const char* home = std::getenv("HOME");
-  const fs::path path = (folder ? fs::path(folder) : fs::path(home ? home : "/") / ".cache/kronbit") / name;
-  if (!fs::exists(path)) return std::nullopt;
-  return path;
-}
 
 std::string cifar_record(const std::vector<int>& labels, uint64_t seed) {
   std::string record;

@@ -1,35 +1,19 @@
-// What the tests of data/ share: a temporary folder, and writers of the formats that can also write them wrongly.
+// What the tests of data/ share: writers of the formats that can also write them wrongly.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "data/dataset.h"
 #include "data/image.h"
-#include "tensor/base/error.h"
+#include "tests/tensor/message_of.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit::data {
-
-/// A folder that is removed at the end of the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  const std::filesystem::path& path() const { return path_; }
-  /// Writes a file (and the folders above it) and returns its path.
-  std::filesystem::path write(const std::string& name, const std::string& bytes) const;
-
- private:
-  std::filesystem::path path_;
-};
-
-/// KRONBIT_DATA or ~/.cache/kronbit, followed by `name`; nothing when it is not there.
-std::optional<std::filesystem::path> real_data(const std::string& name);
 
 /// A CIFAR record: the label bytes, then 3 x 1024 pixels drawn from `seed`.
 std::string cifar_record(const std::vector<int>& labels, uint64_t seed);
@@ -61,18 +45,6 @@ std::string npy_pixels(int64_t images, uint64_t seed);
 /// An ImageNet32 archive of these labels, its pixels drawn from `seed`.
 std::string npz(const std::vector<int64_t>& labels, uint64_t seed, bool deflate = false);
 
-/// The message of the InputError that f() throws; fails the test when it throws none.
-template <class F>
-std::string input_error_of(F&& f) {
-  try {
-    f();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no InputError";
-  return "";
-}
-
 /// All pixels of image `index` as evaluation sees them.
 std::vector<uint8_t> pixels_of(const Dataset& dataset, int64_t index);
 
@@ -81,7 +53,7 @@ std::vector<uint8_t> pixels_of(const Dataset& dataset, int64_t index);
 /// The InputError of `expression` has one line, which contains every one of the texts.
 #define EXPECT_INPUT_ERROR(expression, ...)                                                            \
   do {                                                                                                 \
-    const std::string message = ::kronbit::data::input_error_of([&] { (void)(expression); });          \
+    const std::string message = ::kronbit::message_of([&] { (void)(expression); });                    \
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;                                       \
     for (const char* part : {__VA_ARGS__})                                                             \
       EXPECT_NE(message.find(part), std::string::npos) << "\"" << part << "\" is not in: " << message; \

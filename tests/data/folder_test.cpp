@@ -3,8 +3,8 @@
 
 #include "data/loader.h"
 #include "data/open.h"
-#include "tensor/parallel.h"
 #include "tests/data/files.h"
+#include "tests/tensor/keep_threads.h"
 
 namespace kronbit::data {
 namespace {
@@ -75,6 +75,7 @@ TEST_F(Folder, AugmentsByRandomPartsAndFlips) {
 }
 
 TEST_F(Folder, LoadsBatchesOnAnyNumberOfThreads) {
+  const KeepThreads keep;
   const Splits splits = open_it();
   std::vector<std::vector<float>> seen;
   for (int n : {1, 3}) {

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "data/open.h"
-#include "tensor/parallel.h"
 #include "tests/data/files.h"
+#include "tests/tensor/keep_threads.h"
 
 namespace kronbit::data {
 namespace {
@@ -110,6 +110,7 @@ TEST(LoaderTest, TrainingDropsAShortLastBatchUnlessItIsTheOnlyOne) {
 }
 
 TEST(LoaderTest, ABatchIsAFunctionOfSeedEpochAndIndex) {
+  const KeepThreads keep;
   const Dataset dataset(random_source(600, 8, 8));
   const LoaderOptions options{.batch_size = 290, .seed = 3, .training = true};
   std::vector<std::vector<float>> expected;

@@ -2,13 +2,14 @@
 #include <map>
 
 #include "data/open.h"
-#include "tensor/parallel.h"
 #include "tests/data/files.h"
+#include "tests/tensor/keep_threads.h"
 
 namespace kronbit::data {
 namespace {
 
 TEST(SyntheticTest, IsTheSameOnAnyNumberOfThreadsAndForAnySeed) {
+  const KeepThreads keep;
   std::vector<uint32_t> sums;
   for (int n : {1, 3}) {
     set_threads(n);

@@ -7,7 +7,7 @@
 
 #include "support.h"
 #include "tensor/base/error.h"
-#include "tensor/parallel.h"
+#include "tests/tensor/keep_threads.h"
 
 namespace kronbit::gp {
 namespace {
@@ -224,12 +224,11 @@ TEST(Fit, SameSeedSameBitsWhateverTheThreads) {
   Rng rng(34, Purpose::Test);
   const std::vector<Observation> observations = sample(rng, random_hyperparameters(rng, 3, 2), 60);
   const FitOptions options{.tasks = 3, .starts = 2, .seed = 7};
-  const int before = threads();
+  const KeepThreads keep;
   set_threads(1);
   const MultiTaskGp a = fit(observations, options);
   set_threads(3);
   const MultiTaskGp b = fit(observations, options);
-  set_threads(before);
   EXPECT_EQ(a.hyperparameters().lengthscales, b.hyperparameters().lengthscales);
   EXPECT_EQ(a.hyperparameters().noise, b.hyperparameters().noise);
   EXPECT_EQ(a.log_marginal_likelihood(), b.log_marginal_likelihood());

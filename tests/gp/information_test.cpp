@@ -7,7 +7,7 @@
 
 #include "support.h"
 #include "tensor/base/error.h"
-#include "tensor/parallel.h"
+#include "tests/tensor/keep_threads.h"
 
 namespace kronbit::gp {
 namespace {
@@ -139,7 +139,7 @@ TEST(InformationGain, SameBitsForAnyNumberOfThreads) {
   std::vector<std::vector<double>> candidates;
   for (int i = 0; i < 5000; ++i) candidates.push_back(random_point(rng, 2));
   std::vector<std::vector<double>> found;
-  const int before = threads();
+  const KeepThreads keep;
   for (int n : {1, 3}) {
     set_threads(n);
     InformationGain gain(gp, candidates);
@@ -147,7 +147,6 @@ TEST(InformationGain, SameBitsForAnyNumberOfThreads) {
     found.emplace_back();
     for (size_t c = 0; c < candidates.size(); ++c) found.back().push_back(gain.run_information(c, 2));
   }
-  set_threads(before);
   EXPECT_EQ(found[0], found[1]);
 }
 

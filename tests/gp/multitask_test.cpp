@@ -12,7 +12,7 @@
 #include "gp/kronecker.h"
 #include "support.h"
 #include "tensor/base/error.h"
-#include "tensor/parallel.h"
+#include "tests/tensor/keep_threads.h"
 
 namespace kronbit::gp {
 namespace {
@@ -150,12 +150,11 @@ TEST(MultiTaskGp, SameBitsForAnyNumberOfThreads) {
   const MultiTaskGp gp(sample(rng, h, 150), h, no_standardisation(2));
   std::vector<std::vector<double>> x;
   for (int i = 0; i < 500; ++i) x.push_back(random_point(rng, 2));
-  const int before = threads();
+  const KeepThreads keep;
   set_threads(1);
   const Posterior one = gp.predict(x, 1);
   set_threads(3);
   const Posterior three = gp.predict(x, 1);
-  set_threads(before);
   EXPECT_EQ(one.mean, three.mean);
   EXPECT_EQ(one.variance, three.variance);
 }

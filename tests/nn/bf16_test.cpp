@@ -18,9 +18,9 @@
 #include "nn/ops/relu.h"
 #include "nn/ops/shortcut_a.h"
 #include "nn/optim.h"
-#include "tensor/parallel.h"
 #include "tensor/rows/rows.h"
 #include "tests/nn/gradcheck.h"
+#include "tests/tensor/keep_threads.h"
 
 namespace kronbit::nn {
 namespace {
@@ -161,10 +161,9 @@ TEST(ChannelMoments, KeepTheirDigitsForAnyMeanThreadsAndPartialSums) {
     EXPECT_NEAR(gathered.mean[c], exact.mean[c], 1e-6);
     EXPECT_NEAR(gathered.variance[c], exact.variance[c], 1e-5);
   }
-  const int before = threads();
-  set_threads(before == 1 ? 2 : 1);
+  const KeepThreads keep;
+  set_threads(threads() == 1 ? 2 : 1);
   EXPECT_EQ(channel_moments(x).variance, m.variance);
-  set_threads(before);
 }
 
 TEST(SharedGradients, GrowWithoutChangingEachOther) {

@@ -10,7 +10,8 @@
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
-#include "tests/nn/gradcheck.h"
+#include "tests/tensor/keep_threads.h"
+#include "tests/tensor/message_of.h"
 
 namespace kronbit::nn {
 namespace {
@@ -155,14 +156,13 @@ TYPED_TEST(Conv2dOf, SameBitsForAnyNumberOfThreads) {
   const Tensor x = random_numbers<TypeParam>(Tensor::activation(5, 6, 70, 24, dtype_of<TypeParam>()), rng);
   const Tensor w = random_numbers<float>(Tensor::zeros({40, 24, 3, 3}), rng);
   const Tensor dy = random_numbers<TypeParam>(Tensor::activation(5, 6, 70, 40, dtype_of<TypeParam>()), rng);
-  const int before = threads();
+  const KeepThreads keep;
   std::vector<std::vector<float>> results[3];
   for (int run = 0; run < 3; ++run) {
     set_threads(run == 0 ? 1 : run == 1 ? 2 : 5);
     results[run] = {conv2d_forward(x, w, o).values(), conv2d_backward_data(dy, w, x.shape(), o).values(),
                     conv2d_backward_weights(dy, x, o).values()};
   }
-  set_threads(before);
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(results[0], results[2]);
 }
@@ -179,30 +179,6 @@ TEST(Conv2d, EveryBrgemmVariant) {
     if (v.serves(DType::BF16)) check_shape<bf16>(3, 5, 67, {64, 70, 3, 3, 1, 1}, rng);
   }
   force_brgemm_variant("auto");
-}
-
-TEST(Conv2d, Gradients) {
-  for (const auto& [o, h, w] : {std::tuple{Conv2dOptions{3, 5, 3, 3, 1, 1}, 4, 3},
-                                {{4, 3, 3, 3, 2, 1}, 5, 4},
-                                {{2, 3, 1, 1, 2, 0}, 4, 4},
-                                {{2, 2, 3, 3, 1, 1}, 1, 1}}) {
-    const Conv2dOptions options = o;
-    const GradCase test{Conv2d(o).describe(),
-                        {random_activation(h, w, 2, o.in_channels, 1),
-                         random_tensor({o.out_channels, o.in_channels, o.kernel_h, o.kernel_w}, 2)},
-                        [options](std::vector<Var>& in) { return conv2d(in[0], in[1], options); }};
-    EXPECT_EQ(gradient_error(test), "");
-  }
-}
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
 }
 
 TEST(Conv2d, SaysWhatDoesNotFit) {

@@ -10,8 +10,9 @@
 #include "nn/ops/conv2d_products.h"
 #include "nn/ops/softmax_cross_entropy.h"
 #include "tensor/memory.h"
-#include "tensor/parallel.h"
-#include "tensor/rng.h"
+#include "tests/nn/random_tensors.h"
+#include "tests/tensor/distance.h"
+#include "tests/tensor/keep_threads.h"
 
 namespace kronbit::nn {
 namespace {
@@ -37,11 +38,7 @@ Network every_pattern() {
 
 Tensor random_images(const Network& net, int64_t images) {
   const Shape& shape = net.input_shape();
-  Tensor x = Tensor::activation(shape[0], shape[1], images, shape[3]);
-  Rng rng(7, Purpose::Test);
-  for (int64_t r = 0; r < x.rows(); ++r)
-    for (int64_t c = 0; c < x.cols(); ++c) x.row<float>(r)[c] = static_cast<float>(rng.normal());
-  return x;
+  return random_activation(shape[0], shape[1], images, shape[3], 7).to(DType::F32);
 }
 
 /// Everything a pass leaves behind: logits, then gradients and running statistics by name.
@@ -59,16 +56,6 @@ std::map<std::string, std::vector<float>> pass(const Network& original, const Te
   return left;
 }
 
-/// Root of the mean squared difference over that of `want`.
-double relative_error(const std::vector<float>& got, const std::vector<float>& want) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    difference += std::pow(static_cast<double>(got[i]) - static_cast<double>(want[i]), 2);
-    size += std::pow(static_cast<double>(want[i]), 2);
-  }
-  return std::sqrt(difference / std::max(size, 1e-30));
-}
-
 std::vector<float> gradients(const std::map<std::string, std::vector<float>>& left) {
   std::vector<float> all;
   for (const auto& [name, values] : left)
@@ -81,7 +68,7 @@ void expect_close(const std::map<std::string, std::vector<float>>& got,
   ASSERT_EQ(got.size(), want.size());
   for (const auto& [name, values] : want) {
     ASSERT_EQ(got.at(name).size(), values.size()) << name;
-    EXPECT_LT(relative_error(got.at(name), values), tolerance) << name;
+    EXPECT_LT(distance(got.at(name), values), tolerance) << name;
   }
 }
 
@@ -128,10 +115,10 @@ TEST(Fusion, Bf16IsNearF32) {
     for (const bool fused : {true, false}) {
       const auto got = pass(net, x, {.training = true, .precision = DType::BF16, .fused = fused});
       const auto want = pass(net, x, {.training = true, .fused = fused});
-      EXPECT_LT(relative_error(got.at("logits"), want.at("logits")), 0.03);
-      EXPECT_LT(relative_error(gradients(got), gradients(want)), tolerance);
+      EXPECT_LT(distance(got.at("logits"), want.at("logits")), 0.03);
+      EXPECT_LT(distance(gradients(got), gradients(want)), tolerance);
       const auto inferred = pass(net, x, {.precision = DType::BF16, .fused = fused});
-      EXPECT_LT(relative_error(inferred.at("logits"), pass(net, x, {}).at("logits")), 0.03);
+      EXPECT_LT(distance(inferred.at("logits"), pass(net, x, {}).at("logits")), 0.03);
     }
   }
 }
@@ -139,14 +126,13 @@ TEST(Fusion, Bf16IsNearF32) {
 TEST(Fusion, SameBitsForAnyNumberOfThreads) {
   const Network net = every_pattern();
   const Tensor x = random_images(net, 70);
-  const int before = threads();
+  const KeepThreads keep;
   for (const DType precision : {DType::F32, DType::BF16}) {
     set_threads(1);
     const auto one = pass(net, x, {.training = true, .precision = precision});
     set_threads(3);
     EXPECT_EQ(one, pass(net, x, {.training = true, .precision = precision}));
   }
-  set_threads(before);
 }
 
 TEST(Fusion, KeptWeightsGiveTheSameAnswer) {

@@ -5,16 +5,9 @@
 #include <cstring>
 
 #include "tensor/parallel.h"
-#include "tensor/rng.h"
 
 namespace kronbit::nn {
 namespace {
-
-void fill_normal(Tensor& t, uint64_t seed) {
-  Rng rng(seed, Purpose::Test);
-  for (int64_t r = 0; r < t.rows(); ++r)
-    for (int64_t c = 0; c < t.cols(); ++c) t.row<double>(r)[c] = rng.normal();
-}
 
 double& entry(Tensor& t, int64_t i) { return t.row<double>(i / t.cols())[i % t.cols()]; }
 
@@ -113,18 +106,6 @@ std::string gradient_error(const GradCase& c, int64_t sample) {
       return fmt::format("{}: gradient {} depends on the threads", c.name, k);
   }
   return "";
-}
-
-Tensor random_activation(int64_t h, int64_t w, int64_t n, int64_t c, uint64_t seed) {
-  Tensor t = Tensor::activation(h, w, n, c, DType::F64);
-  fill_normal(t, seed);
-  return t;
-}
-
-Tensor random_tensor(const Shape& shape, uint64_t seed) {
-  Tensor t = Tensor::zeros(shape, DType::F64);
-  fill_normal(t, seed);
-  return t;
 }
 
 }  // namespace kronbit::nn

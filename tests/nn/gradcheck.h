@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nn/autograd.h"
+#include "tests/nn/random_tensors.h"
 
 namespace kronbit::nn {
 
@@ -22,10 +23,6 @@ struct GradCase {
 /// output and gradients are zero and that both have the same bits with 1 and 3 threads.
 /// Returns: "" or a line that says what is wrong where.
 std::string gradient_error(const GradCase& c, int64_t sample = 60);
-
-/// f64 tensors of normal numbers, drawn from `seed`; random_activation pads its channels.
-Tensor random_activation(int64_t h, int64_t w, int64_t n, int64_t c, uint64_t seed);
-Tensor random_tensor(const Shape& shape, uint64_t seed);
 
 /// For test names and messages: gtest prints the case's name.
 inline void PrintTo(const GradCase& c, std::ostream* out) { *out << c.name; }

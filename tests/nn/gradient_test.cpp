@@ -102,9 +102,9 @@ void add_matrix_cases(std::vector<GradCase>& cases) {
     Map map;
     int64_t out, kernel, stride, pad;
   };
-  const std::vector<Conv> convs = {{{1, 1, 1, 1}, 1, 1, 1, 0},  {{4, 5, 2, 3}, 33, 3, 1, 1},
-                                   {{5, 5, 1, 31}, 2, 3, 2, 1}, {{4, 4, 3, 33}, 5, 1, 2, 0},
-                                   {{8, 7, 2, 3}, 4, 7, 2, 3},  {{2, 2, 2, 2}, 3, 3, 5, 1}};
+  const std::vector<Conv> convs = {
+      {{1, 1, 1, 1}, 1, 1, 1, 0}, {{4, 5, 2, 3}, 33, 3, 1, 1}, {{5, 5, 1, 31}, 2, 3, 2, 1}, {{4, 4, 3, 33}, 5, 1, 2, 0},
+      {{8, 7, 2, 3}, 4, 7, 2, 3}, {{2, 2, 2, 2}, 3, 3, 5, 1},  {{1, 1, 2, 2}, 2, 3, 1, 1}};
   for (const Conv& c : convs) {
     cases.push_back({fmt::format("conv2d {} to {} {}x{} stride {} pad {}", c.map.text(), c.out, c.kernel, c.kernel,
                                  c.stride, c.pad),

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/nn/gradcheck.h"
+#include "tests/nn/random_tensors.h"
 
 namespace kronbit::nn {
 namespace {
@@ -41,13 +41,6 @@ TEST(Linear, AgreesWithPlainLoops) {
       }
     }
   }
-}
-
-TEST(Linear, Gradients) {
-  const GradCase test{"linear",
-                      {random_activation(1, 1, 3, 5, 1), random_tensor({4, 5}, 2), random_tensor({4}, 3)},
-                      [](std::vector<Var>& in) { return linear(in[0], in[1], in[2]); }};
-  EXPECT_EQ(gradient_error(test), "");
 }
 
 TEST(Linear, SaysWhatDoesNotFit) {

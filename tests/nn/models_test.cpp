@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <numeric>
 #include <sstream>
@@ -18,6 +16,8 @@
 #include "nn/summary.h"
 #include "tensor/io/crc32.h"
 #include "tests/nn/formula.h"
+#include "tests/tensor/message_of.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit::nn {
 namespace {
@@ -110,13 +110,9 @@ TEST(Models, SummaryCountsEverything) {
 }
 
 TEST(Models, UnknownNamesAreToldTheKnownOnes) {
-  try {
-    build("resnet21");
-    FAIL();
-  } catch (const InputError& e) {
-    EXPECT_THAT(e.what(), testing::HasSubstr("vgg16, vgg19, resnet18"));
-    EXPECT_THAT(e.what(), testing::HasSubstr("got \"resnet21\" (did you mean resnet20?)"));
-  }
+  const std::string message = message_of([] { build("resnet21"); });
+  EXPECT_THAT(message, testing::HasSubstr("vgg16, vgg19, resnet18"));
+  EXPECT_THAT(message, testing::HasSubstr("got \"resnet21\" (did you mean resnet20?)"));
   EXPECT_THROW(build(""), InputError);
   EXPECT_THROW(build("vgg11", {.classes = -1}), InputError);
   EXPECT_THROW(build("vgg11", {.input_size = 16}), InputError);
@@ -198,11 +194,7 @@ INSTANTIATE_TEST_SUITE_P(All, GoldenModels, testing::ValuesIn(golden_cases()),
 TEST(GoldenModelsFile, HoldsEveryFamily) { EXPECT_EQ(golden_cases().size(), 9u); }
 
 TEST(TrainedResNet20, LogitsAsPyTorchs) {
-  const char* data = std::getenv("KRONBIT_DATA");
-  const char* home = std::getenv("HOME");
-  const std::filesystem::path folder =
-      data != nullptr ? data : std::filesystem::path(home != nullptr ? home : "") / ".cache/kronbit";
-  const std::filesystem::path path = folder / "resnet20-cifar10.safetensors";
+  const std::filesystem::path path = real_data("resnet20-cifar10.safetensors");
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
   Network net = build("resnet20");
   load_state_dict(net, path);

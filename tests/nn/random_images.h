@@ -1,9 +1,10 @@
-// A data set of noise, for trainings that need some images whatever is on them.
+// For tests of trainings: a data set of noise where any images will do, and all numbers of a network.
 #pragma once
 
 #include <memory>
 
 #include "data/dataset.h"
+#include "nn/network.h"
 #include "tensor/rng.h"
 
 namespace kronbit::nn {
@@ -18,6 +19,13 @@ inline data::Dataset random_images(int64_t count, int classes = 10, int64_t size
   Rng rng(11, Purpose::Test);
   for (uint8_t& value : source->pixels) value = static_cast<uint8_t>(rng.below(256));
   return data::Dataset(source);
+}
+
+inline std::vector<float> parameters_of(const Network& net) {
+  std::vector<float> all;
+  for (const Parameter& p : net.parameters())
+    for (const float v : p.var.value().values()) all.push_back(v);
+  return all;
 }
 
 }  // namespace kronbit::nn

@@ -3,9 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -15,6 +13,8 @@
 #include "nn/ops/flatten.h"
 #include "nn/ops/linear.h"
 #include "nn/state_dict_names.h"
+#include "tests/tensor/message_of.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit::nn {
 namespace {
@@ -52,12 +52,7 @@ void load(Network& net, const Tensors& tensors, const std::map<std::string, std:
 }
 
 std::string error_of(Network& net, const Tensors& tensors, const std::map<std::string, std::string>& metadata = {}) {
-  try {
-    load(net, tensors, metadata);
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "no error";
+  return message_of([&] { load(net, tensors, metadata); });
 }
 
 void expect_same(const Network& a, const Network& b) {
@@ -79,26 +74,16 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   return at == std::string::npos ? text : text.replace(at, from.size(), to);
 }
 
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& name)
-      : path_(std::filesystem::temp_directory_path() / fmt::format("kronbit-{}-{}", getpid(), name)) {}
-  ~TemporaryFile() { std::filesystem::remove(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 TEST(StateDict, SavedAndLoadedBitForBit) {
-  const TemporaryFile file("weights.safetensors");
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder / "weights.safetensors";
   const Network net = numbered_network("resnet20", 1, {.classes = 7, .input_size = 64});
-  save_state_dict(net, file.path(), {{"normalization", "0.5,0.5,0.5/0.2,0.2,0.2"}});
+  save_state_dict(net, file, {{"normalization", "0.5,0.5,0.5/0.2,0.2,0.2"}});
   Network loaded = build("resnet20", {.classes = 7, .input_size = 64});
-  load_state_dict(loaded, file.path());
+  load_state_dict(loaded, file);
   expect_same(net, loaded);
 
-  const WeightsInfo info = weights_info(SafetensorsFile::open(file.path()));
+  const WeightsInfo info = weights_info(SafetensorsFile::open(file));
   EXPECT_EQ(info.network, "resnet20");
   EXPECT_EQ(info.classes, 7);
   EXPECT_EQ(info.input_size, 64);

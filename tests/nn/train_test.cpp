@@ -2,7 +2,6 @@
 #include "nn/train.h"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -13,9 +12,11 @@
 #include "nn/checkpoint.h"
 #include "nn/models/builder.h"
 #include "tensor/io/file.h"
-#include "tensor/parallel.h"
 #include "tests/nn/random_images.h"
 #include "tests/nn/train_curve.h"
+#include "tests/tensor/keep_threads.h"
+#include "tests/tensor/message_of.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit::nn {
 namespace {
@@ -64,23 +65,8 @@ std::vector<float> weights_of(const Network& net) {
   return weights;
 }
 
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
-
 class TrainerTest : public testing::Test {
  protected:
-  void SetUp() override { std::filesystem::create_directory(folder_); }
-  void TearDown() override {
-    set_threads(threads_);
-    std::filesystem::remove_all(folder_);
-  }
-
   static Trainer trainer(Network& net, const TrainOptions& options = kOptions) {
     return Trainer(net, random_images(96), data::kCifar10, options);
   }
@@ -97,9 +83,8 @@ class TrainerTest : public testing::Test {
     return o;
   }
   inline static const TrainOptions kOptions = make_options();
-  const int threads_ = threads();
-  const std::filesystem::path folder_ =
-      std::filesystem::temp_directory_path() / fmt::format("kronbit-train-{}", getpid());
+  const KeepThreads threads_;
+  const TemporaryFolder folder_;
   const std::filesystem::path path_ = folder_ / "checkpoint.safetensors";
 };
 
@@ -262,14 +247,10 @@ TEST_F(TrainerTest, DivergenceEndsInAnErrorThatNamesALayer) {
   Network net = small_network();
   Trainer run = trainer(net, options);
   std::vector<float> before;
-  std::string message;
-  while (message.empty() && !run.done()) {
+  std::string message = "nothing was thrown";
+  while (message == "nothing was thrown" && !run.done()) {
     before = weights_of(net);
-    try {
-      run.advance();
-    } catch (const NumericalError& e) {
-      message = e.what();
-    }
+    message = message_of<NumericalError>([&] { run.advance(); });
   }
   EXPECT_THAT(message, testing::MatchesRegex("\\[train\\] step [1-9][0-9]*: the (output|gradient) of [a-z0-9.]+ is not "
                                              "finite; try a lower --lr, or --clip"));
@@ -299,7 +280,7 @@ TEST_F(TrainerTest, TheErrorNamesWhereItBegan) {
     weight(net, name).data<float>()[5] = value;
     Trainer run = trainer(net);
     Network seen_once = net.clone();
-    const std::string message = message_of([&] { run.advance(); });
+    const std::string message = message_of<NumericalError>([&] { run.advance(); });
     EXPECT_EQ(run.step(), 0);
     // Looking for the layer has not moved the running statistics again.
     data::Loader loader(random_images(96), data::kCifar10, {.batch_size = 16, .seed = kOptions.seed, .training = true});
@@ -323,7 +304,7 @@ TEST_F(TrainerTest, TheErrorNamesWhereItBegan) {
     for (int64_t i = 0; i < weight(net, name).count(); ++i) weight(net, name).data<float>()[i] *= factor;
   Trainer run = trainer(net);
   const std::vector<float> before = weights_of(net);
-  EXPECT_EQ(message_of([&] { run.advance(); }), "[train] step 0: the gradient of conv2.weight" + end);
+  EXPECT_EQ(message_of<NumericalError>([&] { run.advance(); }), "[train] step 0: the gradient of conv2.weight" + end);
   EXPECT_EQ(weights_of(net), before);
 }
 
@@ -444,7 +425,7 @@ TEST(Evaluation, StopsWhenToldAndRefusesOtherLabels) {
     ++batches;
     stop = true;
   };
-  EXPECT_EQ(message_of([&] { evaluate(net, random_images(30), data::kCifar10, 10, progress, &stop); }),
+  EXPECT_EQ(message_of<Error>([&] { evaluate(net, random_images(30), data::kCifar10, 10, progress, &stop); }),
             "[evaluate] stopped");
   EXPECT_EQ(batches, 1);
   EXPECT_THROW(evaluate(net, random_images(30, 12), data::kCifar10), InputError);

@@ -2,21 +2,17 @@
 #include "quant/bits_file.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <fstream>
 
 #include "nn/models/models.h"
 #include "tensor/io/json.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit::quant {
 namespace {
 
 TEST(BitsFile, IsReadBackAndCheckedByName) {
   const nn::Network net = nn::build("resnet20");
-  const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / fmt::format("kronbit-bits-{}", getpid());
-  std::filesystem::create_directories(folder);
+  const TemporaryFolder folder;
   const auto path = [&](const char* name) { return folder / name; };
   const Assignment assignment{parse_bits("666 5555 44444 33333 21", 19),
                               {.mode = Mode::PaperFloor, .block = 64, .activations = false}};
@@ -34,8 +30,7 @@ TEST(BitsFile, IsReadBackAndCheckedByName) {
   const auto refuse = [&](auto&& change) {
     Json json = good;
     change(json);
-    std::ofstream(path("bad.json")) << json.dump();
-    EXPECT_THROW(read_bits_file(path("bad.json"), net), InputError) << json.dump();
+    EXPECT_THROW(read_bits_file(folder.write("bad.json", json.dump()), net), InputError) << json.dump();
   };
   refuse([](Json& j) { j["schema"] = "kronbit.bits/2"; });
   refuse([](Json& j) { j["network"] = "vgg16"; });
@@ -48,7 +43,6 @@ TEST(BitsFile, IsReadBackAndCheckedByName) {
   refuse([](Json& j) { j["layers"][3]["bits"] = nullptr; });
   refuse([](Json& j) { j["block"] = 0; });
   refuse([](Json& j) { j = 7; });
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -1,13 +1,12 @@
 // Fine-tuning a quantized network on a device goes the way it goes on this processor in bf16.
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "nn/models/builder.h"
 #include "nn/train.h"
 #include "quant/assign.h"
 #include "tests/nn/random_images.h"
 #include "tests/tensor/devices.h"
+#include "tests/tensor/distance.h"
 
 namespace kronbit::quant {
 namespace {
@@ -26,13 +25,6 @@ nn::Network residual_network() {
   return net;
 }
 
-std::vector<double> weights_of(const nn::Network& net) {
-  std::vector<double> all;
-  for (const nn::Parameter& p : net.parameters())
-    for (const float v : p.var.value().values()) all.push_back(v);
-  return all;
-}
-
 TEST(DeviceFineTuning, GoesTheWayOfTheProcessor) {
   const data::Dataset images = nn::random_images(24, 10, 10);
   for (const char* bits : {"8", "4", "3 1 2 5 6"}) {
@@ -49,18 +41,12 @@ TEST(DeviceFineTuning, GoesTheWayOfTheProcessor) {
       nn::Trainer trainer(net, images, data::kCifar10, options);
       while (!trainer.done()) trainer.advance();
       trainer.fetch();
-      return weights_of(net);
+      return nn::parameters_of(net);
     };
-    const std::vector<double> before = weights_of(start), wanted = trained(nullptr);
+    const std::vector<float> before = nn::parameters_of(start), wanted = trained(nullptr);
     for (const std::unique_ptr<Device>& device : devices()) {
-      const std::vector<double> got = trained(device.get());
-      double difference = 0, way = 0;
-      for (size_t i = 0; i < got.size(); ++i) {
-        difference += std::pow(got[i] - wanted[i], 2);
-        way += std::pow(wanted[i] - before[i], 2);
-      }
       // A number that falls on the other side of a rounding moves by a whole step of its quantizer.
-      EXPECT_LT(std::sqrt(difference / way), 0.1) << bits << " bits, " << device->properties().name;
+      EXPECT_LT(distance(trained(device.get()), wanted, before), 0.1) << bits << " bits, " << device->properties().name;
     }
   }
 }

@@ -13,8 +13,10 @@
 #include "quant/kernels/block_product.h"
 #include "quant/kernels/dense/dense.h"
 #include "tensor/cpu.h"
+#include "tensor/io/file.h"
 #include "tensor/rng.h"
 #include "tests/quant/untrained_networks.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit::quant {
 namespace {
@@ -187,8 +189,8 @@ TEST(Engine, RefusesWhatDoesNotFit) {
 }
 
 TEST(Engine, KeepsItsChoicesInAFile) {
-  const std::filesystem::path file = testing::TempDir() + "kronbit_choices.json";
-  std::filesystem::remove(file);
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder / "choices.json";
   const PackedNetwork network = packed("resnet20", "2");
   Engine first(network, {.choices = file});
   ASSERT_TRUE(std::filesystem::exists(file));
@@ -197,8 +199,9 @@ TEST(Engine, KeepsItsChoicesInAFile) {
     EXPECT_EQ(first.latency_choices()[i].kernel, second.latency_choices()[i].kernel);
     EXPECT_EQ(first.latency_choices()[i].microseconds, second.latency_choices()[i].microseconds);
   }
-  Engine other(packed("resnet20", "3"), {.choices = file});  // another network: timed anew, no error
-  std::filesystem::remove(file);
+  const std::string timed = read_text(file, 1 << 20);
+  Engine other(packed("resnet20", "3"), {.choices = file});  // another network
+  EXPECT_NE(read_text(file, 1 << 20), timed) << "it has not been timed";
   Engine nowhere(network, {.choices = "/proc/nowhere/choices.json"});
 }
 

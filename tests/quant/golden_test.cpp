@@ -1,33 +1,26 @@
 // Post-training accuracy of the ResNet20 trained in PyTorch against numbers computed by PyTorch
-// (golden/resnet20_ptq.py): the definitions are the same. Needs the data; see data_folder().
+// (golden/resnet20_ptq.py): the definitions are the same. Needs the data; see real_data().
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 #include "nn/models/models.h"
 #include "nn/state_dict.h"
 #include "quant/assign.h"
 #include "tensor/io/parse.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit::quant {
 namespace {
 
-std::filesystem::path data_folder() {
-  if (const char* folder = std::getenv("KRONBIT_DATA")) return folder;
-  const char* home = std::getenv("HOME");
-  return std::filesystem::path(home ? home : "/nonexistent") / ".cache/kronbit";
-}
-
 constexpr int64_t kImages = 500, kRecord = 1 + 3 * 32 * 32;
 
 TEST(Golden, QuantizedResNet20ClassifiesLikePyTorch) {
-  const std::filesystem::path data = data_folder(), batch = data / "cifar-10-batches-bin/test_batch.bin";
-  const std::filesystem::path weights = data / "resnet20-cifar10.safetensors";
+  const std::filesystem::path batch = real_data("cifar-10-batches-bin/test_batch.bin");
+  const std::filesystem::path weights = real_data("resnet20-cifar10.safetensors");
   if (!std::filesystem::exists(batch) || !std::filesystem::exists(weights))
-    GTEST_SKIP() << "no CIFAR-10 and ResNet20 in " << data;
+    GTEST_SKIP() << "no " << batch << " or no " << weights;
 
   std::vector<char> records(static_cast<size_t>(kImages * kRecord));
   std::ifstream(batch, std::ios::binary).read(records.data(), static_cast<std::streamsize>(records.size()));

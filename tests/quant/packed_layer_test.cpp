@@ -10,16 +10,12 @@
 #include "quant/kernels/reference.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/rng.h"
+#include "tests/nn/random_tensors.h"
 
 namespace kronbit::quant {
 namespace {
 
-Tensor random_weights(const Shape& shape, uint64_t seed) {
-  Tensor w = Tensor::zeros(shape);
-  Rng rng(seed, Purpose::Test);
-  for (int64_t i = 0; i < w.count(); ++i) w.data<float>()[i] = static_cast<float>(rng.normal());
-  return w;
-}
+Tensor random_weights(const Shape& shape, uint64_t seed) { return nn::random_tensor(shape, seed).to(DType::F32); }
 
 TEST(F16, RoundsEveryHalfToItselfAndTiesToEven) {
   for (int bits = 0; bits < 0x7c00; ++bits) {

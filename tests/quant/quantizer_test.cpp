@@ -6,8 +6,8 @@
 #include <cmath>
 #include <limits>
 
-#include "tensor/parallel.h"
 #include "tensor/rng.h"
+#include "tests/tensor/keep_threads.h"
 
 namespace kronbit::quant {
 namespace {
@@ -291,14 +291,13 @@ TEST(Quantizers, DoNotDependOnTheNumberOfThreads) {
     for (int64_t i = 0; i < 40; ++i) x.row<float>(r)[i] = static_cast<float>(rng.normal());
   Tensor w = Tensor::zeros({70, 40, 3, 3});
   for (int64_t i = 0; i < w.count(); ++i) w.data<float>()[i] = static_cast<float>(rng.normal());
-  const int before = threads();
+  const KeepThreads keep;
   set_threads(1);
   const auto a = quantize_activations(x, {3, true, 32}).values();
   const auto b = fake_quantize_weights(w, 3, Mode::SignedExtreme).values();
   set_threads(5);
   EXPECT_EQ(quantize_activations(x, {3, true, 32}).values(), a);
   EXPECT_EQ(fake_quantize_weights(w, 3, Mode::SignedExtreme).values(), b);
-  set_threads(before);
 }
 
 }  // namespace

@@ -11,7 +11,8 @@
 #include "data/open.h"
 #include "nn/models/models.h"
 #include "quant/ds_conv2d.h"
-#include "tensor/parallel.h"
+#include "tests/tensor/keep_threads.h"
+#include "tests/tensor/message_of.h"
 
 namespace kronbit::quant {
 namespace {
@@ -92,10 +93,11 @@ TEST(Sensitivity, IsTheChangeOfTheLogitsByOneLayer) {
 TEST(Sensitivity, DependsOnNothingElse) {
   Probe probe;
   const Sensitivity table = probe.measure();
-  const int before = threads();
-  set_threads(before == 1 ? 3 : 1);
-  EXPECT_EQ(to_json(probe.measure()), to_json(table));
-  set_threads(before);
+  {
+    const KeepThreads keep;
+    set_threads(threads() == 1 ? 3 : 1);
+    EXPECT_EQ(to_json(probe.measure()), to_json(table));
+  }
   assign_bits(probe.net, Bits(19, 1));  // bits it had before are not looked at, and stay
   EXPECT_EQ(to_json(probe.measure()), to_json(table));
   EXPECT_EQ(current_bits(probe.net), Bits(19, 1));
@@ -144,12 +146,7 @@ TEST(Sensitivity, RefusesWhatItCannotMeasure) {
 
 TEST(Sensitivity, Stops) {
   const std::atomic<bool> stop{true};
-  try {
-    Probe().measure({.stop = &stop});
-    FAIL() << "it went on";
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(), testing::HasSubstr("stopped"));
-  }
+  EXPECT_THAT(message_of<Error>([&] { Probe().measure({.stop = &stop}); }), testing::HasSubstr("stopped"));
 }
 
 }  // namespace

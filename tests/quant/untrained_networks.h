@@ -1,8 +1,6 @@
 // Packed networks that have seen no training, images to feed them, and ways to compare what comes out.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -10,6 +8,7 @@
 #include "nn/models/models.h"
 #include "quant/packed.h"
 #include "tensor/rng.h"
+#include "tests/tensor/distance.h"
 
 namespace kronbit::quant {
 
@@ -65,16 +64,6 @@ inline Tensor images(int64_t n, int64_t size = 32) {
 
 inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-/// Relative distance of two vectors.
-inline double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
-    norm += std::pow(static_cast<double>(b[i]), 2);
-  }
-  return std::sqrt(difference / norm);
 }
 
 }  // namespace kronbit::quant

@@ -2,7 +2,6 @@
 // likes.
 #pragma once
 
-#include <unistd.h>
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -15,6 +14,7 @@
 
 #include "search/run.h"
 #include "tensor/rng.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit::search {
 
@@ -107,29 +107,9 @@ inline SearchSpec fake_spec(const std::filesystem::path& folder, bool resume, co
   return spec;
 }
 
-/// The folders of this process's tests, removed at its end; in memory where the system has such a place, because the
-/// journal syncs every line.
-class TestFolders {
- public:
-  TestFolders() {
-    const std::filesystem::path memory = "/dev/shm";
-    path_ = (::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path()) /
-            ("kronbit-test-" + std::to_string(owner_));
-  }
-  ~TestFolders() {
-    std::error_code ignored;
-    if (::getpid() == owner_) std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  pid_t owner_ = ::getpid();
-  std::filesystem::path path_;
-};
-
 /// An empty folder for one test.
 inline std::filesystem::path fresh_folder(const std::string& name) {
-  static const TestFolders folders;
+  static const TemporaryFolder folders;
   const std::filesystem::path folder = folders.path() / name;
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder.parent_path());

@@ -8,21 +8,12 @@
 
 #include "fake.h"
 #include "tensor/base/error.h"
+#include "tests/tensor/message_of.h"
 
 namespace kronbit::search {
 namespace {
 
 using ::testing::HasSubstr;
-
-template <class F>
-std::string message(F&& f) {
-  try {
-    f();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string text_of(const std::filesystem::path& folder) { return read_text(folder / kJournalName, kMaxJournalBytes); }
 
@@ -175,7 +166,7 @@ TEST(Run, DamageInTheMiddleIsRefusedWithItsLine) {
        {flipped, line.substr(0, 40) + "\n", std::string(line.size(), '\0') + "\n", std::string("\n"), line + line,
         line.substr(0, line.size() - 1) + "\r\n", line.substr(0, line.size() - 1), std::string()}) {
     write_journal(folder, before + bad + after);
-    const std::string error = message([&] { SearchRun(fake_spec(folder, true, "9evals")); });
+    const std::string error = message_of([&] { SearchRun(fake_spec(folder, true, "9evals")); });
     EXPECT_THAT(error, ::testing::ContainsRegex("journal.jsonl line [34]\\]")) << bad;
     EXPECT_EQ(text_of(folder), before + bad + after);
   }
@@ -184,14 +175,14 @@ TEST(Run, DamageInTheMiddleIsRefusedWithItsLine) {
 TEST(Run, SomebodyElsesJournalIsNotTouched) {
   const auto folder = fresh_folder("foreign");
   write_journal(folder, "{\"event\":\"epoch\",\"loss\":1.5}\n");
-  EXPECT_THAT(message([&] { SearchRun(fake_spec(folder, true, "9evals")); }), HasSubstr("line 1"));
+  EXPECT_THAT(message_of([&] { SearchRun(fake_spec(folder, true, "9evals")); }), HasSubstr("line 1"));
   EXPECT_EQ(text_of(folder), "{\"event\":\"epoch\",\"loss\":1.5}\n");
 }
 
 TEST(Run, ExistingRunIsRefusedWithoutResumeAndStartsAfreshWithIt) {
   const auto folder = fresh_folder("exists");
   EXPECT_EQ(search(folder, true, "7evals"), Ended::BudgetSpent);  // nothing there: --resume starts
-  EXPECT_THAT(message([&] { search(folder, false, "7evals"); }), HasSubstr("wanted a folder without a run"));
+  EXPECT_THAT(message_of([&] { search(folder, false, "7evals"); }), HasSubstr("wanted a folder without a run"));
   const std::string text = text_of(folder);
   EXPECT_EQ(search(folder, true, "7evals"), Ended::BudgetSpent);
   EXPECT_EQ(text_of(folder), text);
@@ -204,14 +195,14 @@ TEST(Run, OtherSettingsAreListed) {
   spec.settings["lr"] = 0.2;
   spec.settings["data"]["crc"] = "11111111";
   spec.settings["extra"] = true;
-  const std::string error = message([&] { SearchRun{std::move(spec)}; });
+  const std::string error = message_of([&] { SearchRun{std::move(spec)}; });
   EXPECT_THAT(error, HasSubstr("lr: 0.1 in the run, 0.2 now"));
   EXPECT_THAT(error, HasSubstr("data.crc: \"00000000\" in the run, \"11111111\" now"));
   EXPECT_THAT(error, HasSubstr("extra: nothing in the run, true now"));
   SearchSpec seed = fake_spec(folder, true, "7evals");
   seed.explorer.strategy.seed = 4;
   seed.candidates.pop_back();
-  const std::string other = message([&] { SearchRun{std::move(seed)}; });
+  const std::string other = message_of([&] { SearchRun{std::move(seed)}; });
   EXPECT_THAT(other, HasSubstr("seed: 3 in the run, 4 now"));
   EXPECT_THAT(other, HasSubstr("candidates: 431 in the run, 430 now"));
 }
@@ -220,10 +211,10 @@ TEST(Run, BudgetIsATotalThatMayGrow) {
   const auto grown = fresh_folder("grown"), whole = fresh_folder("whole");
   search(whole, false, "15evals");
   search(grown, false, "8evals");
-  EXPECT_THAT(message([&] { search(grown, true, "7evals"); }), HasSubstr("got 7 evaluations"));
-  EXPECT_THAT(message([&] { search(grown, true, "30min"); }), HasSubstr("wanted at least the run's 8 evaluations"));
+  EXPECT_THAT(message_of([&] { search(grown, true, "7evals"); }), HasSubstr("got 7 evaluations"));
+  EXPECT_THAT(message_of([&] { search(grown, true, "30min"); }), HasSubstr("wanted at least the run's 8 evaluations"));
   EXPECT_EQ(search(grown, true, "15evals"), Ended::BudgetSpent);
-  EXPECT_THAT(message([&] { search(grown, true, "8evals"); }), HasSubstr("15 evaluations"));
+  EXPECT_THAT(message_of([&] { search(grown, true, "8evals"); }), HasSubstr("15 evaluations"));
   const auto evaluations = [](const std::filesystem::path& folder) {
     std::vector<std::string> lines;
     for (Json line : read_journal(folder).lines) {
@@ -336,7 +327,7 @@ TEST(Run, ReportsImprovementsAndProgress) {
 TEST(Run, OneWriterPerRun) {
   const auto folder = fresh_folder("lock");
   const SearchRun run(fake_spec(folder, false, "7evals"));
-  EXPECT_THAT(message([&] { search(folder, true, "7evals"); }), HasSubstr(std::to_string(getpid())));
+  EXPECT_THAT(message_of([&] { search(folder, true, "7evals"); }), HasSubstr(std::to_string(getpid())));
 }
 
 TEST(Run, UselessResultsAreFailures) {
@@ -400,12 +391,8 @@ TEST(Run, RefusedThreeTimesItEndsBeforeTheCandidateIsDropped) {
     FaultyEvaluator evaluator;
     evaluator.failure = [](const Request& request) { return request.index == 2 ? "refused" : ""; };
     SearchRun run(fake_spec(folder, false, "8evals"));
-    try {
-      run.explore(evaluator);
-      FAIL();
-    } catch (const Error& error) {
-      EXPECT_THAT(error.what(), HasSubstr("attempt 3 of an evaluation was refused: refused"));
-    }
+    EXPECT_THAT(message_of<Error>([&] { run.explore(evaluator); }),
+                HasSubstr("attempt 3 of an evaluation was refused: refused"));
     EXPECT_EQ(run.progress().failed, 2);
   }
   SearchRun run(fake_spec(folder, true, "8evals"));
@@ -420,12 +407,8 @@ TEST(Run, GivesUpWhenEverythingFails) {
   SearchRun run(fake_spec(folder, false, "8evals"));
   FakeEvaluator evaluator(4);
   evaluator.failure = [](const Request&) { return "no such file: weights"; };
-  try {
-    run.explore(evaluator);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("9 evaluations in a row failed, the last one: no such file: weights"));
-  }
+  EXPECT_THAT(message_of<Error>([&] { run.explore(evaluator); }),
+              HasSubstr("9 evaluations in a row failed, the last one: no such file: weights"));
   EXPECT_EQ(run.progress().failed, 9);
 }
 

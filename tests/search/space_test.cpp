@@ -8,21 +8,12 @@
 #include <set>
 
 #include "tensor/base/error.h"
+#include "tests/tensor/message_of.h"
 
 namespace kronbit::search {
 namespace {
 
 using ::testing::HasSubstr;
-
-template <class F>
-std::string message(F&& f) {
-  try {
-    f();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::vector<std::string> names(int64_t layers) {
   std::vector<std::string> result;
@@ -195,7 +186,8 @@ TEST(Space, LimitsAndMore) {
   options.curve = Curve::bezier(1);
   options.also = {};
   options.limits.max_bytes = 100;
-  EXPECT_THAT(message([&] { make_candidates(options); }), HasSubstr("the smallest candidate, 11111111, has 800 bytes"));
+  EXPECT_THAT(message_of([&] { make_candidates(options); }),
+              HasSubstr("the smallest candidate, 11111111, has 800 bytes"));
 }
 
 TEST(Space, LimitOfLatency) {
@@ -210,14 +202,16 @@ TEST(Space, LimitOfLatency) {
   EXPECT_GT(candidates.size(), 2u);
   for (const Candidate& candidate : candidates) EXPECT_LE(candidate.bits.front(), 2);
   options.limits.max_milliseconds = 0.5;
-  const std::string text = message([&] { make_candidates(options); });
+  const std::string text = message_of([&] { make_candidates(options); });
   EXPECT_THAT(text, HasSubstr("at most 0.5 ms"));
   EXPECT_THAT(text, HasSubstr("the fastest takes 0.75 ms"));
 }
 
 TEST(Space, ConstraintMistakesAreNamed) {
   const std::vector<std::string> layers = {"conv1", "conv2"};
-  const auto rules = [&](const Constraints& constraints) { return message([&] { LayerRules(constraints, layers); }); };
+  const auto rules = [&](const Constraints& constraints) {
+    return message_of([&] { LayerRules(constraints, layers); });
+  };
   Constraints fixed;
   fixed.add_fix("conv3=4");
   EXPECT_THAT(rules(fixed), HasSubstr("conv3"));

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tensor/base/error.h"
 #include "tests/search/fake_table.h"
+#include "tests/tensor/message_of.h"
 
 namespace kronbit::search {
 namespace {
@@ -22,12 +22,7 @@ std::string row(const std::string& start, const std::string& correct, const std:
 }
 
 std::string complaint(const std::string& text) {
-  try {
-    parse_table(text, "t.csv");
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "none";
+  return message_of([&] { parse_table(text, "t.csv"); });
 }
 
 TEST(Table, ReadsTrainingsThatPassedAllTasks) {

@@ -16,6 +16,8 @@
 #include "tensor/io/crc32.h"
 #include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
+#include "tests/tensor/message_of.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit {
 namespace {
@@ -25,32 +27,19 @@ using testing::HasSubstr;
 
 class Files : public testing::Test {
  protected:
-  Files() {
-    std::string pattern = (fs::temp_directory_path() / "kronbit-io-XXXXXX").string();
-    folder = ::mkdtemp(pattern.data());
-  }
-  ~Files() override {
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
-  }
   std::vector<std::string> names() const {
     std::vector<std::string> all;
     for (const auto& entry : fs::directory_iterator(folder)) all.push_back(entry.path().filename().string());
     std::sort(all.begin(), all.end());
     return all;
   }
-  fs::path folder;
-};
 
-template <class E = InputError>
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "nothing thrown";
-}
+ private:
+  const TemporaryFolder made_;
+
+ protected:
+  const fs::path& folder = made_.path();
+};
 
 // Runs `action` in a child process; true when it returned true there.
 bool in_child(const std::function<bool()>& action) {
@@ -135,7 +124,7 @@ TEST_F(Files, AFolderThatCannotBeWrittenIsTheUsersMistake) {
   fs::permissions(folder,
                   fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
   EXPECT_TRUE(in_child([&] {
-    return drop_root() && message_of([&] { publish(folder / "a.bin", std::string("new")); }) != "nothing thrown" &&
+    return drop_root() && message_of([&] { publish(folder / "a.bin", std::string("new")); }) != "nothing was thrown" &&
            message_of([&] { make_folder(folder / "sub"); }).find("Permission denied") != std::string::npos;
   }));
   fs::permissions(folder, fs::perms::owner_all);

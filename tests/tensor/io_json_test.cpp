@@ -4,25 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <limits>
 
-#include "tensor/base/error.h"
 #include "tensor/io/text.h"
+#include "tests/tensor/message_of.h"
 
 namespace kronbit {
 namespace {
 
 using testing::HasSubstr;
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "accepted";
-}
 
 TEST(Json, MalformedTextIsRefused) {
   const std::vector<std::pair<std::string, std::string>> cases = {

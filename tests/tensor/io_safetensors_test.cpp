@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "tensor/io/limits.h"
+#include "tests/tensor/message_of.h"
 
 namespace kronbit {
 namespace {
@@ -21,14 +22,6 @@ std::string file_of(const std::string& header, size_t data_bytes) {
 }
 SafetensorsFile parse(const std::string& file) {
   return SafetensorsFile::parse(std::as_bytes(std::span(file)), "w.safetensors");
-}
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "accepted";
 }
 std::string entry(const std::string& name, const std::string& type, const std::string& shape,
                   const std::string& offsets) {
@@ -175,7 +168,7 @@ TEST(Safetensors, LegalOdditiesAreAccepted) {
       {"another key in an entry",
        file_of("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"more\":[1]}}", 1)},
   };
-  for (const auto& [name, file] : good) EXPECT_EQ(message_of([&] { parse(file); }), "accepted") << name;
+  for (const auto& [name, file] : good) EXPECT_EQ(message_of([&] { parse(file); }), "nothing was thrown") << name;
 }
 
 TEST(Safetensors, TensorsComeInTheOrderOfTheirBytesAndAreFoundByName) {

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -14,6 +13,8 @@
 #include <vector>
 
 #include "tensor/base/error.h"
+#include "tests/tensor/keep_threads.h"
+#include "tests/tensor/temporary_folder.h"
 
 namespace kronbit {
 namespace {
@@ -21,8 +22,7 @@ namespace {
 class Parallel : public testing::TestWithParam<int> {
  protected:
   void SetUp() override { set_threads(GetParam()); }
-  void TearDown() override { set_threads(before_); }
-  const int before_ = threads();
+  const KeepThreads keep_;
 };
 
 TEST_P(Parallel, EveryChunkIsCalledOnce) {
@@ -76,7 +76,8 @@ TEST(Threads, OutOfRangeIsRefused) {
 
 TEST(Threads, TheSmallestQuotaOfAllGroupsAboveCounts) {
   namespace fs = std::filesystem;
-  const fs::path root = fs::temp_directory_path() / ("kronbit-cgroup-" + std::to_string(getpid()));
+  const TemporaryFolder folder;
+  const fs::path& root = folder.path();
   fs::create_directories(root / "slice/job/step");
   const auto quota = [&](const std::string& group) {
     std::ofstream(root / "self") << "12:cpuset:/other\n0::" << group << "\n";
@@ -95,7 +96,6 @@ TEST(Threads, TheSmallestQuotaOfAllGroupsAboveCounts) {
   std::ofstream(root / "cpu.max") << "50000 100000\n";
   for (const char* group : {"/", "/slice/job/step", "/not/here"}) EXPECT_EQ(quota(group), 0.5) << group;
   EXPECT_EQ(cpu_quota(root, root / "nowhere"), 0.5);
-  fs::remove_all(root);
 }
 
 }  // namespace

@@ -12,23 +12,13 @@
 #include "tensor/cuda/tensor_core.h"
 #include "tensor/rng.h"
 #include "tensor/tensor.h"
+#include "tests/tensor/message_of.h"
 
 namespace kronbit {
 namespace {
 
 using namespace simulated;  // NOLINT: a kernel file is inside it
 using ::testing::HasSubstr;
-
-/// The message of what running it throws.
-template <class Body>
-std::string failure_of(const Body& body) {
-  try {
-    body();
-  } catch (const InternalError& error) {
-    return error.what();
-  }
-  return "";
-}
 
 __global__ void reverse_kernel(const int* x, int* y, int n) {
   __shared__ int tile[256];
@@ -124,15 +114,16 @@ __global__ void throwing_kernel() {
 TEST(Simt, WaitingForEverIsFoundOut) {
   std::vector<int> y(64);
   // Barriers are counted, as on the GPU: thread 3 comes to as many.
-  EXPECT_EQ(failure_of([&] { launch({.threads = 64}, barrier_for_some_kernel)(); }), "");
+  EXPECT_EQ(message_of<InternalError>([&] { launch({.threads = 64}, barrier_for_some_kernel)(); }),
+            "nothing was thrown");
   launch({.threads = 64}, barrier_after_return_kernel)(y.data());
   EXPECT_EQ(std::accumulate(y.begin(), y.end(), 0), 40);
   EXPECT_THAT(
-      failure_of([&] { launch({.threads = 64}, shuffle_for_some_kernel)(y.data()); }),
+      message_of<InternalError>([&] { launch({.threads = 64}, shuffle_for_some_kernel)(y.data()); }),
       HasSubstr("block (0, 0, 0): its threads wait for each other: 0 at a barrier of the block, 32 at an exchange "
                 "within a warp, 32 have ended; the first that waits is thread 0"));
-  EXPECT_EQ(failure_of([&] { launch({.threads = 32}, throwing_kernel)(); }), "thread 17 has had enough");
-  EXPECT_THAT(failure_of([&] { launch({.threads = 1025}, throwing_kernel)(); }), HasSubstr("1024"));
+  EXPECT_EQ(message_of<InternalError>([&] { launch({.threads = 32}, throwing_kernel)(); }), "thread 17 has had enough");
+  EXPECT_THAT(message_of<InternalError>([&] { launch({.threads = 1025}, throwing_kernel)(); }), HasSubstr("1024"));
   // And the next grid runs as if nothing had been.
   launch({.threads = 64}, racing_kernel)(y.data());
   EXPECT_EQ(y[0], 63);
@@ -257,8 +248,9 @@ TEST(Simt, DynamicSharedMemory) {
   EXPECT_EQ(y.values()[0], 99);
   y.zero();
   EXPECT_EQ(y.values()[0], 0);
-  EXPECT_THAT(failure_of([&] { launch({.threads = 1, .shared_bytes = 100 << 10}, dynamic_kernel)(y.data()); }),
-              HasSubstr("kMostSharedBytes"));
+  EXPECT_THAT(
+      message_of<InternalError>([&] { launch({.threads = 1, .shared_bytes = 100 << 10}, dynamic_kernel)(y.data()); }),
+      HasSubstr("kMostSharedBytes"));
 }
 
 TEST(Simt, RecordedWorkIsBegunByReplays) {

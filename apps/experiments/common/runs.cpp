@@ -46,7 +46,13 @@ Scale paper_scale(const std::string& net, const std::string& data) {
 }
 
 Scale quick_scale(const std::string& net) {
-  Scale s{.fp32_epochs = 6, .lr = "0.005", .batch = "32", .tasks = "0,0.25,0.5", .evaluations = 6, .row_epochs = 0.5};
+  Scale s{.fp32_epochs = 6,
+          .lr = "0.005",
+          .batch = "32",
+          .tasks = "0,0.25,0.5",
+          .evaluations = 6,
+          .row_epochs = 0.5,
+          .probe = "16"};
   if (net == "googlenet") {
     s.fp32_epochs = 1;
     s.row_epochs = 0.1;
@@ -195,6 +201,8 @@ std::vector<Bits> allocate(Experiment& experiment, const Subject& subject, const
                            const std::vector<int64_t>& bytes) {
   std::vector<std::string> words = base("sensitivity", subject);
   add(words, {"--weights", training.weights, "--images", "1"});
+  const Scale scale = scale_of(experiment.settings(), subject.net, subject.data);
+  if (!scale.probe.empty()) add(words, {"--probe", scale.probe});
   for (int64_t b : bytes) add(words, {"--allocate", fmt::format("{}B", b)});
   const std::string place = fmt::format("{}/sensitivity-{}", subject.place(), fmt::join(bytes, "-"));
   const std::optional<StepResult> result = experiment.step(place, words);

@@ -20,8 +20,9 @@ struct Scale {
   std::string lr = "0.1", batch = "128";  ///< of the training in floating point, one cycle
   std::string tasks;                      ///< epochs, as after --tasks
   int64_t evaluations = 1;
-  double row_epochs = 1;  ///< cosine from the learning rate of the evaluations
-  int64_t seeds = 1;      ///< of every row
+  double row_epochs = 1;   ///< cosine from the learning rate of the evaluations
+  int64_t seeds = 1;       ///< of every row
+  std::string probe = {};  ///< images that errors of single layers are measured on; empty: as many as kronbit's
 };
 /// The preset's, with what the command line changed.
 Scale scale_of(const Settings& settings, const std::string& net, const std::string& data);

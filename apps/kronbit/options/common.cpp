@@ -119,6 +119,10 @@ data::Splits open_data(const DataOptions& options, int64_t input_size, const std
   data::OpenOptions open;
   open.validation = options.validation;
   open.seed = static_cast<uint64_t>(parse_int(options.seed, 0, INT64_MAX, "--data-seed"));
+  if (!options.image_size.empty() && !options.data.starts_with("folder:")) {
+    input_error("--image-size", "wanted with --data folder:DIR only, got --data {}",
+                options.data.empty() ? "synthetic" : options.data);
+  }
   open.image_size = options.image_size.empty() ? input_size : parse_int(options.image_size, 1, 4096, "--image-size");
   const std::string& text = options.normalize.empty() ? normalization : options.normalize;
   if (!text.empty()) open.normalization = data::parse_normalization(text);
