@@ -268,8 +268,9 @@ TEST(Deploy, SearchByLatencyKeepsItsTimes) {
 TEST(Deploy, RankTimesRivalsByTheProfileToo) {
   const fs::path file = simple_profile("rivals.json");
   const fs::path run = fresh("rivals");
-  const Words choices = {"--choices", "2,4,8", "--fix", "conv1=8", "--no-baselines", "--probe", "0"};
-  kronbit_json(with_flag(with_flag(search_arguments(run, choices), "--budget", "1evals"), "--final-top", "0"));
+  const Words choices = {"--choices", "2,4,8", "--fix", "conv1=8", "--no-baselines"};
+  Words arguments = with_flag(with_flag(search_arguments(run, choices), "--budget", "1evals"), "--final-top", "0");
+  kronbit_json(with_flag(arguments, "--probe", "0"));
   const Json rank = kronbit_json({"rank", run.string(), "--profile", file.string(), "--top", "1000000"});
   for (const char* rival : {"uniform", "reversed"}) {
     for (const Json& c : rank["candidates"]) EXPECT_NE(c["bits"], rank[rival]["bits"]) << "wanted no candidate";
