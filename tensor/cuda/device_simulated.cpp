@@ -54,7 +54,7 @@ std::unique_ptr<Device> open_simulated_device() { return std::make_unique<Simula
 
 #ifndef KRONBIT_HAS_CUDA
 std::unique_ptr<Device> open_cuda_device(std::string& why) {
-  why = "this build has no CUDA (the CUDA toolkit was not there, or make CUDA=0)";
+  why = "this build has no CUDA (no toolkit of version 12 or later was there, or make CUDA=0)";
   return nullptr;
 }
 #endif
