@@ -430,11 +430,15 @@ TEST(Surroundings, OfNumbersWithADecimalComma) {
   if (!make_comma_locale(folder)) GTEST_SKIP() << "localedef does not make a locale with a decimal comma";
   Surroundings comma;
   comma.environment = {{"LOCPATH", folder.string()}, {"LC_ALL", "comma"}, {"LANG", "comma"}};
-  const Words numbers = eval(tiny_weights(), {"--images", "10", "--normalize", "0.5,0.5,0.5/0.25,0.25,0.25"});
-  const Json want = kronbit_json(numbers), json = kronbit_json(numbers, comma);
+  const Words images = eval(tiny_weights(), {"--images", "10", "--normalize", "0.5,0.5,0.5/0.25,0.25,0.25"});
+  const Json want = kronbit_json(images), json = kronbit_json(images, comma);
   for (const char* key : {"top1", "top5", "loss", "images", "kernel"}) EXPECT_EQ(json[key], want[key]) << key;
-  const Words size = words("size --net resnet20 --bits 4 --layers");
-  EXPECT_EQ(kronbit(size, comma).out, kronbit(size).out);
+  const Words plan = search_arguments(fresh("dry"), {"--dry-run", "--max-size", "0.2MB", "--lr", "0.005"});
+  for (const Words& numbers : {words("size --net resnet20 --bits 4 --layers"), with_flag(plan, "--probe", "0")}) {
+    const Ended end = kronbit(numbers, comma);
+    EXPECT_EQ(end.code, 0) << end.err;
+    EXPECT_EQ(end.out, kronbit(numbers).out);
+  }
 }
 
 /// What eval writes to a terminal.

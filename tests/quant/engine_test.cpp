@@ -191,7 +191,7 @@ TEST(Engine, RefusesWhatDoesNotFit) {
 TEST(Engine, KeepsItsChoicesInAFile) {
   const TemporaryFolder folder;
   const std::filesystem::path file = folder / "choices.json";
-  const PackedNetwork network = packed("resnet20", "2");
+  const PackedNetwork network = packed("resnet20", "8");
   Engine first(network, {.choices = file});
   ASSERT_TRUE(std::filesystem::exists(file));
   Engine second(network, {.choices = file});
@@ -200,7 +200,7 @@ TEST(Engine, KeepsItsChoicesInAFile) {
     EXPECT_EQ(first.latency_choices()[i].microseconds, second.latency_choices()[i].microseconds);
   }
   const std::string timed = read_text(file, 1 << 20);
-  Engine other(packed("resnet20", "3"), {.choices = file});  // another network
+  Engine other(packed("resnet20", "7"), {.choices = file});  // another network, of the same layers and kernels
   EXPECT_NE(read_text(file, 1 << 20), timed) << "it has not been timed";
   Engine nowhere(network, {.choices = "/proc/nowhere/choices.json"});
 }

@@ -23,6 +23,7 @@ class TemporaryFolder {
                            .native();
     if (::mkdtemp(name.data()) == nullptr) throw Error("cannot make a temporary folder");
     path_ = name;
+    std::filesystem::permissions(path_, std::filesystem::perms(0755));  // some tests lay root's rights down
   }
   ~TemporaryFolder() {
     std::error_code ignored;
