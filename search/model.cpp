@@ -90,7 +90,10 @@ std::vector<double> Places::operator()(const Candidate& candidate) const {
 
 gp::KernelSpec Places::covariance(gp::Kernel kernel) const {
   std::vector<gp::KernelTerm> terms;
-  if (needs_sensitivities(inputs_)) terms.push_back(gp::each_input(gp::Kernel::SquaredExponential, others_, 1));
+  if (needs_sensitivities(inputs_)) {
+    terms.push_back(gp::each_input(gp::Kernel::SquaredExponential, others_, 1));
+    terms.push_back(gp::each_input(gp::Kernel::Linear, others_, 1));
+  }
   if (sees_curve(inputs_)) terms.push_back(gp::each_input(kernel, 0, others_));
   if (sees_bits(inputs_)) terms.push_back(gp::shared_inputs(kernel, 0, others_));
   return terms;

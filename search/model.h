@@ -15,7 +15,7 @@ namespace kronbit::search {
 /// What the Gaussian process sees of a configuration, and the covariance over it.
 ///   curve:        the weights that draw it, a lengthscale each
 ///   error:        e = (sum_l s_l(b_l))^(3/4), scaled to [0,1] over the candidates: the logit of the accuracy falls
-///                 nearly linearly with it (docs/search.md)
+///                 nearly linearly with it (docs/search.md); a linear covariance and a squared exponential
 ///   bits:         (b_l - 1) / 7 of all layers, which share one lengthscale
 ///   curve+error, bits+error: a weighted sum of the two covariances
 /// Only curve needs no sensitivities; only error, bits and their sum tell configurations apart that one curve draws
@@ -45,7 +45,7 @@ gp::Kernel parse_covariance(std::string_view text);
 /// The defaults are what foretells recorded trainings best after a search: docs/results/models.md.
 struct ModelOptions {
   Inputs inputs = Inputs::Curve;
-  gp::Kernel kernel = gp::Kernel::Matern52;  ///< of curve and bits; error has a squared exponential
+  gp::Kernel kernel = gp::Kernel::Matern52;  ///< of curve and bits
   Warp warp = Warp::Auto;                    ///< Auto: the one that predicts left-out configurations better
   int starts = 2;                            ///< of the fit
   Observe observe = Observe::Accuracy;
