@@ -14,8 +14,8 @@ using ::testing::StartsWith;
 
 /// Few images: a simulated GPU is slow.
 Words tiny(const std::string& command, const fs::path& out, const std::string& device) {
-  return {command, "--net",   "toy10", "--data", "synthetic:100", "--validation", "train:4", "--epochs",
-          "0.1",   "--batch", "4",     "--out",  out.string(),    "--device",     device};
+  return {command, "--net",   "toy10", "--data", "synthetic:50", "--validation", "train:2", "--epochs",
+          "0.1",   "--batch", "2",     "--out",  out.string(),   "--device",     device};
 }
 
 /// A network that the simulated GPU has trained for two steps and fine-tuned to 3 bits for two.
@@ -40,7 +40,7 @@ const fs::path& tuned() {
 TEST(OnADevice, APackedNetworkGivesTheNumbersOfTheProcessor) {
   const auto eval = [](const std::string& device) {
     return kronbit_json({"eval", "--net", "toy10", "--weights", (tuned() / "best/model.safetensors").string(), "--data",
-                         "synthetic:100", "--images", "3", "--exact", "--device", device, "--json"});
+                         "synthetic:50", "--images", "3", "--exact", "--device", device, "--json"});
   };
   const Json here = eval("cpu"), there = eval("simulated");
   EXPECT_EQ(here["loss"], there["loss"]);
@@ -50,8 +50,8 @@ TEST(OnADevice, APackedNetworkGivesTheNumbersOfTheProcessor) {
 
 TEST(OnADevice, WeightsAreEvaluatedThere) {
   const auto eval = [](const Words& more) {
-    Words words = {"eval",   "--net",         "toy10",    "--weights", (tuned() / "best/weights.safetensors").string(),
-                   "--data", "synthetic:100", "--images", "3",         "--precision",
+    Words words = {"eval",   "--net",        "toy10",    "--weights", (tuned() / "best/weights.safetensors").string(),
+                   "--data", "synthetic:50", "--images", "3",         "--precision",
                    "bf16",   "--json"};
     words.insert(words.end(), more.begin(), more.end());
     return kronbit_json(words);
@@ -83,13 +83,13 @@ TEST(OnADevice, ASearchEvaluatesThere) {
                              "--weights",
                              (tuned() / "best/weights.safetensors").string(),
                              "--data",
-                             "synthetic:100",
+                             "synthetic:50",
                              "--validation",
-                             "train:4",
+                             "train:2",
                              "--tasks",
                              "0,0.05",
                              "--batch",
-                             "4",
+                             "2",
                              "--budget",
                              "2evals",
                              "--final-top",
