@@ -60,7 +60,7 @@ cuda-bundle: deps  ## build/cuda-bundle.tar.xz: the same check for a machine wit
 
 bench-search: all  ## search strategies and models judged on data/tables/, by replays; writes docs/results/
 	$(BUILD)/experiments/strategies --preset paper --inputs bits+error --budget 16 \
-	  --goals effective,accuracy@90KB,accuracy@110KB,accuracy@140KB,accuracy@170KB --replays 20 --observe accuracy --out docs/results
+	  --goals effective,accuracy@90KB,accuracy@110KB,accuracy@140KB,accuracy@170KB --replays 100 --observe accuracy --out docs/results
 	$(BUILD)/experiments/strategies --preset paper --function all --candidates 400 --replays 8 --budget 15 --out docs/results/functions
 	$(BUILD)/experiments/models --preset paper --runs 16,24,32 --repeats 12 --out docs/results
 
