@@ -71,6 +71,7 @@ int remove_stale_temporaries(const std::filesystem::path& folder);
 /// ends. The file stays and tells who has it. One host only: network file systems may not see each other's locks.
 class FolderLock {
  public:
+  /// Waits up to a second for a holder that is ending.
   /// Throws: InputError naming process, host and start of the holder when the folder is in use.
   explicit FolderLock(const std::filesystem::path& folder);
 

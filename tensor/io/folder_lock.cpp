@@ -48,11 +48,12 @@ FolderLock::FolderLock(const std::filesystem::path& folder) {
   struct stat status {};
   if (::fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode)) input_error(shown, "wanted a regular file");
 
-  // lock_holder() of another process holds the lock for a moment: try again a few times.
+  // For a moment the lock is held by lock_holder() of another process, or by a child that a killed holder was just
+  // starting, until that runs its own program: try again for a second.
   for (int attempt = 0; ::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0; ++attempt) {
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) throw Error(fmt::format("[{}] cannot lock: {}", shown, std::strerror(errno)));
-    if (attempt >= 5) {
+    if (attempt >= 50) {
       input_error(printable(folder.native()), "wanted a run folder that is free, got one in use by {}",
                   read_holder(fd_.get()));
     }

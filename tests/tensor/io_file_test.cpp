@@ -202,6 +202,29 @@ TEST_F(Files, AKilledHolderLeavesNoLock) {
   ::close(ready[1]);
 }
 
+TEST_F(Files, AKilledHoldersLastChildIsWaitedFor) {
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const FolderLock lock(folder);
+    if (::fork() == 0) {  // shares the lock, as one that has not begun its own program yet
+      if (::write(ready[1], "x", 1) != 1) ::_exit(1);
+      ::usleep(300'000);
+      ::_exit(0);
+    }
+    for (;;) ::pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_TRUE(lock_holder(folder).has_value());
+  EXPECT_NO_THROW(FolderLock again(folder));
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
 TEST_F(Files, LinesComeWithTheirPlaces) {
   EXPECT_TRUE(split_lines("").empty());
   const std::vector<Line> lines = split_lines("ab\n\ncd");
