@@ -20,6 +20,8 @@ KernelSpec KernelSpec::over(size_t inputs) const {
   for (KernelTerm& term : result.terms) {
     if (term.blocks.empty() && term.first < inputs) term.blocks.assign(inputs - term.first, 1);
     const size_t end = std::accumulate(term.blocks.begin(), term.blocks.end(), term.first);
+    if (term.scaled_by && *term.scaled_by >= inputs)
+      input_error("gp", "kernel: wanted to be scaled by one of {} inputs, got {}", inputs, *term.scaled_by);
     if (term.blocks.empty() || end > inputs || std::count(term.blocks.begin(), term.blocks.end(), 0u) > 0)
       input_error("gp", "kernel: wanted terms of at least one of {} inputs, got the inputs {}..{}", inputs, term.first,
                   end);
@@ -32,6 +34,7 @@ size_t KernelSpec::inputs() const {
   for (const KernelTerm& term : terms) {
     KB_CHECK(!term.blocks.empty());
     result = std::max(result, std::accumulate(term.blocks.begin(), term.blocks.end(), term.first));
+    if (term.scaled_by) result = std::max(result, *term.scaled_by + 1);
   }
   return result;
 }
@@ -87,7 +90,7 @@ Covariance::Covariance(const KernelSpec& spec, const std::vector<double>& length
     const KernelTerm& from = whole.terms[j];
     const double weight = weights.empty() ? 1.0 / static_cast<double>(whole.terms.size()) : weights[j];
     if (!(weight >= 0.0) || !std::isfinite(weight)) input_error("gp", "kernel weight: wanted >= 0, got {}", weight);
-    Term term{from.kernel, weight, {}, {}, {}};
+    Term term{from.kernel, weight, {}, {}, from.scaled_by, {}};
     size_t input = from.first;
     for (size_t size : from.blocks) {
       const bool linear = from.kernel == Kernel::Linear;
@@ -131,11 +134,13 @@ double Covariance::operator()(const std::vector<double>& a, const std::vector<do
 double Covariance::variance(const std::vector<double>& a) const {
   double result = 0.0;
   for (const Term& term : terms_) {
-    if (term.kernel != Kernel::Linear) result += term.weight;
+    double value = term.kernel == Kernel::Linear ? 0.0 : 1.0;
     for (size_t i = 0; i < term.inputs.size() && term.kernel == Kernel::Linear; ++i) {
       const double step = a[term.inputs[i]] - 0.5;
-      result += term.weight * term.factor[i] * step * step;
+      value += term.factor[i] * step * step;
     }
+    if (term.scaled_by) value *= scale(a[*term.scaled_by], a[*term.scaled_by]);
+    result += term.weight * value;
   }
   return result;
 }
@@ -148,7 +153,12 @@ void Covariance::row(const std::vector<double>& a, const Matrix& points, size_t 
   std::vector<double> argument(count);
   for (const Term& term : terms_) {
     arguments(term, a.data(), 1, points, begin, end, argument.data());
-    for (size_t c = 0; c < count; ++c) out[c] += term.weight * radial(term.kernel, argument[c]).value;
+    for (size_t c = 0; c < count; ++c) argument[c] = radial(term.kernel, argument[c]).value;
+    if (term.scaled_by) {
+      const double *x = points.column(*term.scaled_by) + begin, own = a[*term.scaled_by];
+      for (size_t c = 0; c < count; ++c) argument[c] *= scale(own, x[c]);
+    }
+    for (size_t c = 0; c < count; ++c) out[c] += term.weight * argument[c];
   }
 }
 
@@ -176,8 +186,10 @@ void Covariance::gradient(const Matrix& points, const Matrix& g, std::vector<dou
       arguments(term, points.data() + q, count, points, q, count, argument.data());
       for (size_t c = 0; c < count - q; ++c) {
         const Radial k = radial(term.kernel, argument[c]);
-        by_term[j] += weight[c] * k.value;
-        argument[c] = weight[c] * term.weight * k.slope;
+        const double scaled =
+            weight[c] * (term.scaled_by ? scale(points(q, *term.scaled_by), points(q + c, *term.scaled_by)) : 1.0);
+        by_term[j] += scaled * k.value;
+        argument[c] = scaled * term.weight * k.slope;
       }
       if (term.kernel == Kernel::Linear) continue;
       for (size_t i = 0; i < term.inputs.size(); ++i) {

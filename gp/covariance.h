@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "gp/matrix.h"
@@ -23,6 +24,8 @@ struct KernelTerm {
   Kernel kernel = Kernel::SquaredExponential;
   size_t first = 0;
   std::vector<size_t> blocks = {};  ///< empty: every input from `first` on, each a block of its own
+  /// An input s that the function's values grow with: k times 3 x_s x'_s, of unit variance on average over [0,1].
+  std::optional<size_t> scaled_by = {};
 };
 /// A lengthscale for each of `count` inputs (automatic relevance determination).
 KernelTerm each_input(Kernel kernel, size_t first, size_t count);
@@ -64,7 +67,7 @@ class Covariance {
 
   size_t inputs() const { return inputs_; }
   double operator()(const std::vector<double>& a, const std::vector<double>& b) const;
-  double variance(const std::vector<double>& a) const;  ///< k(a, a): 1 unless a term is Linear
+  double variance(const std::vector<double>& a) const;  ///< k(a, a): 1 unless a term is Linear or scaled
   /// out[i] = k(a, point begin + i), for i < end − begin.
   void row(const std::vector<double>& a, const Matrix& points, size_t begin, size_t end, double* out) const;
   /// k between all points, both triangles.
@@ -79,8 +82,11 @@ class Covariance {
     Kernel kernel;
     double weight;
     std::vector<size_t> inputs, lengthscale;  // of each input: its place, and that of its lengthscale
+    std::optional<size_t> scaled_by;
     std::vector<double> factor;  // of each input: 1/(ℓ² n_b), or 12/(B n_b): what (x − x')², or the product, counts
   };
+  // By how much a term is scaled between two values of its scaled_by.
+  static double scale(double own, double other) { return 3.0 * own * other; }
   // out[i] = r², or the product for Linear, of a term.
   void arguments(const Term& term, const double* a, size_t a_stride, const Matrix& points, size_t begin, size_t end,
                  double* out) const;

@@ -96,15 +96,22 @@ gp::KernelSpec Places::covariance(gp::Kernel kernel) const {
   }
   if (sees_curve(inputs_)) terms.push_back(gp::each_input(kernel, 0, others_));
   if (sees_bits(inputs_)) terms.push_back(gp::shared_inputs(kernel, 0, others_));
+  if (needs_sensitivities(inputs_) && others_ > 0) {
+    terms.push_back(terms.back());
+    terms.back().scaled_by = others_;
+  }
   return terms;
 }
 
 std::vector<std::string> Places::lengthscale_names() const {
-  std::vector<std::string> names;
+  std::vector<std::string> names, others;
   if (needs_sensitivities(inputs_)) names.emplace_back("sensitivity");
   if (sees_curve(inputs_))
-    for (size_t d = 0; d < others_; ++d) names.push_back(fmt::format("weight {}", d + 1));
-  if (sees_bits(inputs_)) names.emplace_back("bits");
+    for (size_t d = 0; d < others_; ++d) others.push_back(fmt::format("weight {}", d + 1));
+  if (sees_bits(inputs_)) others.emplace_back("bits");
+  names.insert(names.end(), others.begin(), others.end());
+  if (needs_sensitivities(inputs_))
+    for (const std::string& name : others) names.push_back(name + " times sensitivity");
   return names;
 }
 

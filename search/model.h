@@ -17,7 +17,7 @@ namespace kronbit::search {
 ///   error:        e = (sum_l s_l(b_l))^(3/4), scaled to [0,1] over the candidates: the logit of the accuracy falls
 ///                 nearly linearly with it (docs/search.md); a linear covariance and a squared exponential
 ///   bits:         (b_l - 1) / 7 of all layers, which share one lengthscale
-///   curve+error, bits+error: a weighted sum of the two covariances
+///   curve+error, bits+error: a weighted sum of both, and of the covariance over curve or bits times 3 e e'
 /// Only curve needs no sensitivities; only error, bits and their sum tell configurations apart that one curve draws
 /// alike.
 enum class Inputs { Curve, Error, Bits, CurveAndError, BitsAndError };
@@ -59,7 +59,7 @@ class Places {
   std::vector<double> operator()(const Candidate& candidate) const;
   /// Over the inputs; `kernel` as in ModelOptions.
   gp::KernelSpec covariance(gp::Kernel kernel) const;
-  /// "sensitivity", "weight 1", "bits": what each lengthscale of covariance() belongs to.
+  /// "sensitivity", "weight 1", "bits", "bits times sensitivity": what each lengthscale of covariance() belongs to.
   std::vector<std::string> lengthscale_names() const;
   std::vector<std::vector<double>> operator()(const std::vector<Candidate>& candidates) const;
 

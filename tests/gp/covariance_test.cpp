@@ -31,6 +31,11 @@ TEST(Covariance, ValuesByHand) {
   const double far = std::sqrt(5.0) * 2.0;
   EXPECT_NEAR(Covariance({{shared, second, linear}}, {0.5, 0.2}, {0.5, 0.3, 0.2})(a, b),
               0.5 * std::exp(-0.25) + 0.3 * (1.0 + far + far * far / 3.0) * std::exp(-far) + 0.2 * 0.24, 1e-14);
+  // Scaled by the first input: times 3 · 0.1 · 0.4.
+  KernelTerm scaled = second;
+  scaled.scaled_by = 0;
+  EXPECT_NEAR(Covariance({{scaled}}, {0.2})(a, b), 0.12 * (1.0 + far + far * far / 3.0) * std::exp(-far), 1e-14);
+  EXPECT_NEAR(Covariance({{scaled}}, {0.2}).variance(b), 0.48, 1e-14);
   // Blocks of unequal sizes: their means add up.
   const Covariance blocks({{{Kernel::SquaredExponential, 0, {1, 2}}}}, {1.0, 2.0});
   EXPECT_NEAR(blocks({0.0, 0.0, 0.0}, {0.6, 0.2, 0.8}), std::exp(-0.5 * (0.36 + 0.34 / 4.0)), 1e-14);
@@ -43,18 +48,19 @@ TEST(Covariance, ADeepNetworkIsNoFartherApartThanAShallowOne) {
   }
 }
 
-TEST(Covariance, UnitVarianceUnlessLinear) {
+TEST(Covariance, UnitVarianceUnlessLinearOrScaled) {
   Rng rng(4, Purpose::Test);
   for (const KernelSpec& spec : kernel_specs(5)) {
     const auto [lengthscales, weights] = random_kernel(rng, spec);
     const Covariance k(spec, lengthscales, weights);
-    bool linear = false;
-    for (const KernelTerm& term : spec.terms) linear = linear || term.kernel == Kernel::Linear;
+    bool stationary = true;
+    for (const KernelTerm& term : spec.terms)
+      stationary = stationary && term.kernel != Kernel::Linear && !term.scaled_by;
     double mean = 0.0;
     for (int i = 0; i < 4000; ++i) {
       const std::vector<double> x = random_point(rng, 5);
       EXPECT_NEAR(k.variance(x), k(x, x), 1e-14);
-      if (!linear) {
+      if (stationary) {
         EXPECT_NEAR(k.variance(x), 1.0, 1e-14);
       }
       mean += k.variance(x) / 4000.0;
@@ -144,6 +150,8 @@ TEST(Covariance, RefusesWhatDoesNotFit) {
   EXPECT_THROW(KernelSpec({shared_inputs(se, 1, 3)}).over(3), InputError);
   EXPECT_THROW(KernelSpec({each_input(se, 3, 0)}).over(3), InputError);
   EXPECT_THROW(KernelSpec({shared_inputs(se, 0, 0)}).over(3), InputError);
+  EXPECT_THROW(KernelSpec({{se, 0, {1}, 3}}).over(3), InputError);
+  EXPECT_EQ(KernelSpec({{se, 0, {1}, 3}}).inputs(), 4u);
   EXPECT_EQ(KernelSpec(se).over(3).lengthscales(), 3u);
 }
 

@@ -25,7 +25,8 @@ inline std::vector<KernelSpec> kernel_specs(size_t inputs) {
           KernelSpec({{matern, 0, {2, inputs - 2}}}),
           KernelSpec({each_input(se, 0, 1), shared_inputs(se, 1, inputs - 1)}),
           KernelSpec({each_input(linear, 0, 1), each_input(matern, 0, 1), shared_inputs(se, 1, inputs - 1)}),
-          KernelSpec({shared_inputs(linear, 0, inputs), each_input(se, 2, 2)})};
+          KernelSpec({shared_inputs(linear, 0, inputs), each_input(se, 2, 2)}),
+          KernelSpec({each_input(se, 0, 1), {matern, 1, {inputs - 2, 1}, 0}, {linear, 1, {2}, inputs - 1}})};
 }
 
 struct KernelValues {
