@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "apps/experiments/common/experiment.h"
+#include "apps/experiments/common/recorded.h"
 #include "apps/experiments/common/table_file.h"
 #include "apps/experiments/common/table_plan.h"
 #include "apps/kronbit/evaluation/reference.h"
@@ -37,7 +38,7 @@ struct Options {
   app::NetworkOptions network;
   app::DataOptions data;
   app::TuneOptions tune;
-  std::filesystem::path out, export_to;
+  std::filesystem::path out, export_to, from;
   std::string tasks = "0,0.0625,0.25,1", configurations = "300", seeds = "3", workers = "1", threads = "1", limit = "0";
   bool dry_run = false;
   int64_t number(const std::string& text, const char* flag, int64_t low = 1) const {
@@ -322,8 +323,16 @@ int run(const Options& options) {
       static_cast<int>(options.number(options.workers, "--workers") * options.number(options.threads, "--threads")));
   std::optional<Subject> subject = open_subject(options);
   const std::filesystem::path sensitivity_path = options.out / "sensitivity.json";
-  const quant::Sensitivity sensitivity = sensitivity_of(*subject, sensitivity_path);
-  const std::vector<TableEntry> plan = make_table_plan(subject->layers, count, sensitivity);
+  const bool from = !options.from.empty() && !std::filesystem::exists(rows);
+  const quant::Sensitivity sensitivity =
+      sensitivity_of(*subject, from ? sensitivity_beside(options.from) : sensitivity_path);
+  std::vector<TableEntry> plan = make_table_plan(subject->layers, count, sensitivity);
+  std::optional<TableContent> begun;
+  if (from || std::filesystem::exists(rows)) {
+    const std::filesystem::path& file = from ? options.from : rows;
+    begun = read_table(file);
+    keep_recorded(plan, subject->layers, *begun, file.string());
+  }
   if (options.dry_run) {
     print_plan(plan, table_jobs(plan, seeds));
     return 0;
@@ -331,6 +340,7 @@ int run(const Options& options) {
   make_folder(options.out);
   const FolderLock lock(options.out);
   remove_stale_temporaries(options.out);
+  if (from) publish(rows, recordable_table(*begun));
   TableWriter table(rows, head_of(options, *subject), kFixed);
   publish(sensitivity_path, dump_pretty(quant::to_json(sensitivity)));
   const app::Job job = subject->job;
@@ -358,6 +368,7 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--workers", o.workers, "trainings at a time");
   app.add_option("--threads", o.threads, "of each");
   app.add_option("--limit", o.limit, "end after so many trainings; 0 = all");
+  app.add_option("--from", o.from, "begin with the rows of this exported table, and the sensitivities beside it");
   app.add_option("--export", o.export_to, "write what has been recorded as a table without checksums, record nothing");
   app.add_flag("--dry-run", o.dry_run, "print the plan, record nothing");
   return parse_options(app, argc, argv, [&] { return run(o); });

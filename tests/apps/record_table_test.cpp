@@ -261,5 +261,45 @@ TEST(RecordTable, ExportsWholeTrainings) {
   EXPECT_THAT(rows[2], testing::StartsWith("0,uniform,4444444444,,1,0.5,"));
 }
 
+TEST(RecordTable, GoesOnFromAnExportedTable) {
+  const fs::path folder = fresh("published"), file = folder / "table.csv", out = fresh("continued");
+  fs::create_directories(folder);
+  ASSERT_EQ(record({"--out", unbroken_table().string(), "--export", file.string()}).code, 0);
+  // Entry 3 is missing, and entry 10 was planned otherwise.
+  const std::string planned = ",5444444444,", recorded = ",5444444445,", whole = file_text(file);
+  std::string text = whole.substr(0, whole.find("\n3,")) + whole.substr(whole.find("\n4,"));
+  for (size_t at = 0; (at = text.find(planned, at)) != std::string::npos;) text.replace(at, planned.size(), recorded);
+  ASSERT_NE(text.find("\n10,linear" + recorded), std::string::npos);
+  write_file(file, text);
+  Json sensitivity = parse_json(file_text(unbroken_table() / "sensitivity.json"), "sensitivity");
+  sensitivity["layers"][0]["mse"][0] = 12345.0;
+  write_file(folder / "table-sensitivity.json", sensitivity.dump());
+
+  const Ended ended = record(recording(out, {"--from", file.string()}));
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  std::multiset<std::vector<std::string>> wanted;
+  for (std::vector<std::string> row : essence_of(unbroken_table() / "rows.csv")) {
+    if (std::string& bits = row[table_column("bits")]; "," + bits + "," == planned) bits = recorded.substr(1, 10);
+    wanted.insert(row);
+  }
+  EXPECT_EQ(essence_of(out / "rows.csv"), wanted);
+  EXPECT_EQ(parse_json(file_text(out / "sensitivity.json"), "sensitivity"), sensitivity);
+  EXPECT_EQ(record(recording(out)).code, 0);  // and goes on without it
+  EXPECT_EQ(essence_of(out / "rows.csv"), wanted);
+
+  const auto refusal = [&](std::string changed, const std::string& from, const std::string& to) {
+    write_file(file, changed.replace(changed.find(from), from.size(), to));
+    const Ended refused = record(recording(fresh("refused"), {"--from", file.string()}));
+    EXPECT_EQ(refused.code, 2);
+    return refused.err;
+  };
+  EXPECT_THAT(refusal(whole, ",uniform,", ",linear,"), HasSubstr("kind that the plan has there, got \"linear\""));
+  EXPECT_THAT(refusal(whole, ",uniform,", ",uniform"), HasSubstr("columns: wanted"));
+  write_file(folder / "rows.csv", whole);
+  const Ended direct = record(recording(folder));
+  EXPECT_EQ(direct.code, 2);
+  EXPECT_THAT(direct.err, HasSubstr("got an exported table; use --from"));
+}
+
 }  // namespace
 }  // namespace kronbit::app

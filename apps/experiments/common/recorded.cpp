@@ -16,6 +16,10 @@ void add_recorded_options(CLI::App& app, RecordedOptions& options) {
   app.add_option("--curve", options.curve, "whose weights place the configurations for models");
 }
 
+std::filesystem::path sensitivity_beside(const std::filesystem::path& table) {
+  return table.parent_path() / (table.stem().string() + "-sensitivity.json");
+}
+
 RecordedTable read_recorded(const RecordedOptions& options) {
   RecordedTable result;
   const double most = options.most_epochs.empty() ? std::numeric_limits<double>::infinity()
@@ -25,8 +29,7 @@ RecordedTable read_recorded(const RecordedOptions& options) {
   result.table = search::read_table(options.table, most);
   std::filesystem::path path = options.sensitivity;
   if (path.empty()) {
-    path = options.table;
-    path.replace_filename(path.stem().string() + "-sensitivity.json");
+    path = sensitivity_beside(options.table);
     if (!std::filesystem::exists(path)) return result;
   }
   result.errors = quant::sensitivity_from_json(read_json(path), path.string()).mse;

@@ -28,6 +28,9 @@ struct RecordedTable {
   Json to_json() const;  ///< what the pages say of it
 };
 
+/// TABLE-sensitivity.json.
+std::filesystem::path sensitivity_beside(const std::filesystem::path& table);
+
 /// Sensitivities: those named, else TABLE-sensitivity.json when it is there. Throws: InputError.
 RecordedTable read_recorded(const RecordedOptions& options);
 

@@ -12,6 +12,7 @@ namespace kronbit::experiments {
 namespace {
 
 constexpr int64_t kMostBytes = int64_t{1} << 28;
+constexpr const char* kContents = "contents";  // key of the head of an exported table
 
 std::string joined(const std::vector<std::string>& cells) {
   std::string text;
@@ -20,6 +21,7 @@ std::string joined(const std::vector<std::string>& cells) {
 }
 
 std::string with_checksum(const std::string& line) { return line + "," + hex_of(crc32(line)); }
+std::string recorded_columns() { return joined(table_columns()) + ",crc"; }
 
 /// Cells of a row; nothing when the checksum says that it is not whole.
 std::optional<std::vector<std::string>> whole_row(std::string_view line) {
@@ -32,7 +34,7 @@ std::optional<std::vector<std::string>> whole_row(std::string_view line) {
 
 void check_row(const std::vector<std::string>& row, const std::string& where) {
   if (row.size() != table_columns().size()) {
-    input_error(where, "columns: wanted {}, got {}", table_columns().size() + 1, row.size() + 1);
+    input_error(where, "columns: wanted {}, got {}", table_columns().size(), row.size());
   }
   const std::string& bits = row[table_column("bits")];
   if (bits.empty() || bits.find_first_not_of("12345678") != std::string::npos) {
@@ -101,7 +103,8 @@ TableContent read_table(const std::filesystem::path& path) {
     const Line& line = lines[i];
     const std::string where = fmt::format("{} line {}", path.string(), i + 1);
     if (columns) {
-      const std::optional<std::vector<std::string>> row = whole_row(line.text);
+      const std::optional<std::vector<std::string>> row =
+          content.exported ? split(line.text, ',') : whole_row(line.text);
       if (!line.complete || (!row && i + 1 == lines.size())) break;
       if (!row) input_error(where, "wanted a row with its checksum, got {}", quote(line.text));
       check_row(*row, where);
@@ -109,8 +112,9 @@ TableContent read_table(const std::filesystem::path& path) {
     } else if (line.text.starts_with("# ") && line.text.find(": ") != std::string_view::npos) {
       const size_t colon = line.text.find(": ");
       content.head.emplace_back(line.text.substr(2, colon - 2), line.text.substr(colon + 2));
-    } else if (line.complete && line.text == joined(table_columns()) + ",crc") {
+    } else if (line.complete && (line.text == recorded_columns() || line.text == joined(table_columns()))) {
       columns = true;
+      content.exported = line.text != recorded_columns();
     } else {
       input_error(where, "wanted `# key: value` or the columns of a table, got {}", quote(line.text));
     }
@@ -123,8 +127,9 @@ TableContent read_table(const std::filesystem::path& path) {
 TableWriter::TableWriter(const std::filesystem::path& path,
                          const std::vector<std::pair<std::string, std::string>>& head,
                          const std::vector<std::string>& fixed) {
-  if (!std::filesystem::exists(path)) publish(path, head_text(head) + joined(table_columns()) + ",crc\n");
+  if (!std::filesystem::exists(path)) publish(path, head_text(head) + recorded_columns() + "\n");
   const TableContent content = read_table(path);
+  if (content.exported) input_error(path.string(), "wanted rows with checksums, got an exported table; use --from");
   for (const auto& [key, value] : head) {
     if (std::find(fixed.begin(), fixed.end(), key) == fixed.end() || content.value(key) == printable(value)) continue;
     input_error(path.string(), "{}: wanted what the table was begun with, {}, got {}; choose another --out", key,
@@ -180,9 +185,17 @@ std::string exported_table(const TableContent& content) {
     for (const size_t i : places) rows += joined(content.rows[i]) + "\n";
   }
   std::vector<std::pair<std::string, std::string>> head = content.head;
-  head.emplace_back("contents", fmt::format("{} configurations, {} trainings; {} failed ones left out",
-                                            configurations.size(), whole, failed));
+  head.emplace_back(kContents, fmt::format("{} configurations, {} trainings; {} failed ones left out",
+                                           configurations.size(), whole, failed));
   return head_text(head) + joined(table_columns()) + "\n" + rows;
+}
+
+std::string recordable_table(const TableContent& content) {
+  std::vector<std::pair<std::string, std::string>> head = content.head;
+  std::erase_if(head, [](const auto& line) { return line.first == kContents; });
+  std::string text = head_text(head) + recorded_columns() + "\n";
+  for (const std::vector<std::string>& row : content.rows) text += with_checksum(joined(row)) + "\n";
+  return text;
 }
 
 }  // namespace kronbit::experiments

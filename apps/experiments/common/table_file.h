@@ -24,11 +24,12 @@ struct TableContent {
   std::vector<std::pair<std::string, std::string>> head;  ///< in the order of the file
   std::vector<std::vector<std::string>> rows;
   int64_t good_bytes = 0;  ///< without a torn last line
+  bool exported = false;   ///< by exported_table(): no checksums, nothing can be added
   const std::string& cell(size_t row, std::string_view column) const { return rows[row][table_column(column)]; }
   std::string value(std::string_view key) const;  ///< of the head; "" when there is none
 };
 
-/// Reads a table, also while it is written. A last line that is torn is left out.
+/// Reads a table, also while it is written, or an exported one. A last line that is torn is left out.
 /// Throws: InputError "[FILE line N] ..." for any other line that is damaged.
 TableContent read_table(const std::filesystem::path& path);
 
@@ -36,7 +37,7 @@ TableContent read_table(const std::filesystem::path& path);
 class TableWriter {
  public:
   /// Goes on with the table in `path` when there is one, cutting off a torn line, else makes it with this head.
-  /// `fixed` are the keys whose values decide about every number: InputError when the table has others.
+  /// `fixed` are the keys whose values decide about every number: InputError when the table has others, or is exported.
   TableWriter(const std::filesystem::path& path, const std::vector<std::pair<std::string, std::string>>& head,
               const std::vector<std::string>& fixed);
   /// True when there is a row of this training and task; `epochs` as in the file.
@@ -55,5 +56,7 @@ class TableWriter {
 /// The table with whole trainings only (all tasks, status ok), in the order of the plan, without checksums; the head
 /// gets the numbers of trainings and of failed ones.
 std::string exported_table(const TableContent& content);
+/// The other way: with checksums, so that a TableWriter goes on with it.
+std::string recordable_table(const TableContent& content);
 
 }  // namespace kronbit::experiments

@@ -8,6 +8,8 @@
 #include "quant/size.h"
 #include "search/allocation.h"
 #include "tensor/base/error.h"
+#include "tensor/io/parse.h"
+#include "tensor/io/text.h"
 #include "tensor/rng.h"
 
 namespace kronbit::experiments {
@@ -28,6 +30,14 @@ std::vector<size_t> spread_order(size_t count) {
     if (reversed < count) order.push_back(reversed);
   }
   return order;
+}
+
+search::Cost cost_of(const std::vector<nn::ConvInfo>& layers, const Bits& bits) {
+  const quant::SizeReport packed = quant::size_of(layers, bits, quant::SizeRule::Packed);
+  double weight_bits = 0;
+  for (size_t i = 0; i < bits.size(); ++i) weight_bits += static_cast<double>(layers[i].weights()) * bits[i];
+  return {static_cast<double>(packed.bytes), static_cast<double>(packed.bops),
+          weight_bits / static_cast<double>(packed.weights), 0.0};
 }
 
 class Planner {
@@ -69,13 +79,7 @@ class Planner {
     for (const char c : kind) key = key * 131 + static_cast<unsigned char>(c);
     return Rng(kPlanSeed, Purpose::Search, {key, index});
   }
-  search::Cost cost(const Bits& bits) const {
-    const quant::SizeReport packed = quant::size_of(layers_, bits, quant::SizeRule::Packed);
-    double weight_bits = 0;
-    for (size_t i = 0; i < bits.size(); ++i) weight_bits += static_cast<double>(layers_[i].weights()) * bits[i];
-    return {static_cast<double>(packed.bytes), static_cast<double>(packed.bops),
-            weight_bits / static_cast<double>(packed.weights), 0.0};
-  }
+  search::Cost cost(const Bits& bits) const { return cost_of(layers_, bits); }
   /// Entry k of `of` of its kind.
   void place(const std::string& kind, size_t k, size_t of, const Bits& bits, const std::vector<double>& w = {}) {
     seen_.insert(bits);
@@ -167,6 +171,25 @@ std::vector<TableEntry> make_table_plan(const std::vector<nn::ConvInfo>& layers,
   return Planner(layers, count, sensitivity).plan();
 }
 
+void keep_recorded(std::vector<TableEntry>& plan, const std::vector<nn::ConvInfo>& layers, const TableContent& recorded,
+                   const std::string& file) {
+  for (size_t row = 0; row < recorded.rows.size(); ++row) {
+    const std::string &kind = recorded.cell(row, "kind"), &bits = recorded.cell(row, "bits");
+    const int64_t id = parse_int(recorded.cell(row, "id"), 0, INT64_MAX, file + " id");
+    if (id >= std::ssize(plan) || plan[static_cast<size_t>(id)].kind != kind || bits.size() != layers.size()) {
+      input_error(file, "id {}: wanted bits of {} layers of the kind that the plan has there, got {}, {}", id,
+                  layers.size(), quote(kind), quote(bits));
+    }
+    TableEntry& entry = plan[static_cast<size_t>(id)];
+    if (digits(entry.bits) == bits) continue;
+    entry.bits = parse_bits(bits, std::ssize(layers));
+    entry.w.clear();
+    if (const std::string& w = recorded.cell(row, "w"); !w.empty())
+      for (const std::string& number : split(w, ' ')) entry.w.push_back(parse_number(number, 0.0, 1.0, file + " w"));
+    entry.cost = cost_of(layers, entry.bits);
+  }
+}
+
 std::string sampling_rule() {
   return fmt::format(
       "all 8 uniform lists; 45 % of the count from the distinct lists of linear Bezier curves, 7.5 % of quadratic "
@@ -185,9 +208,9 @@ std::vector<TableJob> table_jobs(const std::vector<TableEntry>& plan, int64_t se
   std::vector<TableJob> jobs;
   const size_t half = (plan.size() + 1) / 2;
   for (const auto& [begin, end] : {std::pair(size_t{0}, half), std::pair(half, plan.size())}) {
-    for (size_t i = begin; i < end; ++i) jobs.push_back({i, 1});
-    for (size_t i = begin; i < end; ++i)
-      for (int64_t seed = 2; seed <= seeds && plan[i].repeated; ++seed) jobs.push_back({i, seed});
+    for (int64_t seed = 1; seed <= seeds; ++seed)
+      for (size_t i = begin; i < end; ++i)
+        if (seed == 1 || plan[i].repeated) jobs.push_back({i, seed});
   }
   return jobs;
 }

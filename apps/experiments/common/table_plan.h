@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/experiments/common/table_file.h"
 #include "nn/layers.h"
 #include "quant/sensitivity.h"
 #include "search/space.h"
@@ -27,6 +28,11 @@ struct TableEntry {
 std::vector<TableEntry> make_table_plan(const std::vector<nn::ConvInfo>& layers, int64_t count,
                                         const quant::Sensitivity& sensitivity);
 
+/// Gives entries that `recorded` has rows of their recorded bits: a table begun by other sensitivities or by an older
+/// planner goes on as it is. Throws: InputError "[FILE] ..." where the rows are not of such a plan.
+void keep_recorded(std::vector<TableEntry>& plan, const std::vector<nn::ConvInfo>& layers, const TableContent& recorded,
+                   const std::string& file);
+
 /// The plan in words, for the head of the table.
 std::string sampling_rule();
 
@@ -35,7 +41,7 @@ struct TableJob {
   size_t entry = 0;
   int64_t seed = 1;
 };
-/// First half of the plan with seed 1, the other seeds of its repeated entries, then the same for the second half.
+/// First half of the plan with seed 1, its repeated entries with seed 2, 3, ..., then the same for the second half.
 std::vector<TableJob> table_jobs(const std::vector<TableEntry>& plan, int64_t seeds);
 
 }  // namespace kronbit::experiments
