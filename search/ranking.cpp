@@ -15,12 +15,12 @@ std::vector<std::optional<double>> measured_at_last_task(const Explorer& explore
   return measured;
 }
 
-std::vector<size_t> pareto_front(const std::vector<double>& bytes, const std::vector<double>& accuracy) {
-  KB_CHECK_EQ(bytes.size(), accuracy.size());
-  std::vector<size_t> order(bytes.size());
+std::vector<size_t> pareto_front(const std::vector<double>& prices, const std::vector<double>& accuracy) {
+  KB_CHECK_EQ(prices.size(), accuracy.size());
+  std::vector<size_t> order(prices.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return bytes[a] != bytes[b] ? bytes[a] < bytes[b] : accuracy[a] > accuracy[b];
+    return prices[a] != prices[b] ? prices[a] < prices[b] : accuracy[a] > accuracy[b];
   });
   std::vector<size_t> front;
   for (const size_t index : order)

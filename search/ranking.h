@@ -29,9 +29,9 @@ std::vector<Ranked> rank(const Model& model, const std::vector<Candidate>& candi
 /// Accuracies at the last task, where it was run.
 std::vector<std::optional<double>> measured_at_last_task(const Explorer& explorer);
 
-/// Indices of the points that no other point dominates (fewer or equal bytes and at least the accuracy, one of them
-/// strictly), by rising bytes. Equal points: the first.
-std::vector<size_t> pareto_front(const std::vector<double>& bytes, const std::vector<double>& accuracy);
+/// Indices of the points that no other point dominates (a lower or equal price and at least the accuracy, one of
+/// them strictly), by rising price. Equal points: the first.
+std::vector<size_t> pareto_front(const std::vector<double>& prices, const std::vector<double>& accuracy);
 
 // What to compare a configuration with.
 

@@ -10,6 +10,7 @@
 #include "apps/kronbit/report/gnuplot.h"
 #include "search/journal.h"
 #include "tensor/io/file.h"
+#include "tensor/io/parse.h"
 #include "tests/apps/fake_run.h"
 #include "tests/apps/program.h"
 
@@ -51,10 +52,41 @@ TEST(Report, OfAFinishedSearchAnswersFirst) {
   EXPECT_THAT(first, HasSubstr("the uniform "));
   EXPECT_THAT(page, HasSubstr("What the test split says"));
   EXPECT_THAT(page, Not(HasSubstr("far above test accuracy")));
+  EXPECT_THAT(page, Not(HasSubstr(" ms<")));
   // Sizes, their upper end, bits, progress, information, four slices, trust.
   if (has_gnuplot()) {
     EXPECT_EQ(count(page, "<svg "), 10u);
   }
+}
+
+TEST(Report, OfASearchWithTimesShowsThem) {
+  const auto folder = search::fresh_folder("timed");
+  SearchSettings settings = fake_settings();
+  settings.latency.rest = 500;
+  for (int layer = 0; layer < 19; ++layer) {
+    settings.latency.microseconds.emplace_back();
+    for (int bits = 1; bits <= 8; ++bits) settings.latency.microseconds.back().push_back(100 * bits + layer);
+  }
+  make_fake_run(folder, settings);
+  write_report(folder);
+  const std::string page = checked_page(folder);
+  const SearchReport report = read_search_report(folder);
+  const FinalRow* best = report.champion();
+  ASSERT_NE(best, nullptr);
+  double microseconds = 500 + 18 * 19 / 2;
+  for (const int bits : best->bits) microseconds += 100 * bits;
+  const std::string time = fmt::format("{:.4g} ms", microseconds / 1000);
+  EXPECT_THAT(page, HasSubstr("<b>" + time + "</b><span>expected for an image</span>"));
+  EXPECT_THAT(page.substr(page.find("What the test split says")), HasSubstr(time));
+  EXPECT_THAT(page.substr(page.find("The ranking")), HasSubstr(" ms</td>"));
+  EXPECT_THAT(page, HasSubstr("Accuracy against time"));
+  if (has_gnuplot()) {
+    EXPECT_EQ(count(page, "<svg "), 12u);
+  }
+  const std::vector<std::string> lines = split(format_finals(report.finals), '\n');
+  EXPECT_THAT(lines[0], testing::EndsWith(" ms"));
+  EXPECT_THAT(lines[1], testing::StartsWith("fp32"));
+  EXPECT_THAT(format_finals(report.finals), HasSubstr(fmt::format(" {:.4g}\n", microseconds / 1000)));
 }
 
 TEST(Report, SaysTheSameTwice) {

@@ -1,4 +1,5 @@
 // The sentence that compares the best configuration with the uniform one.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -37,6 +38,18 @@ TEST(Verdict, WithinTheDoubtSaysSo) {
             "test (+- 0.63)");
   EXPECT_EQ(verdict(best(0.907, 900, 0.003), kUniform, Source::Test),
             "beats the uniform 4-bit network by 0.70 points with 10.0 % fewer bytes");
+}
+
+TEST(Verdict, SaysTimesWhereBothAreKnown) {
+  Contender fast = best(0.92, 900, 0.001), uniform = kUniform;
+  fast.milliseconds = 1.5;
+  EXPECT_THAT(verdict(fast, uniform, Source::Test), testing::EndsWith("with 10.0 % fewer bytes"));
+  uniform.milliseconds = 2.0;
+  EXPECT_THAT(verdict(fast, uniform, Source::Test), testing::EndsWith("with 10.0 % fewer bytes and 25.0 % less time"));
+  fast.milliseconds = 2.2;
+  EXPECT_THAT(verdict(fast, uniform, Source::Test), testing::EndsWith("and 10.0 % more time"));
+  fast.milliseconds = 2.0;
+  EXPECT_THAT(verdict(fast, uniform, Source::Test), testing::EndsWith("and as much time"));
 }
 
 TEST(Verdict, DoubtOfATestCountsImagesAndSeeds) {

@@ -16,8 +16,8 @@ std::string final_answer(const SearchReport& report, const FinalRow& best) {
   const double whole = fp32_bytes(report.run.space);
   std::string text = fmt::format(
       "{} with the bits {} takes <b>{}</b>, <b>{:.1f} %</b> of fp32, and reaches <b>{}</b> on the test split",
-      escape(report.run.settings.network.net), code(best.bits), megabytes(best.bytes), 100 * best.bytes / whole,
-      percent(best.mean_top1()));
+      escape(report.run.settings.network.net), code(best.bits), megabytes(best.cost.bytes),
+      100 * best.cost.bytes / whole, percent(best.mean_top1()));
   if (report.finals.fp32_top1)
     text += fmt::format(", <b>{}</b> against fp32", points(best.mean_top1() - *report.finals.fp32_top1));
   text += ". ";
@@ -48,6 +48,7 @@ std::string tiles(const SearchReport& report) {
     html += tile(megabytes(cost.bytes), "packed convolutions");
     html += tile(fmt::format("{:.1f} %", 100 * cost.bytes / fp32_bytes(report.run.space)), "of fp32");
     html += tile(fmt::format("{:.2f}", cost.average_bits), "bits per weight");
+    if (report.timed()) html += tile(milliseconds(cost.milliseconds), "expected for an image");
   }
   if (const FinalRow* best = report.champion()) html += tile(percent(best->mean_top1()), "test accuracy");
   if (report.finals.fp32_top1) html += tile(percent(*report.finals.fp32_top1), "fp32, test");
@@ -104,10 +105,12 @@ std::string finals_section(const SearchReport& report) {
                        "% of fp32"},
               .rows = {},
               .text_columns = 2};
+  if (report.timed()) table.head.push_back("time");
   const double whole = fp32_bytes(report.run.space);
   if (report.finals.fp32_top1) {
     table.rows.push_back({"fp32", "32-bit float", "", percent(*report.finals.fp32_top1), "", "",
                           percent(report.run.settings.fp32_validation), "", megabytes(whole), "100"});
+    if (report.timed()) table.rows.back().emplace_back();
   }
   for (const FinalRow& row : report.finals.rows) {
     int total = 0;
@@ -117,7 +120,8 @@ std::string finals_section(const SearchReport& report) {
          fmt::format("{} &plusmn; {:.2f}", percent(row.estimate), 100 * row.sd), percent(row.mean_top1()),
          row.top1.size() > 1 ? fmt::format("{:.2f}", 100 * row.sd_top1()) : "&ndash;",
          fmt::format("{:+.2f}", 100 * (row.mean_top1() - row.estimate)), percent(row.mean_validation()),
-         fmt::format("{}", total), megabytes(row.bytes), fmt::format("{:.2f}", 100 * row.bytes / whole)});
+         fmt::format("{}", total), megabytes(row.cost.bytes), fmt::format("{:.2f}", 100 * row.cost.bytes / whole)});
+    if (report.timed()) table.rows.back().push_back(milliseconds(row.cost.milliseconds));
   }
   return section(
       "What the test split says",

@@ -53,6 +53,8 @@ struct SearchReport {
   const FinalRow* champion() const { return finals.champion(run.space); }
   /// What the page is about: the champion, else the first of the ranking; empty before any result.
   Bits chosen() const;
+  /// Whether configurations have times: the run has a profile.
+  bool timed() const { return run.settings.latency.known(); }
   int tasks() const { return run.state.explorer().tasks(); }
 };
 

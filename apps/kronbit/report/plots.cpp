@@ -18,14 +18,29 @@ struct Window {
   double x_lo, x_hi, y_lo, y_hi;
 };
 
-/// Accuracies (in percent) and sizes that matter at the upper end: the best expected and what is up to 6 points below.
-Window upper_end(const SearchReport& report, const ByteUnit& unit) {
+/// The axis of a price.
+struct Axis {
+  Price price;
+  double unit;
+  std::string label;
+  double operator()(const search::Cost& cost) const {
+    return (price == Price::Size ? cost.bytes : cost.milliseconds) / unit;
+  }
+};
+Axis axis_of(const SearchReport& report, Price price) {
+  if (price == Price::Time) return {price, 1, "expected time of an image (ms)"};
+  const ByteUnit unit = byte_unit(report.uniform.back().cost.bytes);
+  return {price, unit.bytes, fmt::format("packed size of the convolutions ({})", unit.name)};
+}
+
+/// Accuracies (in percent) and prices that matter at the upper end: the best expected and what is up to 6 points below.
+Window upper_end(const SearchReport& report, const Axis& axis) {
   double top = 0;
   for (const search::Ranked& r : report.ranked) top = std::max(top, r.accuracy);
   Window w{1e300, 0, 100 * top - 6, 100 * top + 1};
   for (const search::Ranked& r : report.ranked) {
     if (100 * r.accuracy < w.y_lo) continue;
-    const double x = report.run.space.candidates[r.candidate].cost.bytes / unit.bytes;
+    const double x = axis(report.run.space.candidates[r.candidate].cost);
     w.x_lo = std::min(w.x_lo, x);
     w.x_hi = std::max(w.x_hi, x);
   }
@@ -34,12 +49,12 @@ Window upper_end(const SearchReport& report, const ByteUnit& unit) {
 }
 
 /// The candidates as dots, at most one per cell of a fine grid: the picture is the same and the page stays small.
-DataBlock candidate_dots(const SearchReport& report, const ByteUnit& unit, const Window& window) {
+DataBlock candidate_dots(const SearchReport& report, const Axis& axis, const Window& window) {
   constexpr double kColumns = 150, kRows = 90;
   DataBlock dots("candidates");
   std::set<std::pair<int, int>> cells;
   for (const search::Ranked& r : report.ranked) {
-    const double x = report.run.space.candidates[r.candidate].cost.bytes / unit.bytes, y = 100 * r.accuracy;
+    const double x = axis(report.run.space.candidates[r.candidate].cost), y = 100 * r.accuracy;
     if (x < window.x_lo || x > window.x_hi || y < window.y_lo || y > window.y_hi) continue;
     const std::pair cell{static_cast<int>(kColumns * (x - window.x_lo) / (window.x_hi - window.x_lo)),
                          static_cast<int>(kRows * (y - window.y_lo) / (window.y_hi - window.y_lo))};
@@ -48,28 +63,36 @@ DataBlock candidate_dots(const SearchReport& report, const ByteUnit& unit, const
   return dots;
 }
 
-Window whole_range(const SearchReport& report, const ByteUnit& unit) {
-  double most = 0, lo = 1, hi = 0;
-  const auto see = [&](double bytes, double accuracy) {
-    most = std::max(most, bytes / unit.bytes);
+Window whole_range(const SearchReport& report, const Axis& axis) {
+  double least = 1e300, most = 0, lo = 1, hi = 0;
+  const auto see = [&](const search::Cost& cost, double accuracy) {
+    least = std::min(least, axis(cost));
+    most = std::max(most, axis(cost));
     lo = std::min(lo, accuracy);
     hi = std::max(hi, accuracy);
   };
-  for (const search::Ranked& r : report.ranked) see(report.run.space.candidates[r.candidate].cost.bytes, r.accuracy);
-  for (const Expected& e : report.uniform) see(e.cost.bytes, e.accuracy);
-  for (const FinalRow& row : report.finals.rows) see(row.bytes, row.mean_top1());
+  for (const search::Ranked& r : report.ranked) see(report.run.space.candidates[r.candidate].cost, r.accuracy);
+  for (const Expected& e : report.uniform) see(e.cost, e.accuracy);
+  for (const FinalRow& row : report.finals.rows) see(row.cost, row.mean_top1());
   for (const std::vector<double>& known : known_accuracies(report))
     for (double a : known) lo = std::min(lo, a), hi = std::max(hi, a);
   hi = std::max(hi, report.run.settings.fp32_validation);
-  return {0, 1.03 * most, std::max(0.0, 100 * lo - 2), std::min(101.0, 100 * hi + 2)};
+  // Of a time the layers are a part only: from 0 on there would be little to see.
+  const double from = axis.price == Price::Size ? 0 : least;
+  const double margin = 0.03 * (most - from) + 1e-9;
+  return {axis.price == Price::Size ? 0 : from - margin, most + margin, std::max(0.0, 100 * lo - 2),
+          std::min(101.0, 100 * hi + 2)};
 }
 
-std::vector<search::Ranked> front_by_size(const SearchReport& report) {
+/// The cheapest first.
+std::vector<search::Ranked> front_of(const SearchReport& report, const Axis& axis) {
+  std::vector<double> prices, accuracies;
+  for (const search::Ranked& r : report.ranked) {
+    prices.push_back(axis(report.run.space.candidates[r.candidate].cost));
+    accuracies.push_back(r.accuracy);
+  }
   std::vector<search::Ranked> front;
-  std::copy_if(report.ranked.begin(), report.ranked.end(), std::back_inserter(front),
-               [](const auto& r) { return r.on_front; });
-  const auto bytes = [&](const search::Ranked& r) { return report.run.space.candidates[r.candidate].cost.bytes; };
-  std::sort(front.begin(), front.end(), [&](const auto& a, const auto& b) { return bytes(a) < bytes(b); });
+  for (const size_t place : search::pareto_front(prices, accuracies)) front.push_back(report.ranked[place]);
   return front;
 }
 
@@ -81,11 +104,12 @@ std::vector<std::vector<double>> known_accuracies(const SearchReport& report) {
   return known;
 }
 
-std::vector<search::Ranked> marked_front(const SearchReport& report) {
-  const std::vector<search::Ranked> front = front_by_size(report);
+std::vector<search::Ranked> marked_front(const SearchReport& report, Price price) {
+  const Axis axis = axis_of(report, price);
+  const std::vector<search::Ranked> front = front_of(report, axis);
   if (front.size() <= kMostMarks) return front;
   // Evenly along the drawn line.
-  const auto place = [&](const search::Ranked& r) { return report.run.space.candidates[r.candidate].cost.bytes; };
+  const auto place = [&](const search::Ranked& r) { return axis(report.run.space.candidates[r.candidate].cost); };
   const double width = place(front.back()) - place(front.front());
   const double height = std::max(1e-9, front.back().accuracy - front.front().accuracy);
   std::vector<double> along = {0};
@@ -108,17 +132,17 @@ bool needs_enlarging(const SearchReport& report) {
   return hi->accuracy - lo->accuracy > 0.15;
 }
 
-std::string plot_sizes(Plotter& plotter, const SearchReport& report, bool enlarged) {
+std::string plot_prices(Plotter& plotter, const SearchReport& report, Price price, bool enlarged) {
   if (!report.model || report.ranked.empty()) return "";
   const std::vector<search::Candidate>& candidates = report.run.space.candidates;
-  const ByteUnit unit = byte_unit(report.uniform.back().cost.bytes);
-  const Window window = enlarged ? upper_end(report, unit) : whole_range(report, unit);
-  const auto size_of = [&](size_t candidate) { return candidates[candidate].cost.bytes / unit.bytes; };
+  const Axis axis = axis_of(report, price);
+  const Window window = enlarged ? upper_end(report, axis) : whole_range(report, axis);
+  const auto price_of = [&](size_t candidate) { return axis(candidates[candidate].cost); };
 
   Script s;
-  s.line("set xlabel 'packed size of the convolutions ({})'\nset ylabel 'accuracy (%)'", unit.name);
+  s.line("set xlabel '{}'\nset ylabel 'accuracy (%)'", axis.label);
   s.line("set xrange [{}:{}]\nset yrange [{}:{}]", window.x_lo, window.x_hi, window.y_lo, window.y_hi);
-  s.plot(candidate_dots(report, unit, window),
+  s.plot(candidate_dots(report, axis, window),
          fmt::format("with points pt 7 ps 0.22 lc rgb '{}' title 'expected'", ink::kDots));
 
   DataBlock floating("floating");
@@ -126,18 +150,18 @@ std::string plot_sizes(Plotter& plotter, const SearchReport& report, bool enlarg
   s.plot(floating, fmt::format("with lines lw 1.2 dt (8,5) lc rgb '{}' title 'fp32 (validation)'", ink::kMuted));
 
   DataBlock uniform("uniform");
-  for (const Expected& e : report.uniform) uniform.row({e.cost.bytes / unit.bytes, 100 * e.accuracy});
+  for (const Expected& e : report.uniform) uniform.row({axis(e.cost), 100 * e.accuracy});
   s.plot(uniform, fmt::format("with linespoints pt 4 ps 0.7 lw 1.2 dt (3,3) lc rgb '{}' title 'uniform'", ink::kMuted));
 
   DataBlock front("front");
-  for (const search::Ranked& r : front_by_size(report)) front.row({size_of(r.candidate), 100 * r.accuracy});
+  for (const search::Ranked& r : front_of(report, axis)) front.row({price_of(r.candidate), 100 * r.accuracy});
   s.plot(front, fmt::format("with lines lw 1.8 lc rgb '{}' title 'Pareto front'", ink::kText));
 
   const std::vector<std::vector<double>> known = known_accuracies(report);
   for (int task = 0; task < report.tasks(); ++task) {
     DataBlock measured(fmt::format("task{}", task));
     for (size_t c = 0; c < known.size(); ++c)
-      if (static_cast<int>(known[c].size()) == task + 1) measured.row({size_of(c), 100 * known[c].back()});
+      if (static_cast<int>(known[c].size()) == task + 1) measured.row({price_of(c), 100 * known[c].back()});
     s.plot(measured,
            fmt::format("with points {} ps 0.7 title 'measured, {}'", task_style(task), task_name(report, task)));
   }
@@ -145,19 +169,20 @@ std::string plot_sizes(Plotter& plotter, const SearchReport& report, bool enlarg
   DataBlock chosen("chosen"), finals("finals");
   for (const FinalRow& row : report.finals.rows)
     (&row == report.champion() ? chosen : finals)
-        .row({row.bytes / unit.bytes, 100 * row.mean_top1(), 200 * row.doubt(report.finals.images)});
+        .row({axis(row.cost), 100 * row.mean_top1(), 200 * row.doubt(report.finals.images)});
   s.plot(finals, fmt::format("with yerrorbars pt 12 ps 1.4 lw 1.6 lc rgb '{}' title 'final, test split'", ink::kText));
   s.plot(chosen,
          fmt::format("with yerrorbars pt 13 ps 1.8 lw 2 lc rgb '{}' title 'the chosen one, test split'", ink::kText));
 
-  const std::vector<search::Ranked> marks = marked_front(report);
+  const std::vector<search::Ranked> marks = marked_front(report, price);
   for (size_t i = 0; i < marks.size(); ++i) {
-    const double x = size_of(marks[i].candidate), y = 100 * marks[i].accuracy;
+    const double x = price_of(marks[i].candidate), y = 100 * marks[i].accuracy;
     if (x < window.x_lo || x > window.x_hi || y < window.y_lo || y > window.y_hi) continue;
     s.line("set label {} '{}' at {},{} center offset character -0.9,0.7 front textcolor rgb '{}'", i + 1,
            static_cast<char>('a' + i), x, y, ink::kText);
   }
-  return plotter.draw(enlarged ? "upper" : "sizes", "accuracy against size", s.text(), 980, 520);
+  const std::string name = price == Price::Size ? "size" : "time";
+  return plotter.draw(name + (enlarged ? "-upper" : ""), "accuracy against " + name, s.text(), 980, 520);
 }
 
 std::string plot_bits(Plotter& plotter, const SearchReport& report) {

@@ -9,11 +9,14 @@
 
 namespace kronbit::app {
 
-/// Some points of the Pareto front, marked a, b, c in the picture of sizes.
-std::vector<search::Ranked> marked_front(const SearchReport& report);
+/// What a configuration costs: bytes, or milliseconds for an image where the run has a profile.
+enum class Price { Size, Time };
 
-/// Accuracy against size: candidates, measurements, front, uniform networks, finals. enlarged: only the upper end.
-std::string plot_sizes(Plotter& plotter, const SearchReport& report, bool enlarged);
+/// Some points of the Pareto front, marked a, b, c in the picture.
+std::vector<search::Ranked> marked_front(const SearchReport& report, Price price);
+
+/// Accuracy against a price: candidates, measurements, front, uniform networks, finals. enlarged: only the upper end.
+std::string plot_prices(Plotter& plotter, const SearchReport& report, Price price, bool enlarged);
 /// Whether the upper end is too crowded in the whole picture.
 bool needs_enlarging(const SearchReport& report);
 /// Bits of every layer as bars, and the curve that drew them.

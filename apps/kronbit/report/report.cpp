@@ -11,8 +11,9 @@ namespace kronbit::app {
 namespace {
 
 std::string search_body(const SearchReport& report, Plotter& plotter) {
-  return answer_section(report) + sizes_section(report, plotter) + bits_section(report, plotter) +
-         finals_section(report) + ranking_section(report) + why_section(report) + search_section(report, plotter) +
+  return answer_section(report) + price_section(report, plotter, Price::Size) +
+         price_section(report, plotter, Price::Time) + bits_section(report, plotter) + finals_section(report) +
+         ranking_section(report) + why_section(report) + search_section(report, plotter) +
          trust_section(report, plotter) + failures_section(report) +
          settings_section(get_object(report.run.lines[0], "settings", "journal"));
 }

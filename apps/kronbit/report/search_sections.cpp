@@ -37,16 +37,18 @@ std::string error_share(const SearchReport& report, size_t layer) {
 
 std::vector<std::string> expected_row(const SearchReport& report, const std::string& name, const Expected& e,
                                       bool front) {
-  return {name,
-          code(e.bits),
-          fmt::format("{} &plusmn; {:.2f}", percent(e.accuracy), 100 * e.sd),
-          e.measured ? percent(*e.measured) : "&ndash;",
-          fmt::format("{:.2f}", 100 * e.effective),
-          megabytes(e.cost.bytes),
-          fmt::format("{:.2f}", 100 * e.cost.bytes / fp32_bytes(report.run.space)),
-          fmt::format("{:.2f}", e.cost.average_bits),
-          fmt::format("{:.3g}", e.cost.bops / 1e9),
-          front ? "&bull;" : ""};
+  std::vector<std::string> row = {name,
+                                  code(e.bits),
+                                  fmt::format("{} &plusmn; {:.2f}", percent(e.accuracy), 100 * e.sd),
+                                  e.measured ? percent(*e.measured) : "&ndash;",
+                                  fmt::format("{:.2f}", 100 * e.effective),
+                                  megabytes(e.cost.bytes),
+                                  fmt::format("{:.2f}", 100 * e.cost.bytes / fp32_bytes(report.run.space)),
+                                  fmt::format("{:.2f}", e.cost.average_bits),
+                                  fmt::format("{:.3g}", e.cost.bops / 1e9),
+                                  front ? "&bull;" : ""};
+  if (report.timed()) row.push_back(milliseconds(e.cost.milliseconds));
+  return row;
 }
 
 std::string matrix_table(const SearchReport& report, const gp::Matrix& covariance) {
@@ -93,23 +95,26 @@ std::string bits_section(const SearchReport& report, Plotter& plotter) {
                  "error: the change of the logits when it alone is quantized, before any training.</p>\n"));
 }
 
-std::string sizes_section(const SearchReport& report, Plotter& plotter) {
-  if (!report.model) return "";
+std::string price_section(const SearchReport& report, Plotter& plotter, Price price) {
+  if (!report.model || (price == Price::Time && !report.timed())) return "";
   std::string html =
-      figure(plot_sizes(plotter, report, false),
+      figure(plot_prices(plotter, report, price, false),
              "Every candidate as the model expects it after the last task (dots) and as measured, each at the highest "
              "task it was run to. "
              "Measurements are on validation images; the final marks are on test images, with &plusmn; 2 sd.");
-  if (needs_enlarging(report)) html += figure(plot_sizes(plotter, report, true), "The upper end of the same picture.");
-  Table table{.head = {"mark", "bits", "expected accuracy", "size"}, .rows = {}, .text_columns = 2};
-  const std::vector<search::Ranked> marks = marked_front(report);
+  if (needs_enlarging(report))
+    html += figure(plot_prices(plotter, report, price, true), "The upper end of the same picture.");
+  const bool time = price == Price::Time;
+  Table table{
+      .head = {"mark", "bits", "expected accuracy", time ? "expected time" : "size"}, .rows = {}, .text_columns = 2};
+  const std::vector<search::Ranked> marks = marked_front(report, price);
   for (size_t i = 0; i < marks.size(); ++i) {
     const search::Candidate& c = report.run.space.candidates[marks[i].candidate];
     table.rows.push_back({std::string(1, static_cast<char>('a' + i)), code(c.bits),
                           fmt::format("{} &plusmn; {:.2f}", percent(marks[i].accuracy), 100 * marks[i].sd),
-                          megabytes(c.cost.bytes)});
+                          time ? milliseconds(c.cost.milliseconds) : megabytes(c.cost.bytes)});
   }
-  return section("Accuracy against size", html + table.html());
+  return section(time ? "Accuracy against time" : "Accuracy against size", html + table.html());
 }
 
 std::string ranking_section(const SearchReport& report) {
@@ -118,6 +123,7 @@ std::string ranking_section(const SearchReport& report) {
                        "bits/weight", "GBOPs", "front"},
               .rows = {},
               .text_columns = 2};
+  if (report.timed()) table.head.push_back("time");
   for (size_t i = 0; i < report.ranked.size() && i < kTop; ++i) {
     const search::Ranked& r = report.ranked[i];
     const search::Candidate& c = report.run.space.candidates[r.candidate];
@@ -268,7 +274,7 @@ Json report_json(const SearchReport& report) {
                       {"expected_sd", row.sd},
                       {"validation", row.validation},
                       {"top1", row.top1},
-                      {"bytes", row.bytes}});
+                      {"bytes", row.cost.bytes}});
   return {{"run", report.name},
           {"fp32_validation", report.run.settings.fp32_validation},
           {"fp32_top1", report.finals.fp32_top1 ? Json(*report.finals.fp32_top1) : Json(nullptr)},

@@ -17,7 +17,7 @@ inline std::string code(const Bits& bits) { return "<code>" + escape(format_bits
 std::string answer_section(const SearchReport& report);  ///< the sentence, the numbers, the warnings
 std::string finals_section(const SearchReport& report);
 std::string bits_section(const SearchReport& report, Plotter& plotter);
-std::string sizes_section(const SearchReport& report, Plotter& plotter);
+std::string price_section(const SearchReport& report, Plotter& plotter, Price price);
 std::string ranking_section(const SearchReport& report);
 std::string why_section(const SearchReport& report);                       ///< the measurements behind the chosen bits
 std::string search_section(const SearchReport& report, Plotter& plotter);  ///< progress, information, slices

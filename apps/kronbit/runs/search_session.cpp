@@ -74,7 +74,7 @@ class Session {
     const Finals finals = read_finals(run_.lines(), space_);
     Outcome o;
     if (const FinalRow* row = finals.champion(space_)) {
-      o = {row->bits, row->bytes, row->mean_validation(), 0, row->mean_top1()};
+      o = {row->bits, row->cost.bytes, row->mean_validation(), 0, row->mean_top1()};
     } else if (const auto& best = run_.state().best()) {
       o = {candidates()[best->candidate].bits, candidates()[best->candidate].cost.bytes, best->accuracy, 0, {}};
     } else {
@@ -195,8 +195,9 @@ class Session {
                       {"accuracy_sd", row.sd},
                       {"top1", row.mean_top1()},
                       {"top1_sd", row.sd_top1()},
-                      {"bytes", row.bytes},
-                      {"bops", row.bops}});
+                      {"bytes", row.cost.bytes},
+                      {"bops", row.cost.bops},
+                      {"milliseconds", settings_.latency.known() ? Json(row.cost.milliseconds) : Json(nullptr)}});
     }
     print_json({{"evaluations", run_.state().evaluations()},
                 {"precision", settings_.tune.precision},

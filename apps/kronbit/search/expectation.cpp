@@ -32,10 +32,14 @@ std::string verdict(const Contender& best, const Contender& uniform, Source sour
   if (best.bits == uniform.bits) return "is " + other;
 
   const double points = 100 * (best.accuracy - uniform.accuracy);
-  const double bytes = 100 * (best.bytes / uniform.bytes - 1);
-  const std::string size = std::abs(bytes) < 0.05
-                               ? "with as many bytes"
-                               : fmt::format("with {:.1f} % {} bytes", std::abs(bytes), bytes < 0 ? "fewer" : "more");
+  const auto change = [](double ours, double theirs, const char* less, const char* more, const char* equal) {
+    const double percent = 100 * (ours / theirs - 1);
+    if (std::abs(percent) < 0.05) return std::string(equal);
+    return fmt::format("{:.1f} % {}", std::abs(percent), percent < 0 ? less : more);
+  };
+  std::string size = "with " + change(best.bytes, uniform.bytes, "fewer bytes", "more bytes", "as many bytes");
+  if (best.milliseconds > 0 && uniform.milliseconds > 0)
+    size += " and " + change(best.milliseconds, uniform.milliseconds, "less time", "more time", "as much time");
   const std::string lead = expected ? "is expected to " : "";
   if (std::abs(points) < 0.005)
     return fmt::format("{}{} as well as {} {}", lead, expected ? "do" : "does", other, size);
@@ -49,7 +53,9 @@ std::string verdict(const Contender& best, const Contender& uniform, Source sour
 }
 
 std::string expected_verdict(const Expected& best, const Expected& uniform) {
-  const auto side = [](const Expected& e) { return Contender{e.bits, e.accuracy, e.sd, e.cost.bytes}; };
+  const auto side = [](const Expected& e) {
+    return Contender{e.bits, e.accuracy, e.sd, e.cost.bytes, e.cost.milliseconds};
+  };
   return verdict(side(best), side(uniform), Source::Model);
 }
 
@@ -60,5 +66,7 @@ double fp32_bytes(const SearchSpace& space) {
 }
 
 std::string megabytes(double bytes) { return fmt::format("{:.{}f} MB", bytes / 1e6, bytes < 1e6 ? 4 : 2); }
+
+std::string milliseconds(double time) { return fmt::format("{:.4g} ms", time); }
 
 }  // namespace kronbit::app

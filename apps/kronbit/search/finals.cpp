@@ -302,13 +302,11 @@ std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunS
   const auto add = [&](const std::string& kind, const Bits& bits) {
     const search::Candidate configuration = space.configuration(bits);
     const auto p = model.predict({configuration}, state.explorer().tasks() - 1);
-    const search::Cost& cost = configuration.cost;
     rows.push_back({.kind = kind,
                     .bits = bits,
                     .estimate = std::clamp(p.mean[0], 0.0, 1.0),
                     .sd = std::sqrt(p.variance[0]),
-                    .bytes = cost.bytes,
-                    .bops = cost.bops});
+                    .cost = configuration.cost});
   };
   for (size_t i = 0; i < ranked.size() && static_cast<int>(i) < options.top; ++i) {
     add(fmt::format("best {}", i + 1), space.candidates[ranked[i].candidate].bits);
@@ -376,13 +374,11 @@ Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
     if (row == finals.rows.end()) {
       // A longer search may have chosen anew: the later choice counts.
       std::erase_if(finals.rows, [&](const FinalRow& r) { return r.kind == kind; });
-      const search::Cost cost = space.cost_of(bits);
       finals.rows.push_back({.kind = kind,
                              .bits = bits,
                              .estimate = get_number(line, "estimate", 0, 1, "journal"),
                              .sd = get_number(line, "sd", 0, 1e6, "journal"),
-                             .bytes = cost.bytes,
-                             .bops = cost.bops});
+                             .cost = space.cost_of(bits)});
       row = finals.rows.end() - 1;
     }
     const int seed = static_cast<int>(get_int(line, "seed", 1, INT32_MAX, "journal"));
@@ -398,19 +394,24 @@ Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
 
 std::string format_finals(const Finals& finals) {
   size_t width = 13;
-  for (const FinalRow& row : finals.rows) width = std::max(width, format_bits(row.bits).size());
-  std::string out = fmt::format("{:<9} {:<{}} {:>16} {:>10} {:>6} {:>7} {:>6} {:>8}\n", "", "configuration", width,
-                                "GP estimate", "mean top-1", "sd", "delta", "bits", "MB");
+  bool timed = false;
+  for (const FinalRow& row : finals.rows) {
+    width = std::max(width, format_bits(row.bits).size());
+    timed = timed || row.cost.milliseconds > 0;
+  }
+  std::string out = fmt::format("{:<9} {:<{}} {:>16} {:>10} {:>6} {:>7} {:>6} {:>8}{}\n", "", "configuration", width,
+                                "GP estimate", "mean top-1", "sd", "delta", "bits", "MB", timed ? "       ms" : "");
   if (finals.fp32_top1)
     out += fmt::format("{:<9} {:<{}} {:>16} {:>9.2f}%\n", "fp32", "32-bit floating point", width, "-",
                        100 * *finals.fp32_top1);
   for (const FinalRow& row : finals.rows) {
     int total = 0;
     for (int b : row.bits) total += b;
-    out += fmt::format("{:<9} {:<{}} {:>16} {:>9.2f}% {:>6} {:>+6.2f}% {:>6} {:>8.4f}\n", row.kind,
+    out += fmt::format("{:<9} {:<{}} {:>16} {:>9.2f}% {:>6} {:>+6.2f}% {:>6} {:>8.4f}{}\n", row.kind,
                        format_bits(row.bits), width, fmt::format("{:.2f}% +- {:.2f}", 100 * row.estimate, 100 * row.sd),
                        100 * row.mean_top1(), row.top1.size() > 1 ? fmt::format("{:.2f}", 100 * row.sd_top1()) : "-",
-                       100 * (row.mean_top1() - row.estimate), total, row.bytes / 1e6);
+                       100 * (row.mean_top1() - row.estimate), total, row.cost.bytes / 1e6,
+                       timed ? fmt::format(" {:>8.4g}", row.cost.milliseconds) : "");
   }
   return out;
 }
@@ -419,7 +420,7 @@ std::string final_verdict(const Finals& finals, const SearchSpace& space) {
   const FinalRow *best = finals.champion(space), *uniform = finals.find("uniform");
   if (!best || !uniform) return "";
   const auto side = [&](const FinalRow& row) {
-    return Contender{row.bits, row.mean_top1(), row.doubt(finals.images), row.bytes};
+    return Contender{row.bits, row.mean_top1(), row.doubt(finals.images), row.cost.bytes, row.cost.milliseconds};
   };
   return verdict(side(*best), side(*uniform), Source::Test);
 }

@@ -28,7 +28,7 @@ struct FinalRow {
   double estimate = 0, sd = 0;                     ///< of the model, at the last task
   std::vector<int> seeds = {};                     ///< of the trainings that have finished
   std::vector<double> validation = {}, top1 = {};  ///< one per seed
-  double bytes = 0, bops = 0;
+  search::Cost cost = {};
   size_t best_training() const;  ///< which of them has the highest validation accuracy. Requires: one
   double mean_validation() const, mean_top1() const;  ///< over seeds; 0 with none
   double sd_top1() const;                             ///< between seeds; 0 with fewer than two
@@ -80,7 +80,7 @@ void clear_work(const std::filesystem::path& run);
 /// The table in a journal, in the order of the choice.
 Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space);
 
-/// The table as text: configuration, estimate, mean top-1, sd, delta, bits, megabytes.
+/// The table as text: configuration, estimate, mean top-1, sd, delta, bits, megabytes, milliseconds where known.
 std::string format_finals(const Finals& finals);
 /// Does the champion beat the uniform configuration? A sentence without its subject; "" without both.
 std::string final_verdict(const Finals& finals, const SearchSpace& space);
