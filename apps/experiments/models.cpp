@@ -233,6 +233,51 @@ Json judge_error_forms(const search::Problem& problem, const std::vector<double>
   return rows;
 }
 
+/// What only the seed of a training changes: the standard deviation of accuracies between trainings of equal bits, pooled,
+/// of all configurations with several, and of those whose accuracy is above `kHigh` at the last task.
+constexpr double kHigh = 0.9;
+Json judge_seeds(const search::Table& table) {
+  Json rows = Json::array();
+  for (size_t t = 0; t < table.epochs.size(); ++t) {
+    struct Pool {
+      double squares = 0.0, freedom = 0.0;
+      int64_t configurations = 0;
+    };
+    Pool all[2], high[2];  // validation, test
+    for (const search::Recorded& configuration : table.configurations) {
+      if (configuration.trainings.size() < 2) continue;
+      double last = 0.0;
+      for (const search::Training& training : configuration.trainings)
+        last += training.accuracy.back() / static_cast<double>(configuration.trainings.size());
+      for (const int split : {0, 1}) {
+        std::vector<double> values;
+        for (const search::Training& training : configuration.trainings)
+          values.push_back((split == 0 ? training.accuracy : training.test)[t]);
+        const double sd = app::sd(values), freedom = static_cast<double>(values.size() - 1);
+        for (Pool* pool : {&all[split], last > kHigh ? &high[split] : nullptr}) {
+          if (!pool) continue;
+          pool->squares += freedom * sd * sd;
+          pool->freedom += freedom;
+          ++pool->configurations;
+        }
+      }
+    }
+    if (all[0].configurations == 0) return rows;
+    const auto deviation = [](const Pool& pool) {
+      return pool.freedom > 0.0 ? Json(std::stod(fmt::format("{:.4g}", std::sqrt(pool.squares / pool.freedom))))
+                                : Json();
+    };
+    rows.push_back({{"epochs", table.epochs[t]},
+                    {"configurations", all[0].configurations},
+                    {"high_configurations", high[0].configurations},
+                    {"validation", deviation(all[0])},
+                    {"test", deviation(all[1])},
+                    {"high_validation", deviation(high[0])},
+                    {"high_test", deviation(high[1])}});
+  }
+  return rows;
+}
+
 std::string text(const Json& row, const char* measure, int digits, double times = 1.0) {
   if (row.is_null()) return "-";
   return fmt::format("{:.{}f}", times * get_number(row, measure, -1e300, 1e300, "models"), digits);
@@ -283,6 +328,22 @@ std::string markdown(const Json& json) {
     for (const Json& row : forms) {
       lines.push_back({fmt::format("{}", row["epochs"].get<double>())});
       for (const ErrorForm& form : kErrorForms) lines.back().push_back(text(row, form.name, 3));
+    }
+    flush();
+  }
+  if (const Json seeds = json.value("seeds", Json::array()); !seeds.empty()) {
+    out += fmt::format(
+        "\n## The luck of a training\n\nStandard deviation, in points, of accuracies between trainings of the same "
+        "bits "
+        "with other seeds: pooled over {} configurations, and over the {} of them that reach {:g} % at the last "
+        "task.\n\n",
+        seeds[0]["configurations"].get<int64_t>(), seeds[0]["high_configurations"].get<int64_t>(), 100 * kHigh);
+    lines = {{"epochs", "validation", "test", fmt::format("validation, above {:g} %", 100 * kHigh),
+              fmt::format("test, above {:g} %", 100 * kHigh)}};
+    for (const Json& row : seeds) {
+      lines.push_back({fmt::format("{}", row["epochs"].get<double>())});
+      for (const char* name : {"validation", "test", "high_validation", "high_test"})
+        lines.back().push_back(row[name].is_null() ? "-" : text(row, name, 2, 100));
     }
     flush();
   }
@@ -362,6 +423,7 @@ int run(Options& o, const std::string& command) {
   json["table"]["configurations"] = problem.candidates.size();
   json["rows"] = judge_models(o, problem, recorded.errors.has_value());
   json["error_forms"] = recorded.errors ? judge_error_forms(problem, recorded.table.epochs) : Json::array();
+  json["seeds"] = judge_seeds(recorded.table);
   write_results("models", o.out, pages(std::move(json)));
   return 0;
 }

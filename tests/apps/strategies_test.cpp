@@ -245,6 +245,14 @@ TEST(Models, AreJudgedOnATable) {
   ASSERT_EQ(json["error_forms"].size(), 3u);
   for (const Json& row : json["error_forms"]) EXPECT_LT(row["S"].get<double>(), row["-ln S"].get<double>());
   EXPECT_THAT(file_text(out / "models.md"), HasSubstr("| epochs | -ln S | S^(1/4) |"));
+  ASSERT_EQ(json["seeds"].size(), 3u);
+  for (const Json& row : json["seeds"]) {
+    EXPECT_EQ(row["configurations"].get<int>(), 60);
+    EXPECT_LT(row["high_configurations"].get<int>(), 60);
+    EXPECT_NEAR(row["test"].get<double>(), 0.002, 0.0006);  // the noise of the formula
+  }
+  EXPECT_NEAR(json["seeds"][2]["validation"].get<double>(), 0.002, 0.0006);
+  EXPECT_THAT(file_text(out / "models.md"), HasSubstr("## The luck of a training"));
   const Ended again = run("models", {"--from", (out / "models.json").string(), "--out", (out / "again").string()});
   ASSERT_EQ(again.code, 0) << again.err;
   EXPECT_EQ(file_text(out / "models.md"), file_text(out / "again/models.md"));
