@@ -1,6 +1,6 @@
 // Records a table of trainings: chosen bit lists of a network, fine-tuned through tasks with one seed or several and
 // measured at each task. Searches are then replayed on the table in milliseconds. What has been recorded is kept,
-// whatever happens; the same command goes on.
+// whatever happens; the same command goes on, and with --from another machine does.
 //
 //   OUT/rows.csv                 the table (common/table_file.h)
 //   OUT/sensitivity.json         of the layers, which the allocations in the table were made from

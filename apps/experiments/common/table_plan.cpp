@@ -5,7 +5,8 @@
 #include <cmath>
 #include <set>
 
-#include "quant/size.h"
+#include "apps/kronbit/search/rule_options.h"
+#include "apps/kronbit/search/rule_options.h"
 #include "search/allocation.h"
 #include "tensor/base/error.h"
 #include "tensor/io/parse.h"
@@ -16,6 +17,7 @@ namespace kronbit::experiments {
 namespace {
 
 constexpr uint64_t kPlanSeed = 20;
+constexpr int64_t kBlock = 32;                                // of the packed sizes
 constexpr double kFewestMeanBits = 1.5, kMostMeanBits = 6.0;  // of the allocations
 /// One in so many entries of a kind is trained with every seed.
 constexpr size_t kRepeatEvery = 3;
@@ -32,18 +34,13 @@ std::vector<size_t> spread_order(size_t count) {
   return order;
 }
 
-search::Cost cost_of(const std::vector<nn::ConvInfo>& layers, const Bits& bits) {
-  const quant::SizeReport packed = quant::size_of(layers, bits, quant::SizeRule::Packed);
-  double weight_bits = 0;
-  for (size_t i = 0; i < bits.size(); ++i) weight_bits += static_cast<double>(layers[i].weights()) * bits[i];
-  return {static_cast<double>(packed.bytes), static_cast<double>(packed.bops),
-          weight_bits / static_cast<double>(packed.weights), 0.0};
-}
-
 class Planner {
  public:
   Planner(const std::vector<nn::ConvInfo>& layers, int64_t count, const quant::Sensitivity& sensitivity)
-      : layers_(layers), count_(static_cast<size_t>(count)), sensitivity_(sensitivity) {}
+      : layers_(layers),
+        count_(static_cast<size_t>(count)),
+        sensitivity_(sensitivity),
+        cost_(app::packed_cost(layers, kBlock)) {}
 
   std::vector<TableEntry> plan() {
     add_uniform();
@@ -79,14 +76,13 @@ class Planner {
     for (const char c : kind) key = key * 131 + static_cast<unsigned char>(c);
     return Rng(kPlanSeed, Purpose::Search, {key, index});
   }
-  search::Cost cost(const Bits& bits) const { return cost_of(layers_, bits); }
   /// Entry k of `of` of its kind.
   void place(const std::string& kind, size_t k, size_t of, const Bits& bits, const std::vector<double>& w = {}) {
     seen_.insert(bits);
     // The uniform lists are what everything is compared with: they come early.
     const double span = kind == "uniform" ? 0.1 : 1.0;
     const double position = span * (static_cast<double>(k) + 0.5) / static_cast<double>(of);
-    placed_.push_back({position, {0, kind, bits, w, cost(bits), k % kRepeatEvery == 0}});
+    placed_.push_back({position, {0, kind, bits, w, cost_(bits), k % kRepeatEvery == 0}});
   }
 
   void add_uniform() {
@@ -98,7 +94,7 @@ class Planner {
     std::vector<search::CurvePoint> points = search::distinct_points(curve, std::ssize(layers_));
     std::erase_if(points, [&](const search::CurvePoint& p) { return seen_.contains(p.bits); });
     std::stable_sort(points.begin(), points.end(), [&](const search::CurvePoint& a, const search::CurvePoint& b) {
-      return cost(a.bits).bytes < cost(b.bits).bytes;
+      return cost_(a.bits).bytes < cost_(b.bits).bytes;
     });
     const size_t count = std::min(wanted, points.size());
     size_t k = 0;
@@ -120,11 +116,7 @@ class Planner {
   }
 
   std::vector<Bits> add_allocations(size_t wanted) {
-    std::vector<std::string> names;
-    for (const nn::ConvInfo& layer : layers_) names.push_back(layer.name);
-    search::AllocationProblem problem{.errors = sensitivity_.mse,
-                                      .cost = [this](const Bits& bits) { return cost(bits); },
-                                      .rules = search::LayerRules(search::Constraints{}, names)};
+    search::AllocationProblem problem{.errors = sensitivity_.mse, .cost = cost_, .rules = app::rules_of({}, layers_)};
     std::vector<Bits> found;
     for (size_t i = 0; i < wanted; ++i) {
       problem.limits.max_average_bits = kFewestMeanBits + (kMostMeanBits - kFewestMeanBits) * static_cast<double>(i) /
@@ -160,6 +152,7 @@ class Planner {
   const std::vector<nn::ConvInfo>& layers_;
   size_t count_;
   const quant::Sensitivity& sensitivity_;
+  search::CostOf cost_;
   std::set<Bits> seen_;
   std::vector<Placed> placed_;
 };
@@ -173,6 +166,7 @@ std::vector<TableEntry> make_table_plan(const std::vector<nn::ConvInfo>& layers,
 
 void keep_recorded(std::vector<TableEntry>& plan, const std::vector<nn::ConvInfo>& layers, const TableContent& recorded,
                    const std::string& file) {
+  const search::CostOf cost = app::packed_cost(layers, kBlock);
   for (size_t row = 0; row < recorded.rows.size(); ++row) {
     const std::string &kind = recorded.cell(row, "kind"), &bits = recorded.cell(row, "bits");
     const int64_t id = parse_int(recorded.cell(row, "id"), 0, INT64_MAX, file + " id");
@@ -186,7 +180,7 @@ void keep_recorded(std::vector<TableEntry>& plan, const std::vector<nn::ConvInfo
     entry.w.clear();
     if (const std::string& w = recorded.cell(row, "w"); !w.empty())
       for (const std::string& number : split(w, ' ')) entry.w.push_back(parse_number(number, 0.0, 1.0, file + " w"));
-    entry.cost = cost_of(layers, entry.bits);
+    entry.cost = cost(entry.bits);
   }
 }
 
