@@ -82,6 +82,46 @@ TEST_F(FinalsOfARun, TheChampionOfTheLastChoiceIsInBest) {
   EXPECT_EQ(quant::PackedNetwork::load(folder_ / "best" / "model.safetensors").bits(), kC);
 }
 
+TEST_F(FinalsOfARun, TheChampionMayBeOneThatTheSearchMeasured) {
+  record("best 1", kA, 0.7);
+  record("measured", kB, 0.8);
+  record("uniform", kC, 0.9);
+  EXPECT_EQ(read().champion(*space_)->bits, kB);
+}
+
+TEST(Finals, TheIncumbentIsOnceAmongThem) {
+  const fs::path folder = search::fresh_folder("incumbent");
+  make_fake_run(folder, fake_settings(), {.budget = "8evals", .finals = false});
+  const RunView run = open_run(folder);
+  const Bits& incumbent = run.space.candidates[run.state.best()->candidate].bits;
+  const auto kinds_of_it = [&](int top) {
+    Words kinds;
+    for (const FinalRow& row : choose_finals(run.space, run.state, {.top = top}))
+      if (row.bits == incumbent) kinds.push_back(row.kind.substr(0, row.kind.find(' ')));
+    return kinds;
+  };
+  EXPECT_EQ(kinds_of_it(1), Words{"measured"});
+  EXPECT_EQ(kinds_of_it(static_cast<int>(run.space.candidates.size())), Words{"best"});
+  const std::vector<FinalRow> rows = choose_finals(run.space, run.state, {.top = 1});
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[0].kind, "best 1");
+  EXPECT_EQ(rows[1].cost.bytes, run.space.cost_of(incumbent).bytes);
+}
+
+/// Only one run has reached the last task, and it is outside the limits.
+TEST(Finals, WhatIsNoAnswerIsNoIncumbent) {
+  SearchSettings settings = fake_settings();
+  const fs::path folder = search::fresh_folder("no_answer");
+  const Bits eight(19, 8);
+  settings.tries = {format_bits(eight)};
+  settings.no_baselines = true;
+  settings.wish.max_size = "120KB";
+  make_fake_run(folder, settings, {.budget = "1evals", .finals = false});
+  const RunView run = open_run(folder);
+  ASSERT_EQ(run.space.candidates[run.state.best()->candidate].bits, eight);
+  for (const FinalRow& row : choose_finals(run.space, run.state, {.top = 1})) EXPECT_NE(row.kind, "measured");
+}
+
 TEST_F(FinalsOfARun, OneLuckySeedMakesNoChampion) {
   record("best 1", kA, 0.9);
   record("best 1", kA, 0.6, 1, "cosine", 2);
@@ -266,7 +306,7 @@ std::vector<Json> jobs_in(const fs::path& log) {
 
 TEST(SearchFinals, OneThatBreaksDownLeavesTheOthersTheirRows) {
   const Json whole = kronbit_json(played(fresh("unharmed"), fresh("unharmed.log"), "none"))["finals"];
-  ASSERT_EQ(whole.size(), 5u);
+  ASSERT_EQ(whole.size(), 6u);
   const Json bad = whole[1]["bits"];
   const fs::path run = fresh("breaks_down"), log = fresh("breaks_down.log");
   Words arguments = played(run, log, bad.dump());
@@ -295,7 +335,7 @@ TEST(SearchFinals, RefusedTheyEnd) {
   EXPECT_THAT(end.err, testing::HasSubstr("failed: the loss is not finite; --resume tries again"));
   EXPECT_EQ(jobs_in(log).size(), 3u) << "another was begun";
   EXPECT_TRUE(final_lines(run).empty());
-  EXPECT_EQ(kronbit_json(played(run, log, "none"))["finals"].size(), 5u);
+  EXPECT_EQ(kronbit_json(played(run, log, "none"))["finals"].size(), 6u);
 }
 
 TEST(SearchFinals, ALaterChoiceTakesTheWholeTable) {
@@ -305,8 +345,9 @@ TEST(SearchFinals, ALaterChoiceTakesTheWholeTable) {
     for (const Json& row : result["finals"]) all.push_back(row["kind"].get<std::string>());
     return all;
   };
+  EXPECT_EQ(kinds(kronbit_json(played(run, log, "none"))),
+            (Words{"best 1", "best 2", "best 3", "measured", "uniform", "reversed"}));
   const Words three = {"best 1", "best 2", "best 3", "uniform", "reversed"}, one = {"best 1", "uniform", "reversed"};
-  EXPECT_EQ(kinds(kronbit_json(played(run, log, "none"))), three);
   const Words longer = with_flag(played(run, log, "none"), "--budget", "8evals");
   EXPECT_EQ(kinds(kronbit_json(with_flag(longer, "--final-top", "1"))), one);
   const size_t lines = search::read_journal(run).lines.size();

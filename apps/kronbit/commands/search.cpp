@@ -202,7 +202,8 @@ void add_search(CLI::App& app, Frame& frame) {
       ->check(not_empty());
   command->add_option("--deadline", options->deadline,
                       "of one evaluation: auto (10 times what is expected), 0 (none) or a time such as 10min");
-  command->add_option("--final-top", options->final_top, "configurations to fine-tune and test at the end");
+  command->add_option("--final-top", options->final_top,
+                      "first of the ranking to fine-tune and test at the end, beside the best measured");
   command->add_option("--final-epochs", options->final_epochs, "of that fine-tuning (default: the last task's)");
   command->add_option("--final-schedule", options->final_schedule, "learning rate of that fine-tuning");
   command->add_option("--final-seeds", options->final_seeds, "trainings of each, for mean and sd");

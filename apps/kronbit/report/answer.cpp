@@ -127,10 +127,11 @@ std::string finals_section(const SearchReport& report) {
       "What the test split says",
       table.html() +
           fmt::format("<p class=\"note\">Each configuration was fine-tuned and then read the {} test images once. "
-                      "expected &plusmn; sd is "
-                      "what the model said before, on validation images; delta = mean top-1 &minus; expected; sd is "
-                      "between {} training seeds. "
-                      "uniform and reversed have about the size of the first. &#9733; is in <code>best/</code>.</p>\n",
+                      "expected &plusmn; sd is what the model said before, on validation images; "
+                      "delta = mean top-1 &minus; expected; sd is between {} training seeds. "
+                      "measured: the best that the search itself trained, where it is not among the first of the "
+                      "ranking; uniform and reversed have about the size of the first. "
+                      "&#9733; is in <code>best/</code>.</p>\n",
                       report.finals.images, report.finals.rows[0].top1.size()));
 }
 

@@ -15,6 +15,7 @@ namespace kronbit::app {
 namespace {
 
 constexpr const char* kFinal = ".final";  // in the names of what final trainings leave
+constexpr const char* kMeasured = "measured";
 
 /// How a line's training went; before schedules were written down, as it does unless told.
 struct Tuning {
@@ -252,13 +253,15 @@ void keep_the_last_choice(const std::vector<Json>& lines, const Tuning& tuning, 
       });
       if (row != rows.end()) chosen.push_back(*row);
     }
-    if (chosen.empty() || !chosen[0].kind.starts_with("best")) continue;
+    if (chosen.empty() || !chosen[0].found()) continue;
     rows = std::move(chosen);
     return;
   }
 }
 
 }  // namespace
+
+bool FinalRow::found() const { return kind.starts_with("best") || kind == kMeasured; }
 
 size_t FinalRow::best_training() const {
   return static_cast<size_t>(std::max_element(validation.begin(), validation.end()) - validation.begin());
@@ -283,7 +286,7 @@ const FinalRow* Finals::champion(const SearchSpace& space) const {
   const FinalRow* first = nullptr;
   double highest = 0;
   for (const FinalRow& row : rows) {
-    if (!row.kind.starts_with("best")) continue;
+    if (!row.found()) continue;
     const double score = search::score(space.goal, row.mean_validation(), row.bits, space.cost_of(row.bits));
     if (!first || score > highest) {
       first = &row;
@@ -312,6 +315,14 @@ std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunS
     add(fmt::format("best {}", i + 1), space.candidates[ranked[i].candidate].bits);
   }
   if (rows.empty()) return rows;
+  // The model may prefer what nobody has tried; the best of what was tried is not given up for it unseen.
+  if (const std::optional<search::Best>& best = state.best()) {
+    const search::Candidate& incumbent = space.candidates[best->candidate];
+    const bool is_in =
+        std::any_of(rows.begin(), rows.end(), [&](const FinalRow& row) { return row.bits == incumbent.bits; });
+    if (best->task == state.explorer().tasks() - 1 && space.limits.allow(incumbent.cost) && !is_in)
+      add(kMeasured, incumbent.bits);
+  }
   const search::Candidate& first = space.candidates[ranked[0].candidate];
   const auto layers = static_cast<int64_t>(space.layers.size());
   const Bits uniform = search::nearest_uniform(layers, first.cost.bytes, space.cost_of);

@@ -23,12 +23,13 @@ struct FinalOptions {
 
 /// One row: a configuration, what the model said before and what the test split said after.
 struct FinalRow {
-  std::string kind;  ///< "best 1", "uniform", "reversed"
+  std::string kind;  ///< "best 1", "measured", "uniform", "reversed"
   Bits bits = {};
   double estimate = 0, sd = 0;                     ///< of the model, at the last task
   std::vector<int> seeds = {};                     ///< of the trainings that have finished
   std::vector<double> validation = {}, top1 = {};  ///< one per seed
   search::Cost cost = {};
+  bool found() const;            ///< by the search: not one to compare with
   size_t best_training() const;  ///< which of them has the highest validation accuracy. Requires: one
   double mean_validation() const, mean_top1() const;  ///< over seeds; 0 with none
   double sd_top1() const;                             ///< between seeds; 0 with fewer than two
@@ -38,20 +39,21 @@ struct FinalRow {
 };
 
 /// The table of a run: what the last choice of configurations, number of epochs and schedule gave, as soon as one of
-/// its best configurations is trained.
+/// those that the search found is trained.
 struct Finals {
   std::vector<FinalRow> rows;
   double epochs = 0;                ///< of every training
   std::string schedule;             ///< of its learning rate
   std::optional<double> fp32_top1;  ///< of the weights the search started from, on the same test images
   int64_t images = 0;               ///< test images
-  /// nullptr when there is none. The champion is in best/: the highest score of the mean
+  /// nullptr when there is none. The champion is in best/: among those found, the highest score of the mean
   /// validation accuracy of its trainings.
   const FinalRow* find(const std::string& kind) const;
   const FinalRow* champion(const SearchSpace& space) const;
 };
 
-/// Which configurations come in: the first of the ranking, then the uniform and the reversed one of the first's size.
+/// Which configurations come in: the first of the ranking; the incumbent, the best that the search itself has measured,
+/// unless it is among them; then the uniform and the reversed one of the first's size.
 std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunState& state,
                                     const FinalOptions& options);
 
