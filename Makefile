@@ -62,7 +62,7 @@ bench-search: all  ## search strategies and models judged on data/tables/, by re
 	$(BUILD)/experiments/strategies --preset paper --inputs bits+error --budget 16 \
 	  --goals effective,accuracy@90KB,accuracy@110KB,accuracy@140KB,accuracy@170KB --replays 100 --observe accuracy --out docs/results
 	$(BUILD)/experiments/strategies --preset paper --function all --candidates 400 --replays 8 --budget 15 --out docs/results/functions
-	$(BUILD)/experiments/models --preset paper --runs 16,24,32 --repeats 12 --out docs/results
+	$(BUILD)/experiments/models --preset paper --out docs/results
 
 report: all  ## write RUN/report.html again: make report RUN=folder
 	@test -n "$(RUN)" || { echo "make report RUN=folder of a search"; exit 2; }

@@ -10,6 +10,8 @@
 namespace kronbit::gp {
 namespace {
 
+constexpr double kQuantile90 = 1.6448536269514722;  // of |z|
+
 double normal_cdf(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
 double normal_log_density(double z) { return -0.5 * z * z - 0.5 * std::log(2.0 * std::numbers::pi); }
 
@@ -73,17 +75,22 @@ double constant_log_score(const std::vector<Observation>& observations) {
   return sum / static_cast<double>(observations.size());
 }
 
-// Within the quarter of the highest observed values, at least two, with all that equal the lowest of them.
-double spearman_among_best(const std::vector<double>& y, const std::vector<double>& predicted) {
-  std::vector<double> sorted = y, best_y, best_predicted;
+// Where the quarter of the highest values is: at least two, with all that equal the lowest of them.
+std::vector<size_t> best_quarter(const std::vector<double>& values) {
+  std::vector<double> sorted = values;
   std::sort(sorted.rbegin(), sorted.rend());
   const double lowest = sorted[std::min(sorted.size() - 1, std::max<size_t>(sorted.size() / 4, 2) - 1)];
-  for (size_t i = 0; i < y.size(); ++i) {
-    if (y[i] < lowest) continue;
-    best_y.push_back(y[i]);
-    best_predicted.push_back(predicted[i]);
+  std::vector<size_t> places;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] >= lowest) places.push_back(i);
   }
-  return spearman(best_y, best_predicted);
+  return places;
+}
+
+std::vector<double> at(const std::vector<double>& values, const std::vector<size_t>& places) {
+  std::vector<double> chosen;
+  for (const size_t i : places) chosen.push_back(values[i]);
+  return chosen;
 }
 
 }  // namespace
@@ -129,7 +136,7 @@ Calibration calibrate(const LeaveOneOut& predicted, const std::vector<Observatio
   result.count = chosen.size();
   result.coverage50 = coverage(z, 0.6744897501960817);
   result.coverage80 = coverage(z, 1.2815515655446004);
-  result.coverage90 = coverage(z, 1.6448536269514722);
+  result.coverage90 = coverage(z, kQuantile90);
   result.coverage95 = coverage(z, 1.9599639845400545);
   result.mean_z = mean(z);
   for (double v : z) result.mean_z2 += v * v / static_cast<double>(z.size());
@@ -141,7 +148,10 @@ Calibration calibrate(const LeaveOneOut& predicted, const std::vector<Observatio
   result.rmse = std::sqrt(mean(squares));
   result.median_error = median(errors);
   result.spearman = spearman(y, means);
-  result.spearman_best = spearman_among_best(y, means);
+  const std::vector<size_t> observed_best = best_quarter(y), predicted_best = best_quarter(means);
+  result.spearman_best = spearman(at(y, observed_best), at(means, observed_best));
+  result.coverage90_best = coverage(at(z, predicted_best), kQuantile90);
+  result.median_error_best = median(at(errors, predicted_best));
   return result;
 }
 

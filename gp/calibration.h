@@ -26,6 +26,9 @@ struct Calibration {
   double rmse = 0.0, median_error = 0.0;  ///< of the mean; median of the absolute errors
   double spearman = 0.0;                  ///< rank correlation of observed and predicted; 0 when either is constant
   double spearman_best = 0.0;             ///< the same within the quarter of the highest observed values
+  /// Within the quarter of the highest predicted means, at least two: what a choice by them rests on. Chosen without the
+  /// observed values, so calibrated as the whole is, in expectation.
+  double coverage90_best = 0.0, median_error_best = 0.0;
 
   /// Source:   bands: too confident when mean z² > 1.4 or 95 % coverage < 0.88, too wide when mean z² < 0.7, biased
   ///           when |mean z| > 2/√N; for few observations each band is as wide as chance alone makes it (95 %)

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "apps/experiments/common/judge.h"
 #include "quant/sensitivity.h"
@@ -228,7 +229,8 @@ TEST(Strategies, ATableOfSingleTrainingsSaysSo) {
 TEST(Models, AreJudgedOnATable) {
   const fs::path out = app::fresh("models");
   const std::string table = write_table(out).string();
-  const Ended ended = run("models", {"--table", table, "--repeats", "2", "--out", out.string()});
+  const Ended ended = run("models", {"--table", table, "--repeats", "2", "--searches",
+                                     "information:effective,kronbit:accuracy@5bits", "--out", out.string()});
   ASSERT_EQ(ended.code, 0) << ended.err;
   const Json json = read_json(out / "models.json");
   bool found = false;
@@ -241,7 +243,16 @@ TEST(Models, AreJudgedOnATable) {
     EXPECT_GT(row["unseen"]["spearman"].get<double>(), 0.9);
   }
   EXPECT_TRUE(found);
-  EXPECT_THAT(file_text(out / "models.md"), HasSubstr("## 16 runs, random"));
+  const std::string page = file_text(out / "models.md");
+  for (const char* heading : {"information, effective", "kronbit, accuracy@5bits", "random"}) {
+    EXPECT_THAT(page, HasSubstr(fmt::format("\n## 16 runs, {}\n", heading)));
+    EXPECT_THAT(page, HasSubstr(fmt::format("\n| {} | 16 | ", heading))) << "of the default model";
+  }
+  std::map<std::string, size_t> configurations;
+  for (const Json& row : json["rows"])
+    configurations[row["sampling"].get<std::string>()] = row["configurations"].get<size_t>();
+  EXPECT_EQ(configurations["random"], 60u);
+  EXPECT_LT(configurations["kronbit:accuracy@5bits"], 60u);
   ASSERT_EQ(json["error_forms"].size(), 3u);
   for (const Json& row : json["error_forms"]) EXPECT_LT(row["S"].get<double>(), row["-ln S"].get<double>());
   EXPECT_THAT(file_text(out / "models.md"), HasSubstr("| epochs | -ln S | S^(1/4) |"));
@@ -275,6 +286,9 @@ TEST(Strategies, RefuseWithOneLine) {
   expect("strategies", {"--table", table, "--replays", "0"}, "--replays");
   expect("strategies", {"--table", table, "--covariance", "cubic"}, "covariance");
   expect("models", {"--table", table, "--runs", "59"}, "--runs");
+  expect("models", {"--table", table, "--searches", "luck:effective"}, "luck");
+  expect("models", {"--table", table, "--searches", "kronbit"}, "STRATEGY:GOAL");
+  expect("models", {"--table", table, "--searches", "kronbit:speed"}, "speed");
   expect("models", {"--table", table, "--curve", "bezier:99"}, "bezier");
   app::write_file(out / "bad.csv", "# validation images: 3\nnonsense\n");
   expect("models", {"--table", (out / "bad.csv").string()}, "bad.csv line 2");
@@ -285,20 +299,18 @@ TEST(Models, RunNothingThatTheirFileSays) {
   const fs::path out = app::fresh("evil_models"), canary = out / "canary";
   fs::create_directories(out);
   Json measures = Json::object();
-  for (const char* name : {"median_error", "rmse", "spearman", "spearman_best", "coverage50", "coverage90",
-                           "coverage95", "log_score", "mean_z2"}) {
+  for (const char* name : {"median_error", "rmse", "spearman", "spearman_best", "median_error_best", "coverage90_best",
+                           "coverage50", "coverage90", "coverage95", "log_score", "mean_z2"}) {
     measures[name] = 0.5;
     measures[std::string(name) + "_error"] = nullptr;
   }
-  const Json row = {
-      {"sampling", "search"}, {"runs", 16},     {"inputs", "curve'\nsystem('touch " + canary.string() + "')\n#"},
-      {"kernel", "se"},       {"warp", "it's"}, {"unseen", measures},
-      {"left_out", nullptr}};
+  const Json row = {{"sampling", "search"}, {"runs", 16},
+                    {"configurations", 20}, {"inputs", "curve'\nsystem('touch " + canary.string() + "')\n#"},
+                    {"kernel", "se"},       {"warp", "it's"},
+                    {"unseen", measures},   {"left_out", nullptr}};
   const Json json = {{"table", {{"file", "f"}, {"configurations", 20}, {"tasks", "0,1"}}},
-                     {"goal", "effective"},
                      {"repeats", 1},
                      {"program", "p"},
-                     {"strategy", "s"},
                      {"command", "c"},
                      {"rows", Json::array({row})}};
   app::write_file(out / "models.json", json.dump());

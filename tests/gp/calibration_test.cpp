@@ -69,6 +69,8 @@ TEST(Calibration, EveryNumberOfASmallExample) {
   EXPECT_NEAR(c.median_error, 0.125, 1e-14);
   EXPECT_NEAR(c.spearman, 0.7012325483169698, 1e-14);
   EXPECT_EQ(c.spearman_best, 1.0);
+  EXPECT_EQ(c.coverage90_best, 1.0);  // of the observed ones it were 0.5
+  EXPECT_NEAR(c.median_error_best, 0.5 * (0.01 + 0.16), 1e-14);
 }
 
 TEST(Calibration, OfOneTask) {
