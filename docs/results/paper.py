@@ -89,13 +89,37 @@ def duration(seconds):
     return f"{hours:.1f} h" if hours >= 1 else f"{seconds / 60:.0f} min"
 
 
-def refuse_to_lose(name, path):
-    """An experiment run with --net writes these networks only: the documents keep what they have of the others."""
-    measured = lambda page: {n["net"] for n in page.get("networks", []) if any(r.get("mean") is not None for r in n["rows"])}
-    lost = measured(load(name) or {}) - measured(json.loads(path.read_text()))
-    if lost:
-        sys.exit(f"{path} holds nothing measured of {', '.join(sorted(lost))}, which {FOLDER}/{name}.json does: "
-                 f"build/experiments/{name} --preset paper --no-run writes all that has run")
+def is_measured(network):
+    return any(row.get("mean") is not None for row in network["rows"])
+
+
+def picture_file(name, networks, net):
+    """The experiment names the first network's picture without it."""
+    return FOLDER / (f"{name}.svg" if networks[0]["net"] == net else f"{name}-{net}.svg")
+
+
+def merge(name, out):
+    """An experiment writes what its --out has run: of networks that this is nothing of, the documents keep what they have."""
+    new, old = json.loads((out / f"{name}.json").read_text()), load(name) or {}
+    if "networks" not in new:
+        return new, (out / f"{name}.csv").read_text(), []
+    head, *lines = (out / f"{name}.csv").read_text().splitlines(keepends=True)
+    by_net = lambda lines, net: [line for line in lines if line.split(",")[0] == net]
+    networks, csv, kept = [], [head], []
+    known = {n["net"]: dict(n, machine=n.get("machine", old["machine"])) for n in old.get("networks", []) if is_measured(n)}
+    if missing := known.keys() - {n["net"] for n in new["networks"]}:
+        sys.exit(f"{out}/{name}.json leaves out {', '.join(sorted(missing))}, which {FOLDER}/{name}.json has: "
+                 f"build/experiments/{name} --preset paper --no-run writes every network")
+    for network in new["networks"]:
+        net = network["net"]
+        if net in known and not is_measured(network):
+            networks.append(known[net])
+            csv += by_net((FOLDER / f"{name}.csv").read_text().splitlines(keepends=True)[1:], net)
+            kept.append(picture_file(name, new["networks"], net).name)
+        else:
+            networks.append(dict(network, machine=new["machine"]))
+            csv += by_net(lines, net)
+    return dict(new, networks=networks), "".join(csv), kept
 
 
 def take(out):
@@ -103,22 +127,24 @@ def take(out):
     for name in EXPERIMENTS:
         if not (out / f"{name}.json").exists():
             continue
-        if json.loads((out / f"{name}.json").read_text()).get("preset") == "quick":
+        page, csv, kept = merge(name, out)
+        if page.get("preset") == "quick":
             sys.exit(f"{out}/{name}.json is of the quick preset: it does not belong into the documents")
-        refuse_to_lose(name, out / f"{name}.json")
-        for old in FOLDER.glob(f"{name}*"):
-            if old.stem == name or old.stem.startswith(name + "-"):
-                old.unlink()
-        for kind in ("json", "csv"):
-            shutil.copy(out / f"{name}.{kind}", FOLDER)
-        for picture in out.glob(f"{name}*.svg"):
-            if picture.stem == name or picture.stem.startswith(name + "-"):
-                shutil.copy(picture, FOLDER)
+        (FOLDER / f"{name}.json").write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n")
+        (FOLDER / f"{name}.csv").write_text(csv)
+        for folder, act in ((FOLDER, lambda path: path.unlink()), (out, lambda path: shutil.copy(path, FOLDER))):
+            for path in list(folder.glob(f"{name}*.svg")):
+                if path.name not in kept and (path.stem == name or path.stem.startswith(name + "-")):
+                    act(path)
 
 
 def load(name):
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def machines(table):
+    return "; ".join(dict.fromkeys(n.get("machine", table["machine"]) for n in table["networks"] if is_measured(n))) or table["machine"]
 
 
 def network_rows(network):
@@ -281,7 +307,7 @@ def page():
              f"\"{UNKNOWN}\" means what it says: two cores need days for the whole, and every step can be run again with the same command.", ""]
     table1 = load("table1")
     if table1:
-        lines += ["## What follows", "", next((d for d in map(doubts, table1["networks"]) if d), ""), "", *findings(table1), "", "## Table 1: linear Bézier curves on CIFAR-10", "", f"{table1['machine']}. {LEGEND}", ""]
+        lines += ["## What follows", "", next((d for d in map(doubts, table1["networks"]) if d), ""), "", *findings(table1), "", "## Table 1: linear Bézier curves on CIFAR-10", "", f"{machines(table1)}. {LEGEND}", ""]
         for network in table1["networks"]:
             if network["fp32"] is None:
                 continue

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "apps/kronbit/search/finals.h"
-#include "apps/kronbit/search/settings.h"
+#include "apps/kronbit/search/run_view.h"
 #include "tests/search/fake.h"
 
 namespace kronbit::app {

@@ -1,5 +1,5 @@
 // Final trainings: which lines of a journal count, that best/ is the champion among them, and when one is trained.
-#include "apps/kronbit/search/finals.h"
+#include "apps/kronbit/search/final_trainings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -55,7 +55,7 @@ class FinalsOfARun : public testing::Test {
     nn::Network net = nn::build("toy10");
     net.initialize(1);
     quant::assign_bits(net, bits);
-    const fs::path path = final_path(folder_, bits, 1, 1, "cosine");
+    const fs::path path = final_path(folder_, bits, 1, {.epochs = 1, .schedule = "cosine"});
     fs::create_directories(path.parent_path());
     quant::pack(net).save(path);
     return path;
@@ -147,11 +147,11 @@ TEST_F(FinalsOfARun, TrainingsOfOtherLengthOrScheduleAreNoSeeds) {
   record("best 1", kA, 0.5, 0.25, "");
   record("best 2", kB, 0.6, 0.25, "");
   EXPECT_EQ(read().rows.size(), 2u);
-  EXPECT_EQ(read().schedule, "cosine");
+  EXPECT_EQ(read().tuning.schedule, "cosine");
   record("best 1", kA, 0.7, 1);
   ASSERT_EQ(read().rows.size(), 1u);
   EXPECT_EQ(read().rows[0].top1, std::vector{0.7});
-  EXPECT_EQ(read().epochs, 1);
+  EXPECT_EQ(read().tuning.epochs, 1);
   record("best 1", kA, 0.8, 1, "constant");
   EXPECT_EQ(read().rows[0].top1, std::vector{0.8});
   record("best 1", kA, 0.5, 0.25);
@@ -163,8 +163,8 @@ TEST(Finals, OfJournalsWithoutSchedulesAreRead) {
   const RunView run = open_run(KRONBIT_SOURCE_DIR "/docs/results/resnet20-cifar10");
   const Finals finals = read_finals(run.lines, run.space);
   EXPECT_EQ(finals.rows.size(), 4u);
-  EXPECT_EQ(finals.epochs, 1);
-  EXPECT_EQ(finals.schedule, "cosine");
+  EXPECT_EQ(finals.tuning.epochs, 1);
+  EXPECT_EQ(finals.tuning.schedule, "cosine");
 }
 
 /// A toy10 with random weights. Made once.

@@ -20,8 +20,9 @@ Scale paper_scale(const std::string& net, const std::string& data) {
     s.seeds = 1;
   }
   if (net == "resnet18") {
-    s.fp32_epochs = 40;
+    s.fp32_epochs = 10;
     s.tasks = "0,0.25,0.5";
+    s.evaluations = 32;
     s.row_epochs = 0.5;
   }
   if (net == "googlenet") {

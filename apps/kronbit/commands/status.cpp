@@ -3,7 +3,7 @@
 #include <set>
 
 #include "apps/kronbit/progress.h"
-#include "apps/kronbit/search/settings.h"
+#include "apps/kronbit/search/run_view.h"
 #include "search/journal.h"
 #include "tensor/io/file.h"
 #include "tensor/io/parse.h"

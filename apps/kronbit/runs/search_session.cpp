@@ -7,7 +7,7 @@
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/report/report.h"
 #include "apps/kronbit/search/best.h"
-#include "apps/kronbit/search/finals.h"
+#include "apps/kronbit/search/final_trainings.h"
 #include "apps/kronbit/workers/job_pool.h"
 #include "apps/kronbit/workers/words.h"
 #include "nn/train.h"

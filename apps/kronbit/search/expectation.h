@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/kronbit/search/settings.h"
+#include "apps/kronbit/search/run_view.h"
 #include "search/ranking.h"
 
 namespace kronbit::app {

@@ -2,15 +2,12 @@
 // The result is the paper's Table 1 for this network.
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "apps/kronbit/search/settings.h"
-#include "apps/kronbit/workers/job_pool.h"
-#include "search/ranking.h"
-#include "search/run.h"
+#include "apps/kronbit/search/search_space.h"
+#include "search/state.h"
 
 namespace kronbit::app {
 
@@ -20,6 +17,14 @@ struct FinalOptions {
   std::string schedule = "cosine";
   int seeds = 1;  ///< trainings of each, with different seeds
 };
+
+struct FinalTuning {
+  double epochs = 0;
+  std::string schedule;
+  bool operator==(const FinalTuning&) const = default;
+};
+/// Of a line of the journal; before schedules were written down, what it is unless told.
+FinalTuning tuning_of(const Json& line);
 
 /// One row: a configuration, what the model said before and what the test split said after.
 struct FinalRow {
@@ -42,8 +47,7 @@ struct FinalRow {
 /// those that the search found is trained.
 struct Finals {
   std::vector<FinalRow> rows;
-  double epochs = 0;                ///< of every training
-  std::string schedule;             ///< of its learning rate
+  FinalTuning tuning;               ///< of every training
   std::optional<double> fp32_top1;  ///< of the weights the search started from, on the same test images
   int64_t images = 0;               ///< test images
   /// nullptr when there is none. The champion is in best/: among those found, the highest score of the mean
@@ -56,28 +60,6 @@ struct Finals {
 /// unless it is among them; then the uniform and the reversed one of the first's size.
 std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunState& state,
                                     const FinalOptions& options);
-
-/// How the final trainings ended.
-struct FinalsEnd {
-  bool stopped = false;      ///< early, by a signal
-  std::string problem = {};  ///< one line on those that failed and left no row; "" when none did
-};
-
-/// Trains and tests what is missing in the journal of `run`, on the pool of `pool`, and leaves the champion in best/.
-/// One training serves all rows of the same bits. One that fails for the third time leaves the others their rows; only
-/// when it was refused no further one begins.
-FinalsEnd run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space,
-                     const Frame& frame, const FinalOptions& options, const PoolOptions& pool);
-
-/// Makes best/ of the champion, if its packed network is still there. False when the run has no champion.
-bool publish_champion(const search::SearchRun& run, const SearchSpace& space);
-
-/// Where a final training leaves its packed network.
-std::filesystem::path final_path(const std::filesystem::path& run, const Bits& bits, int seed, double epochs,
-                                 const std::string& schedule);
-/// Empties work/ of a run that has ended, but for what final trainings left: a longer search may make any of them the
-/// champion.
-void clear_work(const std::filesystem::path& run);
 
 /// The table in a journal, in the order of the choice.
 Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space);

@@ -9,12 +9,9 @@
 #include "apps/kronbit/options/common.h"
 #include "apps/kronbit/search/latency_model.h"
 #include "apps/kronbit/search/rule_options.h"
-#include "nn/layers.h"
 #include "search/allocation.h"
-#include "search/explorer.h"
 #include "search/goal.h"
-#include "search/space.h"
-#include "search/state.h"
+#include "search/strategy.h"
 
 namespace kronbit::app {
 
@@ -65,40 +62,7 @@ search::ErrorTable errors_from_json(const Json& json, std::string_view where);
 int space_from_json(const Json& json, std::string_view where);
 SearchSettings settings_from_json(const Json& json, std::string_view where);
 
-/// The search space and how it is explored, as the settings define them.
-struct SearchSpace {
-  nn::Network net;  ///< without weights
-  std::vector<nn::ConvInfo> layers;
-  search::Curve curve;
-  std::vector<double> epochs = {}, costs = {};  ///< of each task; costs in forward passes unless the user gave others
-  search::CostOf cost_of = {};
-  search::ErrorTable errors = {};  ///< empty: not measured
-  search::Limits limits = {};
-  search::Goal goal = {};
-  std::vector<search::Candidate> candidates = {};
-  std::vector<size_t> tries = {};
-  search::ExplorerOptions explorer = {};
-
-  /// The candidate of these bits; one made for them where there is none.
-  search::Candidate configuration(const Bits& bits) const;
-};
-/// Candidates: the curve; where errors are known, the allocations at the limits, those one step or swap from them, and
-/// those for every smaller size where the front of size and error bends; baselines and tries. All keep to the rules.
-/// Throws: InputError for anything that does not fit together.
-SearchSpace make_space(const SearchSettings& settings);
-
 /// The evaluation every request becomes.
 Job job_of(const SearchSettings& settings, const Frame& frame, int workers);
-
-/// A run folder read back, also while it is running.
-struct RunView {
-  std::filesystem::path folder;
-  SearchSettings settings;
-  SearchSpace space;
-  std::vector<Json> lines;
-  search::RunState state;
-};
-/// Throws: InputError when there is no search in `folder`.
-RunView open_run(const std::filesystem::path& folder);
 
 }  // namespace kronbit::app
