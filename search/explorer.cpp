@@ -95,7 +95,7 @@ void Explorer::drop() {
 }
 
 Model Explorer::fit(gp::FitReport* report) const {
-  return fit_model(history_, options_.strategy.model, seed(), report);
+  return widened(fit_model(history_, options_.strategy.model, seed(), report));
 }
 
 }  // namespace kronbit::search

@@ -54,7 +54,7 @@ class Explorer {
   /// Accuracies known of a candidate, tasks 0, 1, ... up to the highest one run.
   const std::vector<double>& known(size_t candidate) const { return history_.known[candidate]; }
   bool anything_known() const { return history_.anything_known(); }
-  /// fit_model() of the history. Requires: anything_known().
+  /// fit_model() of the history, widened(). Requires: anything_known().
   Model fit(gp::FitReport* report = nullptr) const;
 
  private:

@@ -162,6 +162,34 @@ Model fit_model(const History& history, const ModelOptions& options, uint64_t se
   return {places, warp ? std::move(warped) : std::move(plain)};
 }
 
+gp::Posterior Model::predict(const std::vector<Candidate>& candidates, int task) const {
+  gp::Posterior posterior = gp_.predict(places_(candidates), task);
+  for (double& variance : posterior.variance) variance *= widening_;
+  return posterior;
+}
+
+gp::LeaveOneOut Model::predict_observations(const std::vector<gp::Observation>& held_out) const {
+  gp::LeaveOneOut predicted = gp_.predict_observations(held_out);
+  for (size_t i = 0; i < held_out.size(); ++i) {
+    double& z = predicted.z[i];
+    predicted.log_density[i] += 0.5 * z * z * (1.0 - 1.0 / widening_) - 0.5 * std::log(widening_);
+    predicted.variance[i] *= widening_;
+    z /= std::sqrt(widening_);
+  }
+  return predicted;
+}
+
+Model widened(const Model& model) {
+  const gp::LeaveOneOut left_out = model.gp().leave_one_x_out();
+  double sum = 0.0, count = 0.0;
+  for (size_t i = 0; i < left_out.z.size(); ++i) {
+    if (model.gp().observations()[i].task != model.tasks() - 1) continue;
+    sum += left_out.z[i] * left_out.z[i];
+    ++count;
+  }
+  return {model.places(), model.gp(), count > 0.0 ? std::max(1.0, sum / count) : 1.0};
+}
+
 std::vector<Evidence> evidence_for(const Model& model, const History& history, const Candidate& candidate,
                                    size_t count) {
   const gp::Hyperparameters& h = model.gp().hyperparameters();

@@ -71,12 +71,14 @@ class Places {
 
 class Model {
  public:
-  Model(Places places, gp::MultiTaskGp gp) : places_(places), gp_(std::move(gp)) {}
+  Model(Places places, gp::MultiTaskGp gp, double widening = 1.0)
+      : places_(places), gp_(std::move(gp)), widening_(widening) {}
 
-  /// Accuracy of one task, without the noise of a single evaluation.
-  gp::Posterior predict(const std::vector<Candidate>& candidates, int task) const {
-    return gp_.predict(places_(candidates), task);
-  }
+  /// Accuracy of one task, without the noise of a single evaluation. Variances are those of gp() times widening().
+  gp::Posterior predict(const std::vector<Candidate>& candidates, int task) const;
+  /// Of observations at places(), with their noise; variances, z and densities are those of the variances widened.
+  gp::LeaveOneOut predict_observations(const std::vector<gp::Observation>& held_out) const;
+  double widening() const { return widening_; }
   int tasks() const { return gp_.tasks(); }
   const gp::MultiTaskGp& gp() const { return gp_; }
   const Places& places() const { return places_; }
@@ -84,6 +86,7 @@ class Model {
  private:
   Places places_;
   gp::MultiTaskGp gp_;
+  double widening_;
 };
 
 /// All accuracies told so far, where the model sees them: by run, then by task.
@@ -93,6 +96,14 @@ std::vector<gp::Observation> observations_of(const History& history, const Place
 /// The model fitted to everything told so far.
 /// Requires: something told. Throws: NumericalError when it cannot be fitted.
 Model fit_model(const History& history, const ModelOptions& options, uint64_t seed, gp::FitReport* report = nullptr);
+
+/// The model as people are told of it. What a search has run lies together near the best, and the model is too sure
+/// elsewhere; how far wrong it is about what it has seen, were it unseen, says by how much. The search itself decides by
+/// the model as fitted.
+/// Formula:  widening = max(1, mean z² of the observations of the last task, each configuration left out in turn);
+///           1 without any
+/// Source:   gp/calibration.h; what it repairs: docs/results/models.md
+Model widened(const Model& model);
 
 /// A measurement and how much it says about another configuration at the last task.
 struct Evidence {

@@ -146,13 +146,13 @@ Verdicts verdicts(const search::Problem& problem, const search::History& history
   const std::vector<size_t> drawn = search::drawn_trainings(problem, seed);
   const int last = history.last();
   try {
-    const search::Model model = search::fit_model(history, variant.options, seed);
+    const search::Model model = search::widened(search::fit_model(history, variant.options, seed));
     std::vector<gp::Observation> unseen;
     for (size_t c = 0; c < problem.candidates.size(); ++c)
       if (history.depth(c) == 0)
         unseen.push_back({model.places()(problem.candidates[c]), last, problem.answers[c][drawn[c]].accuracy.back()});
     Verdicts result;
-    result.unseen = gp::calibrate(model.gp().predict_observations(unseen), unseen);
+    result.unseen = gp::calibrate(model.predict_observations(unseen), unseen);
     result.left_out = gp::calibrate(model.gp().leave_one_x_out(), model.gp().observations(), last);
     return result;
   } catch (const NumericalError&) {
@@ -279,9 +279,10 @@ std::string markdown(const Json& json) {
       "A model has seen some runs, each with all tasks up to its last: those that a search makes (its strategy and "
       "goal are named), or random configurations, a third of them to the last task and the others to any. It predicts "
       "what one training of every configuration it has not seen reaches on the validation images at the last task. "
+      "Its deviations are as wide as `kronbit` shows them, widened() in [search/model.h](../../search/model.h). "
       "Errors in points. Coverage: share within the central 50, 90 and 95 % intervals, noise included. Log score: mean "
       "log density, nats, higher is better. Left out: one configuration at a time, hyper-parameters fixed, last "
-      "task.\n\n    {}\n",
+      "task, deviations as fitted.\n\n    {}\n",
       get_string(table, "file", "models"), table["configurations"].get<int64_t>(), get_string(table, "tasks", "models"),
       json["repeats"].get<int64_t>(), get_string(json, "program", "models"), get_string(json, "command", "models"));
   out += default_model_markdown(json["rows"]);

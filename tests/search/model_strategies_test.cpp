@@ -274,7 +274,8 @@ TEST(Ehvi, TakesTheBruteForceArgmaxFirst) {
   drive(explorer, 14);
   ASSERT_TRUE(explorer.round_finished());
   const std::vector<Candidate>& all = explorer.candidates();
-  const gp::Posterior posterior = explorer.fit().predict(all, 2);
+  const gp::Posterior posterior =
+      fit_model(explorer.history(), explorer.options().strategy.model, explorer.seed()).predict(all, 2);
   FrontPoint reference{0.0, 0.0};
   std::vector<FrontPoint> points;
   for (size_t c = 0; c < all.size(); ++c) {

@@ -203,7 +203,12 @@ std::string trust_section(const SearchReport& report, Plotter& plotter) {
           : fmt::format("<p>At the last task: {}</p>\n",
                         escape(gp::calibrate(report.model->gp().leave_one_x_out(), report.model->gp().observations(),
                                              report.tasks() - 1)
-                                   .verdict()));
+                                   .verdict())) +
+                (report.model->widening() > 1
+                     ? fmt::format(
+                           "<p>So the deviations of what it expects are shown {:.2f} times as wide as it says.</p>\n",
+                           std::sqrt(report.model->widening()))
+                     : "");
   return section(
       "How far to trust the model",
       "<p>Each configuration was left out in turn, with all its tasks, and foretold from the others.</p>\n" +
