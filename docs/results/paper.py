@@ -255,6 +255,9 @@ def findings(table):
     for network in table["networks"]:
         name = network["net"]
         papers = [r for r in network["rows"] if r["origin"] == "paper"]
+        below = (network["paper_fp32"] or 0) - 100 * network["fp32"]["test"] if network["fp32"] else 0
+        if below > 1 and has(*papers[:1]):
+            lines.append(f"* {name}: our floating point network is {below:.2f} points below the paper's, after {epochs_text(network['fp32']['epochs'])}: what follows is of such a network.")
         for i, row in enumerate(papers):
             if len(set(row["bits"])) == 1 or "reversed" in row["label"] or not has(row):
                 continue
