@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 
 #include "apps/kronbit/report/data.h"
@@ -87,6 +88,20 @@ TEST(Report, OfASearchWithTimesShowsThem) {
   EXPECT_THAT(lines[0], testing::EndsWith(" ms"));
   EXPECT_THAT(lines[1], testing::StartsWith("fp32"));
   EXPECT_THAT(format_finals(report.finals), HasSubstr(fmt::format(" {:.4g}\n", microseconds / 1000)));
+}
+
+TEST(Report, SaysWhereDeviationsAreWiderThanFitted) {
+  int wider = 0;
+  for (const char* budget : {"8evals", "12evals", "16evals", "24evals"}) {
+    const auto folder = search::fresh_folder("widened_report");
+    make_fake_run(folder, fake_settings(), {.budget = budget});
+    write_report(folder);
+    const double widening = read_search_report(folder).model->widening();
+    wider += widening > 1;
+    const std::string sentence = fmt::format("are shown {:.2f} times as wide", std::sqrt(widening));
+    EXPECT_EQ(count(checked_page(folder), sentence), widening > 1 ? 1u : 0u) << budget << ", widening " << widening;
+  }
+  EXPECT_GT(wider, 0) << "nothing was tested";
 }
 
 TEST(Report, SaysTheSameTwice) {
