@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "gp/calibration.h"
 #include "search/smoothing.h"
 #include "tensor/base/error.h"
 #include "tensor/io/text.h"
@@ -180,14 +181,12 @@ gp::LeaveOneOut Model::predict_observations(const std::vector<gp::Observation>& 
 }
 
 Model widened(const Model& model) {
-  const gp::LeaveOneOut left_out = model.gp().leave_one_x_out();
-  double sum = 0.0, count = 0.0;
-  for (size_t i = 0; i < left_out.z.size(); ++i) {
-    if (model.gp().observations()[i].task != model.tasks() - 1) continue;
-    sum += left_out.z[i] * left_out.z[i];
-    ++count;
-  }
-  return {model.places(), model.gp(), count > 0.0 ? std::max(1.0, sum / count) : 1.0};
+  const std::vector<gp::Observation>& observations = model.gp().observations();
+  const int last = model.tasks() - 1;
+  const bool known =
+      std::any_of(observations.begin(), observations.end(), [&](const gp::Observation& o) { return o.task == last; });
+  const double z2 = known ? gp::calibrate(model.gp().leave_one_x_out(), observations, last).mean_z2 : 1.0;
+  return {model.places(), model.gp(), std::max(1.0, z2)};
 }
 
 std::vector<Evidence> evidence_for(const Model& model, const History& history, const Candidate& candidate,

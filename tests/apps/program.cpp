@@ -241,6 +241,14 @@ Words tiny_data() {
   return {"--data", "cifar10:" + tiny_cifar().string(), "--validation", "train:20", "--threads", "1"};
 }
 
+Words eval_arguments(const fs::path& weights, const Words& more) {
+  Words all = words("eval --net resnet20", {"--weights", weights.string()});
+  const Words data = tiny_data();
+  all.insert(all.end(), data.begin(), data.end());
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
 Words search_arguments(const fs::path& out, const Words& more) {
   Words all = words("search --net resnet20 --tasks 0,0.1 --batch 25 --budget 10evals --curve bezier:1 --probe 4",
                     {"--final-top", "1", "--weights", tiny_weights().string(), "--out", out.string()});

@@ -88,6 +88,9 @@ fs::path tiny_weights(const std::string& net = "resnet20");
 /// "--data cifar10:... --validation train:20 --threads 1 ..." for most subcommands.
 Words tiny_data();
 
+/// The arguments of eval on that data.
+Words eval_arguments(const fs::path& weights, const Words& more = {});
+
 /// The arguments of a short search into `out`, and what it writes when nothing disturbs it (run once).
 Words search_arguments(const fs::path& out, const Words& more = {});
 const fs::path& unbroken_search();

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "apps/kronbit/search/rule_options.h"
-#include "apps/kronbit/search/rule_options.h"
 #include "search/allocation.h"
 #include "tensor/base/error.h"
 #include "tensor/io/parse.h"
