@@ -132,10 +132,12 @@ def take(out):
             sys.exit(f"{out}/{name}.json is of the quick preset: it does not belong into the documents")
         (FOLDER / f"{name}.json").write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n")
         (FOLDER / f"{name}.csv").write_text(csv)
-        for folder, act in ((FOLDER, lambda path: path.unlink()), (out, lambda path: shutil.copy(path, FOLDER))):
-            for path in list(folder.glob(f"{name}*.svg")):
-                if path.name not in kept and (path.stem == name or path.stem.startswith(name + "-")):
-                    act(path)
+        pictures = lambda folder: [path for path in folder.glob(f"{name}*.svg") if path.name not in kept
+                                   and (path.stem == name or path.stem.startswith(name + "-"))]
+        for path in pictures(FOLDER):
+            path.unlink()
+        for path in pictures(out):
+            shutil.copy(path, FOLDER)
 
 
 def load(name):
