@@ -83,12 +83,13 @@ Request SearchRun::request(const PlannedRun& run, int attempt, int failed_traini
 }
 
 void SearchRun::submit_waiting(Evaluator& evaluator, std::map<int64_t, int>& running,
-                               const std::map<int64_t, Result>& finished) const {
+                               const std::map<int64_t, Result>& finished, bool time_is_up) const {
   int64_t before = 0;  // runs in front of this one, which may all succeed
   for (const PlannedRun& run : explorer().waiting()) {
     const Budget& budget = state_.budget();
-    const bool allowed =
+    const bool affordable =
         budget.evaluations > 0 ? state_.evaluations() + before < budget.evaluations : state_.seconds() < budget.seconds;
+    const bool allowed = affordable && !time_is_up;
     const bool paid_behind_it = before == 0 && !finished.empty();  // results that only wait for this one
     if (!(allowed || paid_behind_it) || static_cast<int>(running.size()) >= evaluator.slots()) return;
     if (!running.contains(run.index) && !finished.contains(run.index)) {
@@ -122,14 +123,16 @@ Ended SearchRun::explore(Evaluator& evaluator, const Callbacks& callbacks) {
       evaluator.cancel();
       return Ended::Stopped;
     }
+    const bool time_is_up = callbacks.time_is_up && callbacks.time_is_up();
     if (explorer().round_finished()) {
       if (state_.budget_spent()) return Ended::BudgetSpent;
+      if (time_is_up) return Ended::Stopped;
       const Plan plan = explorer().plan_round();
       if (plan.runs.empty()) return Ended::Exhausted;
       append(state_.plan_line(plan), callbacks);
     }
-    submit_waiting(evaluator, running, finished);
-    if (running.empty()) return Ended::BudgetSpent;
+    submit_waiting(evaluator, running, finished, time_is_up);
+    if (running.empty()) return state_.budget_spent() ? Ended::BudgetSpent : Ended::Stopped;
     std::optional<Result> result = evaluator.wait(kPollSeconds);
     if (!result) continue;
     const auto known = running.find(result->index);

@@ -42,7 +42,8 @@ struct Progress {
 struct Callbacks {
   std::function<void(const Json& line, const Progress&)> journalled;  ///< after each plan, evaluation and failure
   std::function<void(const Best&)> improved;                          ///< Progress::best changed: make best/ anew
-  std::function<bool()> stop;  ///< asked a few times per second; true ends the search after the current write
+  std::function<bool()> stop;        ///< asked a few times per second; true ends the search after the current write
+  std::function<bool()> time_is_up;  ///< true: no new evaluation begins; the search ends with those that are running
 };
 
 enum class Ended { BudgetSpent, Exhausted, Stopped };
@@ -54,8 +55,9 @@ class SearchRun {
   ///         other settings (each is listed) or a larger budget than now; when its journal is damaged (with the line).
   explicit SearchRun(SearchSpec spec);
 
-  /// Plans, submits and journals until the budget is spent, nothing is left to run or stop() says so. Results are
-  /// journalled in plan order, so the journal is the same for any number of workers but for seconds and worker.
+  /// Plans, submits and journals until the budget is spent, nothing is left to run, or stop() or time_is_up() says so.
+  /// Results are journalled in plan order, so the journal is the same for any number of workers but for seconds and
+  /// worker.
   /// A failed evaluation is tried again, three times in all; then its candidate is dropped. Refused for the third time
   /// it ends the search instead, before that is journalled: no machine that is asked can do it.
   /// Throws: Error when the journal cannot be written, or after kMaxFailuresInARow failures without a success between;
@@ -75,8 +77,8 @@ class SearchRun {
 
  private:
   void open(bool resume, const Json& settings, const Budget& budget);
-  void submit_waiting(Evaluator& evaluator, std::map<int64_t, int>& running,
-                      const std::map<int64_t, Result>& finished) const;
+  void submit_waiting(Evaluator& evaluator, std::map<int64_t, int>& running, const std::map<int64_t, Result>& finished,
+                      bool time_is_up) const;
   void commit(const Result& result, const Callbacks& callbacks);
   void append(const Json& line, const Callbacks& callbacks);
   Request request(const PlannedRun& run, int attempt, int failed_trainings) const;

@@ -3,9 +3,10 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <functional>
 #include <string>
+
+#include "apps/kronbit/stop.h"
 
 namespace kronbit::app {
 
@@ -29,15 +30,6 @@ CLI::App* add_command(CLI::App& app, Frame& frame, const std::string& name, cons
 
 /// For options whose empty text is a mistake: a variable of the shell that was never set.
 CLI::Validator not_empty();
-
-/// SIGINT and SIGTERM end the program at once, with exit code 130 or 143; others that matter are ignored.
-void install_signals();
-/// From here on the first of them only sets stop_requested: for work that looks at it, finishes its current write and
-/// returns. The second one ends the program at once.
-void stop_gently();
-extern std::atomic<bool> stop_requested;
-/// 130 or 143 after a signal, else 0.
-int stop_exit_code();
 
 void add_info(CLI::App& app, Frame& frame);
 void add_size(CLI::App& app, Frame& frame);

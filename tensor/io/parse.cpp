@@ -1,5 +1,6 @@
 #include "tensor/io/parse.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -74,10 +75,18 @@ int64_t parse_bytes(std::string_view text, std::string_view what) {
 }
 
 double parse_duration(std::string_view text, std::string_view what) {
-  static constexpr Unit kUnits[] = {{"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}};
-  const double seconds = read_with_unit(text, kUnits);
+  static constexpr Unit kUnits[] = {{"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}};
+  constexpr std::string_view kNumber = "0123456789.";
+  double seconds = 0;
+  std::string_view rest = text;
+  do {
+    const size_t unit = std::min(rest.find_first_not_of(kNumber), rest.size());
+    const size_t end = std::min(rest.find_first_of(kNumber, unit), rest.size());
+    seconds += read_with_unit(rest.substr(0, end), kUnits);
+    rest.remove_prefix(end);
+  } while (!rest.empty());
   if (!(seconds > 0 && seconds <= 366 * 86400.0)) {
-    input_error(what, "wanted a time above 0 and up to 366d, such as 90s, 30min, 2h or 1d, got {}", quote(text));
+    input_error(what, "wanted a time above 0 and up to 366d, such as 90s, 30min, 2h, 3h50m or 1d, got {}", quote(text));
   }
   return seconds;
 }

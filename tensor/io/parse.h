@@ -20,7 +20,7 @@ double parse_number(std::string_view text, double lo, double hi, std::string_vie
 /// "3.5MB" and the like, rounded to whole bytes. Units: B, KB MB GB = 1000^k, KiB MiB GiB = 1024^k; a unit is required.
 int64_t parse_bytes(std::string_view text, std::string_view what);
 
-/// "90s", "30min", "2h", "1.5d" in seconds, above 0 and at most 366 days; a unit is required.
+/// "90s", "30min" or "30m", "2h", "1.5d", or a sum such as "3h50m", in seconds, above 0 and at most 366 days; a unit is required.
 double parse_duration(std::string_view text, std::string_view what);
 
 /// "2ms", "350us", "0.5s" in milliseconds, above 0 and at most an hour; a unit is required.

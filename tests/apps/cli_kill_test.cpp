@@ -78,18 +78,47 @@ TEST(Search, IsTheSameWithMoreThreads) {
 TEST(Search, StopsPromptlyAndGoesOn) {
   const fs::path run = fresh("stopped");
   int lines = 3;
-  for (const int number : {SIGINT, SIGTERM}) {
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) {
     Program program(search_arguments(run, {"--resume"}));
     ASSERT_TRUE(program.wait_for_lines(run / search::kJournalName, lines));
     const double before = program.seconds();
     program.signal(number);
     const Ended end = program.wait();
-    EXPECT_EQ(end.code, 128 + number) << end.err;
+    EXPECT_EQ(end.code, number == SIGINT ? 130 : 143) << end.err;
     EXPECT_LT(end.seconds - before, kPromptly);
     EXPECT_THAT(end.err, HasSubstr("--resume"));
     EXPECT_THAT(file_text(run / "report.html"), HasSubstr("</html>"));
     lines = lines_of(run) + 2;
   }
+  ASSERT_EQ(kronbit(search_arguments(run, {"--resume"})).code, 0);
+  EXPECT_EQ(essence(run), essence(unbroken_search()));
+  expect_whole(run);
+}
+
+/// A limit that is over before there is work to begin: later ones are tested with the explorer.
+const Words kNoTime{"--time-limit", "0.001s"};
+
+void expect_out_of_time(const Words& arguments) {
+  const Ended end = kronbit(arguments);
+  EXPECT_EQ(end.code, 143) << end.err;
+  EXPECT_THAT(end.err, HasSubstr("stopped by --time-limit"));
+  EXPECT_THAT(end.err, HasSubstr("--resume"));
+}
+
+TEST(Search, OutOfTimeBeginsNothingAndGoesOn) {
+  const fs::path run = fresh("out_of_time");
+  const auto without_finals = [&](const Words& more) {
+    return with_flag(search_arguments(run, more), "--final-top", "0");
+  };
+  expect_out_of_time(search_arguments(run, kNoTime));
+  EXPECT_EQ(lines_of(run), 1);  // the settings
+  EXPECT_THAT(file_text(run / "report.html"), HasSubstr("</html>"));
+  ASSERT_EQ(kronbit(without_finals({"--resume", "--time-limit", "1d"})).code, 0);
+  const int searched = lines_of(run);
+  Words resume = kNoTime;
+  resume.push_back("--resume");
+  expect_out_of_time(search_arguments(run, resume));  // before the final trainings
+  EXPECT_EQ(lines_of(run), searched);
   ASSERT_EQ(kronbit(search_arguments(run, {"--resume"})).code, 0);
   EXPECT_EQ(essence(run), essence(unbroken_search()));
   expect_whole(run);
@@ -173,14 +202,17 @@ Words train_arguments(const fs::path& out, const Words& more = {}) {
 TEST(Killed, ATrainingEndsWithTheSameWeights) {
   const fs::path whole = fresh("train_whole"), broken = fresh("train_broken");
   ASSERT_EQ(kronbit(train_arguments(whole)).code, 0);
+  expect_out_of_time(train_arguments(broken, kNoTime));  // after the first step
+  EXPECT_EQ(lines_of(broken), 1);                        // the settings
+  EXPECT_TRUE(fs::exists(broken / "checkpoint.safetensors"));
   {
     Program program(train_arguments(broken));  // in the first epoch: the checkpoint is made where it stops
     ASSERT_TRUE(program.wait_for_lines(broken / search::kJournalName, 1));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     const double before = program.seconds();
-    program.signal(SIGINT);
+    program.signal(SIGUSR1);
     const Ended end = program.wait();
-    ASSERT_EQ(end.code, 130) << end.err;
+    ASSERT_EQ(end.code, 143) << end.err;
     EXPECT_LT(end.seconds - before, kPromptly);
     EXPECT_TRUE(fs::exists(broken / "checkpoint.safetensors"));
   }

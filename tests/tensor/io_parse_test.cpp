@@ -100,7 +100,10 @@ TEST(Parse, Times) {
   EXPECT_EQ(parse_duration("30min", "t"), 1800);
   EXPECT_EQ(parse_duration("2h", "t"), 7200);
   EXPECT_EQ(parse_duration("0.5d", "t"), 43200);
-  for (const char* bad : {"", "65", "30 min", "1e9min", "0s", "-1h", "30m", "h", "65evals", "nanh", "infs"}) {
+  EXPECT_EQ(parse_duration("3h50m", "t"), 13800);
+  EXPECT_EQ(parse_duration("1d12h0.5min", "t"), 129630);
+  for (const char* bad : {"", "65", "30 min", "1e9min", "0s", "0h0m", "-1h", "3h-50m", "3h50", "3hm", "h", "3hours",
+                          "65evals", "nanh", "infs", "366d1s"}) {
     EXPECT_THROW(parse_duration(bad, "t"), InputError) << bad;
   }
 }

@@ -156,6 +156,7 @@ int run_replicates(const Frame& frame, const SearchOptions& options, const Searc
 
 int run(const Frame& frame, const SearchOptions& options) {
   stop_gently();
+  set_time_limit(options.time_limit);
   if (options.out.empty() && !options.dry_run) input_error("--out", "wanted a folder for the run, got nothing");
   const search::Budget budget = search::Budget::parse(options.budget);
   check_search(options);
@@ -197,6 +198,7 @@ void add_search(CLI::App& app, Frame& frame) {
   command->add_option("--out", options->out, "run folder");
   command->add_flag("--resume", options->resume, "go on with the run in --out, if there is one");
   command->add_flag("--dry-run", options->dry_run, "show space, costs and first round; write nothing");
+  add_time_limit_option(command, options->time_limit);
   command->add_option("--workers", options->workers, "evaluations at the same time");
   command
       ->add_option("--launch", options->launch,

@@ -127,6 +127,7 @@ class Session {
     Progress progress(frame_, "search", "evaluations");
     search::Callbacks callbacks;
     callbacks.stop = [] { return stop_requested.load(); };
+    callbacks.time_is_up = time_is_up;
     callbacks.journalled = [&](const Json& line, const search::Progress& p) { show(progress, line, p); };
     callbacks.improved = [&](const search::Best& best) { refresh_best(best); };
     return run_.explore(evaluator, callbacks);
@@ -171,7 +172,8 @@ class Session {
 
   int stopped() {
     write_report(run_.folder());
-    tell("stopped after {} evaluations; the same command with --resume goes on\n", run_.state().evaluations());
+    tell("{} after {} evaluations; the same command with --resume goes on\n", stop_reason(),
+         run_.state().evaluations());
     return stop_exit_code();
   }
 

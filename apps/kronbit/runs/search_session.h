@@ -13,7 +13,7 @@ namespace kronbit::app {
 struct SearchOptions {
   SearchSettings settings;
   std::string budget = "40evals", workers = "1", launch, deadline = "auto", out, final_top = "3", final_epochs,
-              final_schedule = "cosine", final_seeds = "1", replicates = "1";
+              final_schedule = "cosine", final_seeds = "1", replicates = "1", time_limit;
   bool resume = false, dry_run = false;
 };
 
@@ -22,7 +22,7 @@ struct SearchOptions {
 void check_search(const SearchOptions& options);
 
 struct SearchEnd {
-  int code = 0;                         ///< for exit: 0, or that of the signal that stopped it
+  int code = 0;                         ///< for exit: 0, or stop_exit_code() when it stopped early
   std::optional<Outcome> outcome = {};  ///< nothing before the first result
 };
 /// Begins the search in options.out, or goes on with it. settings: those of the options, with what the files told.

@@ -123,7 +123,7 @@ class TrainingRun {
     }
   }
 
-  /// False when a signal ended it; then the checkpoint is where it stopped.
+  /// False when a signal or the time limit ended it; then the checkpoint is where it stopped.
   bool train() {
     if (trainer_.steps() == 0) keep_untrained();
     Progress progress(frame_, "train", "steps");
@@ -137,7 +137,7 @@ class TrainingRun {
       progress.update(trainer_.step(), trainer_.steps(),
                       fmt::format("loss {:.3f}", loss_ / static_cast<double>(std::max<int64_t>(images_, 1))));
       if (trainer_.done() || trainer_.step() % trainer_.steps_per_epoch() == 0) end_epoch(report.lr, progress);
-      if (stop_requested) {
+      if (stop_requested || time_is_up()) {
         save_checkpoint();
         return false;
       }
@@ -290,10 +290,12 @@ void add_training_options(CLI::App* command, TrainingOptions& options) {
   command->add_option("--seed", options.seed, "of initial weights, order and augmentation");
   command->add_option("--out", options.out, "run folder")->required();
   command->add_flag("--resume", options.resume, "go on with the run in --out, if there is one");
+  add_time_limit_option(command, options.time_limit);
 }
 
 int run_training(const Frame& frame, const std::string& command, const TrainingOptions& options) {
   stop_gently();
+  set_time_limit(options.time_limit);
   known_journal(options.out, options.resume);  // before all pictures are read; the lock is for later
   nn::TrainOptions train;
   train.epochs = parse_number(options.epochs, 0, 1e6, "--epochs");
@@ -329,7 +331,7 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
       open_journal(options.out, options.resume, settings_of(command, options, net, splits, train.precision));
   TrainingRun run(frame, options, std::move(net), std::move(splits), train, std::move(journal));
   if (!run.train()) {
-    tell("stopped; the same command with --resume goes on\n");
+    tell("{}; the same command with --resume goes on\n", stop_reason());
     return stop_exit_code();
   }
   const Json result = run.test(command);

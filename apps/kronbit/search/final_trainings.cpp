@@ -46,15 +46,16 @@ class FinalTrainings {
     finals_ = read_finals(run_.lines(), space_);
   }
 
-  /// False when a signal ended it early.
+  /// False when a signal or the time limit ended it early.
   bool train() {
     Progress progress(frame_, "final", "trainings");
     const auto total = static_cast<int64_t>(tasks_.size());
     size_t started = 0, journalled = 0;
     while (journalled < (refused_ ? started : tasks_.size())) {
       progress.update(static_cast<int64_t>(journalled), total);
-      if (stop_requested) return false;
-      for (; !refused_ && started < tasks_.size() && pool_.running() < pool_.workers(); ++started) {
+      const bool closing = time_is_up();
+      if (stop_requested || (closing && pool_.running() == 0)) return false;
+      for (; !closing && !refused_ && started < tasks_.size() && pool_.running() < pool_.workers(); ++started) {
         if (needs_training(started)) pool_.submit(job(tasks_[started]), static_cast<int64_t>(started));
       }
       if (pool_.running() > 0) {
@@ -126,7 +127,7 @@ class FinalTrainings {
                    {"reason", outcome.reason},
                    {"seconds", outcome.seconds},
                    {"worker", outcome.worker}});
-      if (task.failures < search::kAttempts && !refused_) return pool_.submit(job(task), outcome.tag);
+      if (task.failures < search::kAttempts && !refused_ && !time_is_up()) return pool_.submit(job(task), outcome.tag);
       refused_ = refused_ || outcome.fault == search::Fault::Refused;  // no machine that was asked can do it
     }
     task.outcome = std::move(outcome);
@@ -229,6 +230,7 @@ class FinalTrainings {
 
 FinalsEnd run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space,
                      const Frame& frame, const FinalOptions& options, const PoolOptions& pool) {
+  if (time_is_up()) return {.stopped = true};
   record_fp32(run, settings);
   FinalTrainings trainings(run, settings, space, frame, options, pool);
   if (!trainings.train()) return {.stopped = true};

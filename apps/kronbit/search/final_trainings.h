@@ -12,7 +12,7 @@ namespace kronbit::app {
 
 /// How the final trainings ended.
 struct FinalsEnd {
-  bool stopped = false;      ///< early, by a signal
+  bool stopped = false;      ///< early, by a signal or the time limit
   std::string problem = {};  ///< one line on those that failed and left no row; "" when none did
 };
 
