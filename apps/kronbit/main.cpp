@@ -1,5 +1,5 @@
 // kronbit: how many bits does each layer of this CNN deserve? Exit codes: 0 done, 1 the work failed, 2 the command line
-// or an input is wrong, 130/143 stopped by a signal.
+// or an input is wrong, 130/143 stopped by a signal or --time-limit.
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "apps/kronbit/command.h"
+#include "apps/kronbit/command_line.h"
 #include "quant/kernels/block_product.h"
 #include "quant/kernels/cuda/device_product.h"
 #include "tensor/base/error.h"
@@ -76,7 +77,9 @@ int run(int argc, char** argv) {
   app.require_subcommand(0, 1);  // an unknown one is named; none is noticed below
   app.set_version_flag("--version", KRONBIT_VERSION);
   app.option_defaults()->always_capture_default();
-  app.footer("Start: kronbit search --help. Exit codes: 0 done, 1 failed, 2 wrong input, 130/143 stopped by a signal.");
+  app.footer(
+      "Start: kronbit search --help. Exit codes: 0 done, 1 failed, 2 wrong input, 130/143 stopped by a signal or "
+      "--time-limit.");
   Frame frame;
   add_info(app, frame);
   add_size(app, frame);
@@ -98,8 +101,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& e) {
     return flushed(app.exit(e));  // --help, --version
   } catch (const CLI::ParseError& e) {
-    return fail(2, fmt::format("{} (see kronbit {}--help)", e.what(),
-                               app.get_subcommands().empty() ? "" : app.get_subcommands().front()->get_name() + " "));
+    return fail(2, refusal(app, e));
   }
   if (!frame.chosen) return fail(2, "a subcommand is required (see kronbit --help)");
   if (!frame.threads.empty()) set_threads(static_cast<int>(parse_int(frame.threads, 1, 1024, "--threads")));

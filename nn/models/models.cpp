@@ -1,14 +1,14 @@
 #include "nn/models/models.h"
 
-#include <algorithm>
+#include <fmt/format.h>
+
 #include <functional>
-#include <numeric>
-#include <utility>
 
 #include "nn/models/googlenet.h"
 #include "nn/models/resnet.h"
 #include "nn/models/toy.h"
 #include "nn/models/vgg.h"
+#include "tensor/io/nearest.h"
 #include "tensor/io/text.h"
 
 namespace kronbit::nn {
@@ -53,33 +53,11 @@ const std::vector<Entry>& registry() {
   return entries;
 }
 
-/// Letters to insert, delete or replace to get from a to b.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t k = 1; k <= b.size(); ++k) {
-      const size_t replaced = diagonal + (a[i - 1] == b[k - 1] ? 0 : 1);
-      diagonal = std::exchange(row[k], std::min({replaced, row[k] + 1, row[k - 1] + 1}));
-    }
-  }
-  return row.back();
-}
-
 [[noreturn]] void unknown(std::string_view name) {
-  std::string nearest, all;
-  size_t nearest_distance = name.size() / 2 + 1;  // farther than that is not a slip of the keyboard
-  for (const Entry& entry : registry()) {
-    const size_t distance = edit_distance(name, entry.name);
-    if (distance < nearest_distance) {
-      nearest_distance = distance;
-      nearest = entry.name;
-    }
-    all += (all.empty() ? "" : ", ") + entry.name;
-  }
-  const std::string hint = nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest);
-  input_error("net", "wanted one of {}, got {}{}", all, quote(name), hint);
+  const std::vector<std::string> names = model_names();
+  const std::string known = nearest(name, names);
+  const std::string hint = known.empty() ? "" : fmt::format(" (did you mean {}?)", known);
+  input_error("net", "wanted one of {}, got {}{}", fmt::join(names, ", "), quote(name), hint);
 }
 
 const Entry& find(std::string_view name) {

@@ -250,8 +250,14 @@ TEST_F(BadInput, ValuesOfFlags) {
 
 TEST_F(BadInput, CommandLines) {
   refused({}, "subcommand");
-  refused({"frobnicate"}, "frobnicate");
-  refused(words("size --net resnet20 --bits 4 --frob"), "--frob");
+  refused({"frobnicate"}, "unknown subcommand \"frobnicate\" (see kronbit --help)");
+  refused(words("serch --net resnet20"), "unknown subcommand \"serch\" (did you mean search?) (see kronbit --help)");
+  refused(words("size --net resnet20 --bit 3"),
+          "unknown option --bit (did you mean --bits?) (see kronbit size --help)");
+  refused(words("size -net resnet20 --bits=3"), "unknown option -net (did you mean --net?)");
+  refused(words("rank --max_size=3MB"), "unknown option --max_size (did you mean --max-size?)");
+  refused(words("--thread 2 info"), "unknown option --thread before info (see kronbit info --help)");
+  refused(words("size --net resnet20 --bits 4 --frob"), "unknown option --frob (see kronbit size --help)");
   refused(words("size --net resnet20 --bits 4 more"), "more");
   refused(words("size --net resnet20"), "--bits");
   refused(words("size --bits 4"), "--net");
@@ -259,6 +265,8 @@ TEST_F(BadInput, CommandLines) {
   refused(words("train --net resnet20 --epochs 1"), "--out");
   refused({"size", "--net", "resnet20", "--bits", "4\nkronbit: \x1b[31mred"}, "bit");
   refused({"rank"}, "RUN");
+  for (const char* limit : {"50", "0s", "3h 50m", "soon"})
+    refused(words("train --net resnet20 --epochs 1 --out", {no_run().string(), "--time-limit", limit}), "--time-limit");
   for (const char* command : {"rank", "status", "report"}) {
     refused({command, (scratch() / "nowhere").string()}, "nowhere");
     refused({command, tiny_cifar().string()}, "cifar");

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "apps/kronbit/command_line.h"
 #include "apps/kronbit/options/common.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/report/gnuplot.h"
@@ -287,7 +288,7 @@ int parse_options(CLI::App& app, int argc, char** argv, const std::function<int(
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    return fail(app.get_name(), 2, fmt::format("{} (see {} --help)", e.what(), app.get_name()));
+    return fail(app.get_name(), 2, app::refusal(app, e));
   }
   return work();
 }
