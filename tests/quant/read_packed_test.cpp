@@ -80,9 +80,9 @@ class ReadPacked : public testing::Test {
 
 TEST_F(ReadPacked, EveryNumberOfBits) { expect_same(packed("toy10", "12345678 21"), folder_); }
 
-TEST_F(ReadPacked, EveryFormatOfMultipliersAndManyBlocks) {
+TEST_F(ReadPacked, EveryFormatOfMultipliers) {
   for (const MultiplierFormat format : {MultiplierFormat::F16, MultiplierFormat::BF16, MultiplierFormat::F32})
-    expect_same(packed("vgg11", "3 1x3 2 5x3", {}, format), folder_);
+    expect_same(packed("toy10", "3 1x3 2 5x5", {}, format), folder_);
 }
 
 TEST_F(ReadPacked, EveryModeAndOtherBlocks) {
