@@ -91,7 +91,8 @@ Verification verify(const std::filesystem::path& path, const Tensor& images) {
     const float *x = a.row<float>(n), *y = b.row<float>(n);
     result.same_class += std::max_element(x, x + a.cols()) - x == std::max_element(y, y + a.cols()) - y;
   }
-  Engine engine(packed, {.exact = true});
+  const AssignOptions& quantizer = packed.assignment().options;
+  Engine engine(packed, {.exact = quantizer.block == kBlock || !quantizer.activations});
   result.engine_exact = engine.exact();
   result.engine_difference = difference(engine.classify(images), b).relative();
   return result;

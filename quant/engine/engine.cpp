@@ -39,6 +39,8 @@ struct Engine::State {
     const nn::Network net = network.network(PackedKernel::Reference);
     single = std::make_unique<Plan>(net, 1, workers, chooser);
     group = std::make_unique<Plan>(net, kGroup, 1, chooser);
+    if (options.exact && !(single->exact() && group->exact()))
+      input_error("exact", "wanted blocks of {} channels, got {}", kBlock, network.assignment().options.block);
     if (!chooser.forced_was_used())
       input_error("kernel", "{}: wanted a network with layers for block products, got {} without", options.kernel,
                   network.network_name());

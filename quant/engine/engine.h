@@ -38,8 +38,9 @@ struct LayerChoice {
 /// Requires: one caller at a time.
 class Engine {
  public:
-  /// Throws: InputError for a damaged file, an unknown kernel, a forced kernel that no layer runs, a network the
-  ///         engine cannot run (an operator without a step).
+  /// Throws: InputError for a damaged file, an unknown kernel, a forced kernel that no layer runs, exact products
+  ///         wanted of quantized activations in blocks other than 32, a network the engine cannot run (an operator
+  ///         without a step).
   explicit Engine(const PackedNetwork& network, EngineOptions options = {});
   static Engine load(const std::filesystem::path& path, EngineOptions options = {});
   ~Engine();
@@ -68,7 +69,8 @@ class Engine {
   const std::vector<LayerChoice>& throughput_choices() const;
   int64_t weight_bytes() const;  ///< of all kernels' packed weights in memory
   int64_t buffer_bytes() const;  ///< activations and scratch memory, all threads
-  bool exact() const;            ///< every product is an integer one
+  /// Every product of quantized activations is an integer one.
+  bool exact() const;
 
  private:
   struct State;

@@ -86,6 +86,16 @@ TEST(Deploy, InfoTellsOfAPackedFile) {
   for (const char* part : {"resnet20", kBits, "layer3.2.conv2", "runner-up"}) EXPECT_THAT(text.out, HasSubstr(part));
 }
 
+TEST(Deploy, BlocksThatAreNot32AreNotExact) {
+  const std::string model = (scratch() / "blocks.safetensors").string();
+  kronbit_json(
+      words("export --net resnet20 --bits 2 --block 48", {"--weights", tiny_weights().string(), "--out", model}));
+  refused({"info", model, "--exact"}, "blocks of 32 channels, got 48");
+  refused(eval_arguments(model, {"--exact"}), "blocks of 32 channels, got 48");
+  EXPECT_THAT(kronbit({"info", model}).out, HasSubstr("products  of FP32 numbers"));
+  EXPECT_EQ(kronbit_json(eval_arguments(model))["precision"], "fp32");
+}
+
 TEST(Deploy, InfoForcesKernelsThatItLists) {
   int forced = 0;
   const Json info = kronbit_json({"info"});

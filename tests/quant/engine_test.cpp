@@ -16,6 +16,7 @@
 #include "tensor/io/file.h"
 #include "tensor/rng.h"
 #include "tests/quant/untrained_networks.h"
+#include "tests/tensor/message_of.h"
 #include "tests/tensor/temporary_folder.h"
 
 namespace kronbit::quant {
@@ -180,6 +181,10 @@ TEST(Engine, RefusesWhatDoesNotFit) {
   }
   const PackedNetwork floats = packed("resnet20", "4", {.activations = false});  // no layer for a block product
   EXPECT_THROW(Engine(floats, {.kernel = "reference"}), InputError);
+  EXPECT_NO_THROW(Engine(floats, {.exact = true})) << "no activation is quantized";
+  const PackedNetwork wide = packed("resnet20", "4", {.block = 48});
+  EXPECT_FALSE(Engine(wide).exact());
+  EXPECT_EQ(message_of([&] { Engine(wide, {.exact = true}); }), "[exact] wanted blocks of 32 channels, got 48");
   Engine engine(network);
   std::vector<float> logits(10);
   EXPECT_THROW(engine.run(images(2), logits), InputError);

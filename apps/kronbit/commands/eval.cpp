@@ -1,4 +1,5 @@
 // kronbit eval: accuracy of a network, in floating point, quantized by --bits, or from a packed file.
+#include <algorithm>
 #include <optional>
 
 #include "apps/kronbit/options/common.h"
@@ -75,6 +76,14 @@ struct Arithmetic {
   std::string kernel, precision;
 };
 
+/// Scales are folded into weights by block products that round; a packed network without block products (other block
+/// sizes) multiplies FP32 numbers.
+Arithmetic arithmetic_of(PackedRunner& runner) {
+  const std::vector<quant::LayerChoice>& choices = runner.choices();
+  const bool dense = std::ranges::all_of(choices, [](const auto& choice) { return choice.kernel == "dense"; });
+  return {kernel_summary(choices), runner.exact() ? "exact" : dense ? "fp32" : "folded"};
+}
+
 int run(const Frame& frame, const Options& options) {
   stop_gently();
   const int64_t batch = parse_int(options.batch, 1, 1 << 20, "--batch");
@@ -114,9 +123,8 @@ int run(const Frame& frame, const Options& options) {
           ? nn::evaluate(classify, split, splits.normalization, batch, show, &stop_requested)
           : nn::evaluate(*subject.net, split, splits.normalization, batch, show, &stop_requested, precision);
   progress.finish();
-  const Arithmetic with =
-      packed ? Arithmetic{kernel_summary(subject.runner->choices()), subject.runner->exact() ? "exact" : "folded"}
-             : Arithmetic{product_kernel(options.device, precision), precision_name(precision)};
+  const Arithmetic with = packed ? arithmetic_of(*subject.runner)
+                                 : Arithmetic{product_kernel(options.device, precision), precision_name(precision)};
   const double rate = static_cast<double>(a.images) / a.seconds;
   if (frame.json) {
     Json result = {{"top1", a.top1},

@@ -212,7 +212,9 @@ int run_model(const Frame& frame, const Options& options) {
   fmt::print("loaded    in {:.1f} ms, made ready in {:.1f} ms\n", load_ms, prepare_ms);
   fmt::print("memory    {} bytes of weights, {} bytes of buffers for {} threads\n", engine.weight_bytes(),
              engine.buffer_bytes(), engine.threads());
-  fmt::print("products  {}\n", engine.exact() ? "exact: the same bits on every machine" : "some round (see --exact)");
+  fmt::print("products  {}\n", engine.exact()              ? "exact: the same bits on every machine"
+                               : quantizer.block == kBlock ? "some round (see --exact)"
+                                                           : "of FP32 numbers: blocks are not of 32 channels");
   print_choices("single images: the product alone, on one thread", engine.latency_choices());
   print_choices(fmt::format("groups of {} images: the product per image, on one thread", quant::Engine::kGroup),
                 engine.throughput_choices());
