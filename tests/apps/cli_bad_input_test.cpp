@@ -241,6 +241,7 @@ TEST_F(BadInput, ValuesOfFlags) {
     refused(with_flag(with_flag(train, "--epochs", "1"), flag, "wrong"), bare(flag));
   }
   refused(words("size --net resnet20 --bits 4 --rule wrong"), "rule");
+  refused(words("size --net resnet20 --bits 4 --multipliers wrong"), "multipliers");
   refused(words("size --net resnet20 --bits 4 --mode wrong"), "mode");
   refused(words("size --net resnet20 --bits 4 --block wrong"), "--block");
   refused(words("size --net nosuchnet --bits 4"), "nosuchnet");

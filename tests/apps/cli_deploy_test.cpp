@@ -96,6 +96,18 @@ TEST(Deploy, BlocksThatAreNot32AreNotExact) {
   EXPECT_EQ(kronbit_json(eval_arguments(model))["precision"], "fp32");
 }
 
+TEST(Deploy, SizeIsWhatExportWrites) {
+  for (const std::string multipliers : {"auto", "f16", "bf16", "f32"}) {
+    const Words how = {"--net", "resnet20", "--bits", kBits, "--multipliers", multipliers};
+    Words file = {"--weights", tiny_weights().string(), "--out", (scratch() / "multipliers.safetensors").string()};
+    file.insert(file.end(), how.begin(), how.end());
+    const Json exported = kronbit_json(words("export", file)), size = kronbit_json(words("size", how));
+    EXPECT_EQ(size["bytes"], exported["conv_bytes"]) << multipliers;
+    const std::string lines = kronbit(words("size --layers", how)).out;
+    EXPECT_THAT(lines, HasSubstr(exported["conv_bytes"].dump() + " bytes")) << multipliers;
+  }
+}
+
 TEST(Deploy, InfoForcesKernelsThatItLists) {
   int forced = 0;
   const Json info = kronbit_json({"info"});

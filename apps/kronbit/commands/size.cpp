@@ -10,7 +10,7 @@ namespace {
 struct Options {
   NetworkOptions network;
   BitsOptions bits;
-  std::string rule = "packed";
+  std::string rule = "packed", multipliers = "auto";
   bool layers = false;
 };
 
@@ -18,9 +18,10 @@ int run(const Frame& frame, const Options& options) {
   const nn::Network net = load_network(options.network).net;
   const Bits bits = read_bits(options.bits.bits, net);
   const quant::SizeRule rule = quant::parse_size_rule(options.rule);
+  const quant::MultiplierFormat multipliers = quant::parse_multiplier_format(options.multipliers);
   const int64_t block = assign_options(options.bits).block;
   const auto layers = nn::conv_layers(net);
-  const quant::SizeReport size = quant::size_of(layers, bits, rule, block);
+  const quant::SizeReport size = quant::size_of(layers, bits, rule, block, multipliers);
   if (frame.json) {
     print_json({{"net", net.name()},
                 {"rule", options.rule},
@@ -44,7 +45,7 @@ int run(const Frame& frame, const Options& options) {
   if (!options.layers) return 0;
   fmt::print("\n{:<28} {:>4} {:>10} {:>12} {:>7}\n", "layer", "bits", "weights", "bytes", "share");
   for (size_t i = 0; i < layers.size(); ++i) {
-    const int64_t bytes = quant::size_of({&layers[i], 1}, {bits[i]}, rule, block).bytes;
+    const int64_t bytes = quant::size_of({&layers[i], 1}, {bits[i]}, rule, block, multipliers).bytes;
     fmt::print("{:<28} {:>4} {:>10} {:>12} {:>6.1f}%\n", layers[i].name, bits[i], layers[i].weights(), bytes,
                100.0 * static_cast<double>(bytes) / static_cast<double>(size.bytes));
   }
@@ -63,6 +64,8 @@ void add_size(CLI::App& app, Frame& frame) {
   add_bits_options(command, options->bits, true);
   command->add_option("--rule", options->rule,
                       "packed (bytes of our file), paper (P b / 8 + P / 16) or payload (P b / 8)");
+  command->add_option("--multipliers", options->multipliers,
+                      "of the rule packed, as export writes them: auto, f16, bf16 or f32");
   command->add_flag("--layers", options->layers, "one line per layer");
 }
 
