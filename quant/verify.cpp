@@ -52,14 +52,14 @@ class ComparedConv2d : public nn::Op {
 };
 
 void count_bytes(const SafetensorsFile& file, const PackedNetwork& packed, const nn::Network& net, Verification& v) {
-  MultiplierFormat format = MultiplierFormat::Auto;
-  for (const auto& layer : packed.layers()) {
+  const std::vector<nn::ConvInfo> convolutions = nn::conv_layers(net);
+  for (size_t l = 0; l < convolutions.size(); ++l) {
+    const PackedLayer& layer = *packed.layers()[l];
     for (const char* part : {".weight_packed", ".weight_scale"})
-      v.file_bytes += static_cast<int64_t>(file.find(layer->name + part)->bytes.size());
-    if (layer->format == MultiplierFormat::F32) format = MultiplierFormat::F32;
+      v.file_bytes += static_cast<int64_t>(file.find(layer.name + part)->bytes.size());
+    v.rule_bytes +=
+        size_of({&convolutions[l], 1}, {layer.bits}, SizeRule::Packed, layer.block, layer.format).bytes;  // of its own
   }
-  v.rule_bytes =
-      size_of(nn::conv_layers(net), packed.bits(), SizeRule::Packed, packed.assignment().options.block, format).bytes;
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ struct Verification {
   double engine_difference = 0;
   bool engine_exact = false;
   int64_t file_bytes = 0;  ///< planes and multipliers found in the file
-  int64_t rule_bytes = 0;  ///< SizeRule::Packed
+  int64_t rule_bytes = 0;  ///< SizeRule::Packed, with the multipliers of each layer
 
   double relative_difference() const { return largest_logit > 0 ? largest_difference / largest_logit : 0; }
   bool good() const {

@@ -184,6 +184,26 @@ TEST_F(PackedFile, VerifyComparesWithTheReference) {
   EXPECT_TRUE(other.good());
 }
 
+TEST_F(PackedFile, LayersMayHaveMultipliersOfDifferentWidths) {
+  const PackedNetwork half = pack(network(kMixed)),
+                      full = pack(network(kMixed), {.multipliers = MultiplierFormat::F32});
+  const std::vector<std::byte> half_bytes = half.writer().bytes(), full_bytes = full.writer().bytes();
+  const SafetensorsFile narrow = SafetensorsFile::parse(half_bytes, "half"),
+                        wide = SafetensorsFile::parse(full_bytes, "full");
+  SafetensorsWriter writer;
+  for (const auto& [key, value] : narrow.metadata()) writer.set_metadata(key, value);
+  for (const TensorInfo& t : narrow.tensors()) {
+    const TensorInfo& from = t.name == "layer1.0.conv1.weight_scale" ? *wide.find(t.name) : t;
+    writer.add(from.name, from.dtype, from.shape, from.bytes);
+  }
+  writer.publish(path("a"));
+  const Verification v = verify(path("a"), images(2));
+  EXPECT_GT(v.file_bytes, half.conv_bytes());
+  EXPECT_LT(v.file_bytes, full.conv_bytes());
+  EXPECT_EQ(v.file_bytes, v.rule_bytes);
+  EXPECT_TRUE(v.good());
+}
+
 TEST(Pack, RefusesWhatCannotBePacked) {
   nn::Network net = network("4");
   EXPECT_THROW(pack(net, {.class_names = {"one"}}), InputError);
