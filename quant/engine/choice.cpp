@@ -148,6 +148,12 @@ std::shared_ptr<const KernelWeights> Chooser::weights(const ConvSite& site, cons
   return known;
 }
 
+DenseWeights Chooser::dense_weights(const std::string& layer, const std::function<std::vector<float>()>& make) {
+  DenseWeights& known = dense_weights_[layer];
+  if (!known) known = std::make_shared<const std::vector<float>>(make());
+  return known;
+}
+
 Chosen Chooser::choose(const ConvSite& site, int64_t images) {
   const std::vector<const BlockKernel*> list = candidates(site);
   forced_used_ = true;  // only layers that a block product runs get here
@@ -244,6 +250,8 @@ void Chooser::keep() const {
 int64_t Chooser::weight_bytes() const {
   int64_t bytes = 0;
   for (const auto& [key, weights] : weights_) bytes += weights->bytes;
+  for (const auto& [layer, weights] : dense_weights_)
+    bytes += std::ssize(*weights) * static_cast<int64_t>(sizeof(float));
   return bytes;
 }
 

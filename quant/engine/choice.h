@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,6 +22,9 @@ struct KernelWeights {
   int64_t bytes = 0;
   const std::byte* data() const { return static_cast<const std::byte*>(memory.get()); }
 };
+
+/// FP32 weights of a layer as dense_panels() gives them; shared by all plans.
+using DenseWeights = std::shared_ptr<const std::vector<float>>;
 
 /// A quantized convolution as the chooser sees it.
 struct ConvSite {
@@ -45,11 +49,13 @@ class Chooser {
   Chooser(const EngineOptions& options, std::string key);
   /// Throws: InputError when the forced kernel is unknown or cannot run here.
   Chosen choose(const ConvSite& site, int64_t images);
+  /// Weights of a layer without a block product; `make` makes them when they are first asked for.
+  DenseWeights dense_weights(const std::string& layer, const std::function<std::vector<float>()>& make);
   /// Some layer runs a forced kernel.
   bool forced_was_used() const { return forced_ == nullptr || forced_used_; }
   /// Writes the file of choices when something is new. No error when it cannot be written.
   void keep() const;
-  int64_t weight_bytes() const;
+  int64_t weight_bytes() const;  ///< of all layers, as their kernels want them
 
  private:
   struct Known {
@@ -66,6 +72,7 @@ class Chooser {
   bool forced_used_ = false, changed_ = false;
   std::map<std::string, Known> known_;  // by "layer/images"
   std::map<std::pair<std::string, std::string_view>, std::shared_ptr<const KernelWeights>> weights_;
+  std::map<std::string, DenseWeights> dense_weights_;  // by layer
 };
 
 /// Rows like those after a ReLU, packed, for timing; the last one zero.

@@ -113,17 +113,11 @@ class BlockConv final : public ConvStep {
 
 class DenseConv final : public ConvStep {
  public:
-  DenseConv(const Plan& plan, int input, int out, const ConvSite& site, bool quantize, Epilogue epilogue)
-      : ConvStep(plan, input, out, site, Border::Padded, std::move(epilogue)), quantize_(quantize) {
-    const Tensor w = dequantize(unpack(*site.weights));  // [O, C, taps]
-    const int64_t c = site.shape.channels, taps = site.shape.taps;
-    weights_.assign(static_cast<size_t>(site.shape.panels() * depth() * 16), 0.0f);
-    for (int64_t o = 0; o < site.shape.outputs; ++o)
-      for (int64_t t = 0; t < taps; ++t)
-        for (int64_t i = 0; i < c; ++i)
-          weights_[static_cast<size_t>((o / 16 * depth() + t * c + i) * 16 + o % 16)] =
-              w.data<float>()[(o * c + i) * taps + t];
-  }
+  DenseConv(const Plan& plan, int input, int out, const ConvSite& site, bool quantize, DenseWeights weights,
+            Epilogue epilogue)
+      : ConvStep(plan, input, out, site, Border::Padded, std::move(epilogue)),
+        quantize_(quantize),
+        weights_(std::move(weights)) {}
   int64_t scratch_bytes_of(const Plan& plan) const override {
     return ConvStep::scratch_bytes_of(plan) +
            (chunk_rows(site_.shape.outputs) * patch() + round_up_32(site_.shape.channels)) * 4 + 64;
@@ -149,7 +143,7 @@ class DenseConv final : public ConvStep {
                              .panels = 2 * item.blocks,
                              .x = patches,
                              .x_pitch = patch(),
-                             .w = weights_.data() + 2 * item.first_block * depth() * 16,
+                             .w = weights_->data() + 2 * item.first_block * depth() * 16,
                              .y = y,
                              .y_pitch = pitch()});
   }
@@ -185,7 +179,7 @@ class DenseConv final : public ConvStep {
   }
 
   bool quantize_;
-  std::vector<float> weights_;  // [panel][tap][channel][16]
+  DenseWeights weights_;
 };
 
 }  // namespace
@@ -225,8 +219,8 @@ std::unique_ptr<PlanStep> make_block_conv(const Plan& plan, int input, int copy,
 }
 
 std::unique_ptr<PlanStep> make_dense_conv(const Plan& plan, int input, int output, const ConvSite& site, bool quantize,
-                                          Epilogue epilogue) {
-  return std::make_unique<DenseConv>(plan, input, output, site, quantize, std::move(epilogue));
+                                          DenseWeights weights, Epilogue epilogue) {
+  return std::make_unique<DenseConv>(plan, input, output, site, quantize, std::move(weights), std::move(epilogue));
 }
 
 }  // namespace kronbit::quant

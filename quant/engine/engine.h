@@ -67,7 +67,7 @@ class Engine {
   /// One line per convolution: of the plan for single images, and of that for groups.
   const std::vector<LayerChoice>& latency_choices() const;
   const std::vector<LayerChoice>& throughput_choices() const;
-  int64_t weight_bytes() const;  ///< of all kernels' packed weights in memory
+  int64_t weight_bytes() const;  ///< of all layers, as their kernels want them
   int64_t buffer_bytes() const;  ///< activations and scratch memory, all threads
   /// Every product of quantized activations is an integer one.
   bool exact() const;

@@ -9,6 +9,7 @@
 #include "nn/ops/max_pool.h"
 #include "nn/ops/shortcut_a.h"
 #include "quant/engine/steps.h"
+#include "quant/kernels/dense/dense.h"
 #include "quant/packed_conv2d.h"
 
 namespace kronbit::quant {
@@ -154,8 +155,11 @@ class Planner {
     } else if (kind == "flatten") {
       push(with_output(n, [&](int out) { return make_flatten(inputs[0], out); }));
     } else if (kind == "linear") {
-      push(with_output(
-          n, [&](int out) { return make_linear(inputs[0], out, parameter(node(n), 0), parameter(node(n), 1)); }));
+      const Tensor &weights = parameter(node(n), 0), &bias = parameter(node(n), 1);  // [O][C], [O]
+      const int64_t outputs = weights.shape()[0], depth = weights.shape()[1];
+      DenseWeights panels =
+          chooser_.dense_weights(node(n).name, [&] { return dense_panels(weights.data<float>(), outputs, depth, 1); });
+      push(with_output(n, [&](int out) { return make_linear(inputs[0], out, depth, std::move(panels), bias); }));
     } else {
       input_error("engine", "{}: wanted an operator that a packed network runs, got {}", node(n).name, kind);
     }
@@ -189,8 +193,12 @@ class Planner {
       read_numbers(input);
       choice = {site.layer, q.bits, "dense", 0, "", 0};
       plan_.exact_ = plan_.exact_ && !q.quantize_input;
+      DenseWeights panels = chooser_.dense_weights(site.layer, [&] {
+        const Tensor w = dequantize(unpack(op.layer()));  // [O, C, kh, kw]
+        return dense_panels(w.data<float>(), site.shape.outputs, site.shape.channels, site.shape.taps);
+      });
       push(with_output(last, [&](int out) {
-        return make_dense_conv(plan_, input, out, site, q.quantize_input, std::move(epilogue));
+        return make_dense_conv(plan_, input, out, site, q.quantize_input, std::move(panels), std::move(epilogue));
       }));
       return;
     }

@@ -165,15 +165,14 @@ class Flatten final : public Gather {
 /// An item is 8 blocks of 32 outputs.
 class Linear final : public PlanStep {
  public:
-  Linear(int input, int out, const Tensor& weights, const Tensor& bias)
-      : PlanStep(out), input_(input), depth_(weights.shape()[1]), blocks_((weights.shape()[0] + 31) / 32) {
-    weights_.assign(static_cast<size_t>(32 * blocks_ * depth_), 0.0f);
-    bias_.assign(static_cast<size_t>(32 * blocks_), 0.0f);
-    for (int64_t o = 0; o < weights.shape()[0]; ++o) {
-      bias_[static_cast<size_t>(o)] = bias.data<float>()[o];
-      for (int64_t k = 0; k < depth_; ++k)
-        weights_[static_cast<size_t>((o / 16 * depth_ + k) * 16 + o % 16)] = weights.data<float>()[o * depth_ + k];
-    }
+  Linear(int input, int out, int64_t depth, DenseWeights weights, const Tensor& bias)
+      : PlanStep(out),
+        input_(input),
+        depth_(depth),
+        blocks_((bias.count() + 31) / 32),
+        weights_(std::move(weights)),
+        bias_(static_cast<size_t>(32 * blocks_), 0.0f) {
+    std::copy_n(bias.data<float>(), bias.count(), bias_.begin());
   }
   int64_t items_of(const Plan&) const override { return (blocks_ + kBlocks - 1) / kBlocks; }
   int64_t scratch_bytes_of(const Plan& plan) const override { return plan.images() * 32 * kBlocks * 4; }
@@ -185,7 +184,7 @@ class Linear final : public PlanStep {
                              .panels = 2 * blocks,
                              .x = plan.numbers(arena, input_),
                              .x_pitch = plan.value(input_).pitch,
-                             .w = weights_.data() + 32 * first * depth_,
+                             .w = weights_->data() + 32 * first * depth_,
                              .y = y,
                              .y_pitch = pitch});
     for (int64_t n = 0; n < plan.images(); ++n)
@@ -197,7 +196,8 @@ class Linear final : public PlanStep {
   static constexpr int64_t kBlocks = 8;
   int input_;
   int64_t depth_, blocks_;
-  std::vector<float> weights_, bias_;  // [panel][depth][16], [32 blocks]
+  DenseWeights weights_;
+  std::vector<float> bias_;  // [32 blocks]
 };
 
 }  // namespace
@@ -221,8 +221,8 @@ std::unique_ptr<PlanStep> make_shortcut_a(int input, int output, int64_t stride)
   return std::make_unique<ShortcutA>(input, output, stride);
 }
 std::unique_ptr<PlanStep> make_flatten(int input, int output) { return std::make_unique<Flatten>(input, output); }
-std::unique_ptr<PlanStep> make_linear(int input, int output, const Tensor& weights, const Tensor& bias) {
-  return std::make_unique<Linear>(input, output, weights, bias);
+std::unique_ptr<PlanStep> make_linear(int input, int output, int64_t depth, DenseWeights weights, const Tensor& bias) {
+  return std::make_unique<Linear>(input, output, depth, std::move(weights), bias);
 }
 
 }  // namespace kronbit::quant

@@ -26,7 +26,7 @@ std::unique_ptr<PlanStep> make_block_conv(const Plan& plan, int input, int copy,
                                           Chosen chosen, Epilogue epilogue);
 /// A convolution of FP32 numbers, or of numbers quantized on the way: the image, other block sizes.
 std::unique_ptr<PlanStep> make_dense_conv(const Plan& plan, int input, int output, const ConvSite& site, bool quantize,
-                                          Epilogue epilogue);
+                                          DenseWeights weights, Epilogue epilogue);
 /// input * scale + shift [+ residual], ReLU, as the epilogue says.
 std::unique_ptr<PlanStep> make_rowwise(int input, int output, Epilogue epilogue);
 std::unique_ptr<PlanStep> make_max_pool(int input, int output, const nn::PoolOptions& options);
@@ -35,7 +35,7 @@ std::unique_ptr<PlanStep> make_global_avg_pool(int input, int output);
 std::unique_ptr<PlanStep> make_concat(std::vector<int> inputs, int output);
 std::unique_ptr<PlanStep> make_shortcut_a(int input, int output, int64_t stride);
 std::unique_ptr<PlanStep> make_flatten(int input, int output);
-/// weights [O][C], bias [O].
-std::unique_ptr<PlanStep> make_linear(int input, int output, const Tensor& weights, const Tensor& bias);
+/// depth: inputs of an output; bias [O].
+std::unique_ptr<PlanStep> make_linear(int input, int output, int64_t depth, DenseWeights weights, const Tensor& bias);
 
 }  // namespace kronbit::quant

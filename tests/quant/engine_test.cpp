@@ -9,7 +9,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "nn/layers.h"
 #include "nn/models/models.h"
+#include "quant/engine/choice.h"
 #include "quant/kernels/block_product.h"
 #include "quant/kernels/dense/dense.h"
 #include "tensor/cpu.h"
@@ -169,6 +171,21 @@ TEST(Engine, RunsOtherBlockSizesAndUnquantizedActivations) {
     EXPECT_LT(distance(logits_of(engine, x), logits_of(network, x)), 0.05);
     EXPECT_EQ(engine.latency_choices()[1].kernel, "dense");
   }
+}
+
+TEST(Engine, DenseWeightsAreSharedByItsPlansAndCounted) {
+  Engine engine(packed("resnet20", "4", {.activations = false}));  // no block products
+  int64_t numbers = 64 * 32;                                       // of the linear layer, whole blocks of 32 outputs
+  for (const nn::ConvInfo& conv : nn::conv_layers(nn::build("resnet20")))
+    numbers += (conv.out_channels + 31) / 32 * 32 * conv.in_channels * conv.kernel_h * conv.kernel_w;
+  EXPECT_EQ(engine.weight_bytes(), 4 * numbers);
+
+  Chooser chooser({}, "");
+  int made = 0;
+  const auto make = [&] { return std::vector<float>(7, static_cast<float>(++made)); };
+  EXPECT_EQ(chooser.dense_weights("linear", make), chooser.dense_weights("linear", make));
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(chooser.weight_bytes(), 28);
 }
 
 TEST(Engine, RefusesWhatDoesNotFit) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace kronbit::quant {
 
@@ -26,6 +27,10 @@ struct DenseKernel {
   bool (*supported)();
   void (*run)(const DenseSpec& spec);
 };
+/// Weights as the kernels read them, their depth tap by tap.
+/// Shapes:   w [outputs][channels][taps]; returns [panel][taps * channels][16], a multiple of two panels
+std::vector<float> dense_panels(const float* w, int64_t outputs, int64_t channels, int64_t taps);
+
 std::span<const DenseKernel> dense_kernels();  ///< best first; the baseline, last, reads like the formula
 const DenseKernel& best_dense_kernel();        ///< the first supported one
 
