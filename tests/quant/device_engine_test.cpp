@@ -89,6 +89,21 @@ TEST(DeviceEngine, GroupsOfAnySizeGiveTheSameBits) {
   }
 }
 
+TEST(DeviceEngine, WeightsAreThereOnceForAllPlans) {
+  const PackedNetwork network = packed("resnet20", "4");
+  const std::unique_ptr<Device> device = open_simulated_device();
+  DeviceEngine engine(network, *device, {.exact = true});
+  std::vector<int64_t> bytes;
+  for (int64_t images : {1, 2, 4}) {
+    engine.choices(images);
+    bytes.push_back(engine.memory_bytes());
+  }
+  EXPECT_GT(bytes[0], network.conv_bytes());
+  // Buffers are proportional to images, up to their alignment: what is left are weights.
+  EXPECT_NEAR(static_cast<double>(bytes[2] - bytes[1]), 2.0 * static_cast<double>(bytes[1] - bytes[0]),
+              0.1 * static_cast<double>(network.conv_bytes()));
+}
+
 TEST(DeviceEngine, ReportsThePlanThatRan) {
   const PackedNetwork network = packed("toy10", "3");
   const std::unique_ptr<Device> device = open_simulated_device();

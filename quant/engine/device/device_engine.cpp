@@ -23,7 +23,8 @@ DeviceEngine::DeviceEngine(const PackedNetwork& network, Device& device, DeviceE
     : device_(device),
       options_(std::move(options)),
       net_(network.network(PackedKernel::Reference)),
-      classes_(network.classes()) {
+      classes_(network.classes()),
+      constants_(device) {
   DevicePlan::check(net_);
   if (!options_.kernel.empty() && !plan(1).forced_was_used())
     input_error("kernel", "{}: wanted a kernel that accepts a layer of {}, got none", options_.kernel,
@@ -37,7 +38,7 @@ int64_t DeviceEngine::group_of(int64_t n) {
 
 DevicePlan& DeviceEngine::plan(int64_t images) {
   std::unique_ptr<DevicePlan>& plan = plans_[images];
-  if (!plan) plan = std::make_unique<DevicePlan>(net_, images, device_, options_);
+  if (!plan) plan = std::make_unique<DevicePlan>(net_, images, device_, options_, constants_);
   return *plan;
 }
 
@@ -66,13 +67,11 @@ Tensor DeviceEngine::classify(const Tensor& x) {
   return y;
 }
 
-const std::vector<LayerChoice>& DeviceEngine::choices(int64_t images) {
-  return plan(group_of(images)).choices();
-}
+const std::vector<LayerChoice>& DeviceEngine::choices(int64_t images) { return plan(group_of(images)).choices(); }
 
 int64_t DeviceEngine::memory_bytes() const {
-  int64_t bytes = 0;
-  for (const auto& [images, plan] : plans_) bytes += plan->memory_bytes();
+  int64_t bytes = constants_.bytes();
+  for (const auto& [images, plan] : plans_) bytes += plan->buffer_bytes();
   return bytes;
 }
 

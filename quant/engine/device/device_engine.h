@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/engine/device/device_constants.h"
 #include "quant/engine/engine.h"
 #include "tensor/cuda/device.h"
 
@@ -54,6 +55,7 @@ class DeviceEngine {
   DeviceEngineOptions options_;
   nn::Network net_;
   int64_t classes_;
+  DeviceConstants constants_;
   std::map<int64_t, std::unique_ptr<DevicePlan>> plans_;  // by images
 };
 

@@ -34,8 +34,9 @@ struct DeviceEpilogue {
 /// Builds a plan node by node; where buffers are and how long they live is settled at the end.
 class DevicePlanner {
  public:
-  DevicePlanner(DevicePlan& plan, const nn::Network& net, const DeviceEngineOptions& options)
-      : plan_(plan), net_(net), chooser_(plan.device_, options) {
+  DevicePlanner(DevicePlan& plan, const nn::Network& net, const DeviceEngineOptions& options,
+                DeviceConstants& constants)
+      : plan_(plan), net_(net), constants_(constants), chooser_(plan.device_, options) {
     value_of_.assign(net.nodes().size(), -1);
     plan.choices_.resize(net.convolutions().size());
     const Shape& image = net.input_shape();
@@ -63,14 +64,13 @@ class DevicePlanner {
   int images() const { return static_cast<int>(plan_.images_); }
   int64_t rows_of(int v) const { return value(v).pixels() * plan_.images_; }
 
-  /// A copy in the device's memory for as long as the plan lives.
-  template <class T>
-  const T* keep(const std::vector<T>& numbers) {
-    std::shared_ptr<void> memory = device().allocate(numbers.size() * sizeof(T));
-    device().upload(memory.get(), numbers.data(), numbers.size() * sizeof(T));
-    plan_.memory_bytes_ += std::ssize(numbers) * static_cast<int64_t>(sizeof(T));
-    plan_.constants_.push_back(memory);
-    return static_cast<const T*>(memory.get());
+  /// The numbers on the device, then zeros up to whole blocks of 32.
+  const float* lanes_of(const std::string& name, const Tensor& numbers) {
+    return constants_.get(name, [&] {
+      std::vector<float> lanes(static_cast<size_t>((numbers.count() + 31) / 32 * 32), 0.0f);
+      std::copy_n(numbers.data<float>(), numbers.count(), lanes.begin());
+      return lanes;
+    });
   }
 
   int add_value(Value value) {
@@ -96,12 +96,8 @@ class DevicePlanner {
 
   DeviceEpilogue affine(int n) {
     DeviceEpilogue e;
-    for (auto [to, i] : {std::pair{&e.scale, size_t{0}}, std::pair{&e.shift, size_t{1}}}) {
-      const Tensor& from = parameter(node(n), i);
-      std::vector<float> lanes(static_cast<size_t>((node(n).shape[3] + 31) / 32 * 32), 0.0f);
-      std::copy_n(from.data<float>(), from.count(), lanes.begin());
-      *to = keep(lanes);
-    }
+    e.scale = lanes_of(node(n).name + ".scale", parameter(node(n), 0));
+    e.shift = lanes_of(node(n).name + ".shift", parameter(node(n), 1));
     return e;
   }
 
@@ -130,12 +126,12 @@ class DevicePlanner {
       epilogue.relu = kind == "relu";
       push_rowwise(x, y, epilogue);
     } else if (const auto* max = dynamic_cast<const nn::MaxPool*>(&op)) {
-      push_pool(x, y, max->options(), true);
+      push_pool(n, x, y, max->options(), true);
     } else if (const auto* avg = dynamic_cast<const nn::AvgPool*>(&op)) {
-      push_pool(x, y, avg->options(), false);
+      push_pool(n, x, y, avg->options(), false);
     } else if (kind == "global_avg_pool") {
       const auto height = static_cast<int>(value(x).height), width = static_cast<int>(value(x).width);
-      push_windows(x, y, {{0, height, height}}, {{0, width, width}}, false, true);
+      push_windows(n, x, y, {{0, height, height}}, {{0, width, width}}, false, true);
     } else if (kind == "concat") {
       push_concat(inputs, y);
     } else if (const auto* shortcut = dynamic_cast<const nn::ShortcutA*>(&op)) {
@@ -146,7 +142,7 @@ class DevicePlanner {
       push_flatten(x, y);
     } else {
       KB_CHECK(kind == "linear");  // DevicePlan::check() lets no other pass
-      push_linear(x, y, parameter(node(n), 0), parameter(node(n), 1));
+      push_linear(n, x, y);
     }
   }
 
@@ -161,7 +157,7 @@ class DevicePlanner {
     });
   }
 
-  void push_pool(int x, int y, const nn::PoolOptions& options, bool maximum) {
+  void push_pool(int n, int x, int y, const nn::PoolOptions& options, bool maximum) {
     const auto windows = [&](int64_t out, int64_t extent) {
       std::vector<DeviceWindow> list;
       for (int64_t i = 0; i < out; ++i) {
@@ -170,16 +166,16 @@ class DevicePlanner {
       }
       return list;
     };
-    push_windows(x, y, windows(value(y).height, value(x).height), windows(value(y).width, value(x).width), maximum,
+    push_windows(n, x, y, windows(value(y).height, value(x).height), windows(value(y).width, value(x).width), maximum,
                  options.count_include_pad);
   }
 
-  void push_windows(int x, int y, const std::vector<DeviceWindow>& down, const std::vector<DeviceWindow>& across,
+  void push_windows(int n, int x, int y, const std::vector<DeviceWindow>& down, const std::vector<DeviceWindow>& across,
                     bool maximum, bool count_include_pad) {
     const PoolStep step{.x = nullptr,
                         .y = nullptr,
-                        .down = keep(down),
-                        .across = keep(across),
+                        .down = constants_.get(node(n).name + ".down", [&] { return down; }),
+                        .across = constants_.get(node(n).name + ".across", [&] { return across; }),
                         .width = static_cast<int>(value(x).width),
                         .out_height = static_cast<int>(value(y).height),
                         .out_width = static_cast<int>(value(y).width),
@@ -245,13 +241,14 @@ class DevicePlanner {
   }
 
   /// weights [O][C] or [O][C][taps], to [tap][channel][lanes].
-  const float* dense_weights(const float* weights, int64_t outputs, int64_t channels, int64_t taps, int64_t lanes) {
+  static std::vector<float> dense_weights(const float* weights, int64_t outputs, int64_t channels, int64_t taps) {
+    const int64_t lanes = (outputs + 31) / 32 * 32;
     std::vector<float> all(static_cast<size_t>(taps * channels * lanes), 0.0f);
     for (int64_t o = 0; o < outputs; ++o)
       for (int64_t c = 0; c < channels; ++c)
         for (int64_t t = 0; t < taps; ++t)
           all[static_cast<size_t>((t * channels + c) * lanes + o)] = weights[(o * channels + c) * taps + t];
-    return keep(all);
+    return all;
   }
 
   void push_dense(int x, int y, DenseStep step) {
@@ -267,18 +264,19 @@ class DevicePlanner {
     });
   }
 
-  void push_linear(int x, int y, const Tensor& weights, const Tensor& bias) {
-    const int64_t outputs = weights.shape()[0], depth = weights.shape()[1], lanes = value(y).pitch;
+  void push_linear(int n, int x, int y) {
+    const Tensor &weights = parameter(node(n), 0), &bias = parameter(node(n), 1);
+    const int64_t outputs = weights.shape()[0], depth = weights.shape()[1];
+    const std::string& name = node(n).name;
     DenseStep step{};
-    step.w = dense_weights(weights.data<float>(), outputs, depth, 1, lanes);
+    step.w = constants_.get(name + ".weight", [&] { return dense_weights(weights.data<float>(), outputs, depth, 1); });
     step.channels = static_cast<int>(depth);
     step.height = step.width = step.out_height = step.out_width = step.kernel_h = step.kernel_w = step.stride = 1;
     push_dense(x, y, step);
     DeviceEpilogue add_bias;
-    std::vector<float> ones(static_cast<size_t>(lanes), 1.0f), shift(static_cast<size_t>(lanes), 0.0f);
-    std::copy_n(bias.data<float>(), outputs, shift.begin());
-    add_bias.scale = keep(ones);
-    add_bias.shift = keep(shift);
+    add_bias.scale =
+        constants_.get(name + ".ones", [&] { return std::vector<float>(static_cast<size_t>(value(y).pitch), 1.0f); });
+    add_bias.shift = lanes_of(name + ".bias", bias);
     push_rowwise(y, y, add_bias);
   }
 
@@ -302,16 +300,18 @@ class DevicePlanner {
     if (q.quantize_input) {
       choice = push_block_conv(node(conv).name, site, op.layer(), input, output);
     } else {
-      push_dense_conv(site, op.layer(), input, output);
+      push_dense_conv(node(conv).name, site, op.layer(), input, output);
       choice = {node(conv).name, q.bits, "dense", 0, "", 0};
     }
     if (!epilogue.nothing()) push_rowwise(output, output, epilogue);
   }
 
-  void push_dense_conv(const DeviceConv& site, const PackedLayer& layer, int x, int y) {
-    const Tensor w = dequantize(unpack(layer));
+  void push_dense_conv(const std::string& name, const DeviceConv& site, const PackedLayer& layer, int x, int y) {
     DenseStep step{};
-    step.w = dense_weights(w.data<float>(), site.layer.outputs, site.layer.channels, site.layer.taps, value(y).pitch);
+    step.w = constants_.get(name + ".weight", [&] {
+      const Tensor w = dequantize(unpack(layer));
+      return dense_weights(w.data<float>(), site.layer.outputs, site.layer.channels, site.layer.taps);
+    });
     step.channels = static_cast<int>(site.layer.channels);
     step.height = static_cast<int>(site.height);
     step.width = static_cast<int>(site.width);
@@ -346,7 +346,8 @@ class DevicePlanner {
     const DeviceKernel& kernel = chooser_.choose(site, layer, choice);
     plan_.exact_ = plan_.exact_ && kernel.exact;
     const size_t copy = packed_copy(x, kernel.form, site.layer.activations);
-    const std::byte* weights = keep(packed_weights(kernel, site.layer, layer));
+    const std::byte* weights = constants_.get(name + ".weight for " + std::string(kernel.name),
+                                              [&] { return packed_weights(kernel, site.layer, layer); });
     used(x);
     push([this_ = &plan_, &kernel, site, weights, x, y, copy] {
       const Value &in = this_->values_[static_cast<size_t>(x)], &out = this_->values_[static_cast<size_t>(y)];
@@ -377,11 +378,12 @@ class DevicePlanner {
     const int64_t bytes = arrange(plan_.places_);
     plan_.buffers_ = device().allocate(static_cast<size_t>(bytes));
     device().zero(plan_.buffers_.get(), static_cast<size_t>(bytes));
-    plan_.memory_bytes_ += bytes;
+    plan_.buffer_bytes_ = bytes;
   }
 
   DevicePlan& plan_;
   const nn::Network& net_;
+  DeviceConstants& constants_;
   DeviceChooser chooser_;
   std::vector<int> value_of_;              // by node
   std::vector<int> first_use_, last_use_;  // by value: steps
@@ -403,9 +405,10 @@ void DevicePlan::check(const nn::Network& net) {
   }
 }
 
-DevicePlan::DevicePlan(const nn::Network& net, int64_t images, Device& device, const DeviceEngineOptions& options)
+DevicePlan::DevicePlan(const nn::Network& net, int64_t images, Device& device, const DeviceEngineOptions& options,
+                       DeviceConstants& constants)
     : device_(device), images_(images) {
-  DevicePlanner(*this, net, options).build();
+  DevicePlanner(*this, net, options, constants).build();
   recorded_ = device_.record([this] {
     for (const std::function<void()>& step : steps_) step();
   });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nn/network.h"
+#include "quant/engine/device/device_constants.h"
 #include "quant/engine/device/device_engine.h"
 #include "quant/engine/device/steps.h"
 #include "quant/engine/plan.h"
@@ -20,14 +21,16 @@ class DevicePlan {
   /// Throws: InputError for blocks other than 32 and for an operator that plans have no step for.
   static void check(const nn::Network& net);
 
+  /// constants: of the plans of `net`; outlive them.
   /// Requires: check(net). Throws: InputError as DeviceChooser; Error when the device has no memory or no kernels.
-  DevicePlan(const nn::Network& net, int64_t images, Device& device, const DeviceEngineOptions& options);
+  DevicePlan(const nn::Network& net, int64_t images, Device& device, const DeviceEngineOptions& options,
+             DeviceConstants& constants);
 
   int64_t images() const { return images_; }
   /// x [H][W][images][3] f32; logits [images][classes].
   void run(const Tensor& x, float* logits);
   const std::vector<LayerChoice>& choices() const { return choices_; }
-  int64_t memory_bytes() const { return memory_bytes_; }
+  int64_t buffer_bytes() const { return buffer_bytes_; }
   bool exact() const { return exact_; }
   bool forced_was_used() const { return forced_used_; }
 
@@ -46,12 +49,11 @@ class DevicePlan {
   std::vector<Value> values_;
   std::vector<Place> places_;
   std::vector<std::function<void()>> steps_;
-  std::shared_ptr<void> recorded_;                // all of them, begun as one
-  std::vector<std::shared_ptr<void>> constants_;  // weights and tables on the device
+  std::shared_ptr<void> recorded_;  // all of them, begun as one
   std::shared_ptr<void> buffers_;
   std::vector<LayerChoice> choices_;
   int output_ = 0;
-  int64_t memory_bytes_ = 0;
+  int64_t buffer_bytes_ = 0;
   bool exact_ = true, forced_used_ = false;
 };
 
