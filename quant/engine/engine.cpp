@@ -13,6 +13,19 @@
 #include "tensor/parallel.h"
 
 namespace kronbit::quant {
+namespace {
+
+/// What times of kernels belong to: this program and processor, and everything of a packed network that decides what
+/// its layers compute.
+std::string key_of(const PackedNetwork& network) {
+  const AssignOptions& quantizer = network.assignment().options;
+  return fmt::format("kronbit {}, {}, {}; {} {}, {} classes, {}; {}, blocks of {}, activations {}", KRONBIT_VERSION,
+                     cpu().model, name_of(isa_level()), network.network_name(), network.input_size(), network.classes(),
+                     format_bits(network.bits()), name_of(quantizer.mode), quantizer.block,
+                     quantizer.activations ? "quantized" : "fp32");
+}
+
+}  // namespace
 
 struct Engine::State {
   EngineOptions options;
@@ -30,8 +43,7 @@ struct Engine::State {
         workers(options.threads > 0 ? options.threads : kronbit::threads()),
         size(network.input_size()),
         classes(network.classes()),
-        chooser(options, fmt::format("{}, {}; {} {}, {} classes, {}", cpu().model, name_of(isa_level()),
-                                     network.network_name(), size, classes, format_bits(network.bits()))) {
+        chooser(options, key_of(network)) {
     if (!network.normalization().empty()) {
       pixels = data::pixel_table(data::parse_normalization(network.normalization()));
       normalized = true;

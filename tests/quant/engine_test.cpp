@@ -16,6 +16,7 @@
 #include "quant/kernels/dense/dense.h"
 #include "tensor/cpu.h"
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 #include "tensor/rng.h"
 #include "tests/quant/untrained_networks.h"
 #include "tests/tensor/message_of.h"
@@ -222,8 +223,16 @@ TEST(Engine, KeepsItsChoicesInAFile) {
     EXPECT_EQ(first.latency_choices()[i].microseconds, second.latency_choices()[i].microseconds);
   }
   const std::string timed = read_text(file, 1 << 20);
-  Engine other(packed("resnet20", "7"), {.choices = file});  // another network, of the same layers and kernels
-  EXPECT_NE(read_text(file, 1 << 20), timed) << "it has not been timed";
+  // Networks of the same layers and kernels that compute something else.
+  std::string last = timed;
+  for (const PackedNetwork& other : {packed("resnet20", "7"), packed("resnet20", "7", {.mode = Mode::PaperFloor})}) {
+    Engine engine(other, {.choices = file});
+    EXPECT_NE(read_text(file, 1 << 20), last) << "it has not been timed";
+    last = read_text(file, 1 << 20);
+  }
+  const std::string key = get_string(read_json(file, 1 << 20), "key", "choices");
+  for (const char* part : {"kronbit ", "resnet20", "paper-floor", "blocks of 32", "activations quantized"})
+    EXPECT_THAT(key, testing::HasSubstr(part));
   Engine nowhere(network, {.choices = "/proc/nowhere/choices.json"});
 }
 
