@@ -13,6 +13,7 @@
 #include "tensor/cpu.h"
 #include "tensor/io/file.h"
 #include "tensor/io/json.h"
+#include "tensor/io/text.h"
 #include "tensor/memory.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
@@ -26,6 +27,12 @@ constexpr double kSecondsPerCandidate = 3e-3;
 constexpr int64_t kMostChoiceBytes = 1 << 22;
 
 const char* name_of(Border border) { return border == Border::Grouped ? "grouped" : "padded"; }
+
+Border parse_border(const std::string& text, const std::string& where) {
+  for (const Border border : {Border::Grouped, Border::Padded})
+    if (text == name_of(border)) return border;
+  input_error(where, "border: wanted grouped or padded, got {}", quote(text));
+}
 
 /// Reads as much as the second cache holds and more: the weights of a layer are not there when its turn comes.
 void empty_second_cache() {
@@ -220,9 +227,13 @@ void Chooser::read() {
     const Json json = read_json(options_.choices, kMostChoiceBytes);
     const std::string where = options_.choices.string();
     if (get_string(json, "key", where) != key_) return;
+    const auto kernel = [&](const Json& choice, const char* key) {
+      return std::string(find_block_kernel(get_string(choice, key, where)).name);
+    };
     for (const auto& [place, choice] : get_object(json, "choices", where).items()) {
-      known_[place] = {get_string(choice, "kernel", where), get_string(choice, "border", where),
-                       get_string(choice, "runner_up", where), get_number(choice, "microseconds", 0, 1e12, where),
+      const bool alone = get_string(choice, "runner_up", where).empty();
+      known_[place] = {kernel(choice, "kernel"), name_of(parse_border(get_string(choice, "border", where), where)),
+                       alone ? "" : kernel(choice, "runner_up"), get_number(choice, "microseconds", 0, 1e12, where),
                        get_number(choice, "runner_up_microseconds", 0, 1e12, where)};
     }
   } catch (const InputError&) {

@@ -236,6 +236,27 @@ TEST(Engine, KeepsItsChoicesInAFile) {
   Engine nowhere(network, {.choices = "/proc/nowhere/choices.json"});
 }
 
+TEST(Engine, TimesAnewWhereTheFileOfChoicesIsDamaged) {
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder / "choices.json";
+  const PackedNetwork network = packed("toy10", "4");
+  Engine first(network, {.choices = file});
+  const Json good = read_json(file, 1 << 20);
+  for (const char* key : {"kernel", "runner_up", "border"}) {
+    Json bad = good;
+    for (auto& [place, choice] : bad["choices"].items()) choice[key] = "\x1b[31mred";
+    publish(file, dump_pretty(bad));
+    Engine engine(network, {.choices = file});
+    for (const auto* choices : {&engine.latency_choices(), &engine.throughput_choices()}) {
+      for (const LayerChoice& choice : *choices) {
+        EXPECT_EQ(choice.kernel.find('\x1b'), std::string::npos) << key;
+        EXPECT_EQ(choice.runner_up.find('\x1b'), std::string::npos) << key;
+      }
+    }
+    EXPECT_EQ(read_text(file, 1 << 20).find("red"), std::string::npos) << key << ": it has not been timed";
+  }
+}
+
 TEST(DenseKernels, HaveTheSameBits) {
   Rng rng(2, Purpose::Synthetic, {3});
   using Sizes = std::array<int64_t, 3>;
