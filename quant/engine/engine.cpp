@@ -35,6 +35,7 @@ struct Engine::State {
   data::PixelTable pixels = {};
   Chooser chooser;
   std::unique_ptr<Plan> single, group;
+  bool single_ran = false, group_ran = false;
   std::vector<std::shared_ptr<void>> memory;
   std::vector<Arena> arenas;  // one per worker
 
@@ -112,8 +113,10 @@ struct Engine::State {
 
   /// fill(image, where, step): the image's pixels to where[p * step .. + 3].
   template <class Fill>
-  void run(int64_t images, const Fill& fill, float* logits) const {
+  void run(int64_t images, const Fill& fill, float* logits) {
     const int64_t groups = groups_for(images);
+    group_ran |= groups > 0;
+    single_ran |= groups * kGroup < images;
 #pragma omp parallel for num_threads(workers) schedule(dynamic, 1) if (groups > 1)
     for (int64_t g = 0; g < groups; ++g) {
       run_group(arenas[static_cast<size_t>(omp_get_thread_num())], fill, g * kGroup,
@@ -137,6 +140,13 @@ int64_t Engine::image_size() const { return state_->size; }
 int Engine::threads() const { return state_->workers; }
 const std::vector<LayerChoice>& Engine::latency_choices() const { return state_->single->choices(); }
 const std::vector<LayerChoice>& Engine::throughput_choices() const { return state_->group->choices(); }
+std::vector<PlanReport> Engine::plans_that_ran() const {
+  std::vector<PlanReport> ran;
+  const State& s = *state_;
+  for (const auto& [plan, did] : {std::pair{s.single.get(), s.single_ran}, std::pair{s.group.get(), s.group_ran}})
+    if (did) ran.push_back({plan->images(), plan->exact(), plan->choices()});
+  return ran;
+}
 int64_t Engine::weight_bytes() const { return state_->chooser.weight_bytes(); }
 int64_t Engine::buffer_bytes() const {
   const Plan &a = *state_->single, &b = *state_->group;

@@ -35,6 +35,13 @@ struct LayerChoice {
   double runner_up_microseconds = 0;
 };
 
+/// A plan of an engine.
+struct PlanReport {
+  int64_t images = 0;                ///< that it runs at once
+  bool exact = true;                 ///< as Engine::exact()
+  std::vector<LayerChoice> choices;  ///< one per convolution, in the order of the bit list
+};
+
 /// Requires: one caller at a time.
 class Engine {
  public:
@@ -67,8 +74,9 @@ class Engine {
   /// One line per convolution: of the plan for single images, and of that for groups.
   const std::vector<LayerChoice>& latency_choices() const;
   const std::vector<LayerChoice>& throughput_choices() const;
-  int64_t weight_bytes() const;  ///< of all layers, as their kernels want them
-  int64_t buffer_bytes() const;  ///< activations and scratch memory, all threads
+  std::vector<PlanReport> plans_that_ran() const;  ///< so far, fewest images first
+  int64_t weight_bytes() const;                    ///< of all layers, as their kernels want them
+  int64_t buffer_bytes() const;                    ///< activations and scratch memory, all threads
   /// Every product of quantized activations is an integer one.
   bool exact() const;
 

@@ -109,6 +109,9 @@ TEST(DeviceEngine, ReportsThePlanThatRan) {
   const std::unique_ptr<Device> device = open_simulated_device();
   DeviceEngine engine(network, *device);
   logits_of(engine, images(3));
+  engine.choices(1);
+  ASSERT_EQ(engine.plans_that_ran().size(), 1u) << "a plan that nothing ran";
+  EXPECT_EQ(engine.plans_that_ran()[0].images, 4);
   const int64_t bytes = engine.memory_bytes();
   EXPECT_EQ(&engine.choices(3), &engine.choices(4));
   EXPECT_EQ(engine.memory_bytes(), bytes) << "a plan that nothing runs";

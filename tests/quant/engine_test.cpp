@@ -257,6 +257,20 @@ TEST(Engine, TimesAnewWhereTheFileOfChoicesIsDamaged) {
   }
 }
 
+TEST(Engine, TellsWhichOfItsPlansRan) {
+  Engine engine(packed("toy10", "4"), {.threads = 2});
+  EXPECT_TRUE(engine.plans_that_ran().empty());
+  logits_of(engine, images(1));
+  ASSERT_EQ(engine.plans_that_ran().size(), 1u);
+  EXPECT_EQ(engine.plans_that_ran()[0].images, 1);
+  EXPECT_EQ(engine.plans_that_ran()[0].choices[1].kernel, engine.latency_choices()[1].kernel);
+  EXPECT_EQ(engine.plans_that_ran()[0].choices[1].microseconds, engine.latency_choices()[1].microseconds);
+  logits_of(engine, images(2 * Engine::kGroup));
+  ASSERT_EQ(engine.plans_that_ran().size(), 2u);
+  EXPECT_EQ(engine.plans_that_ran()[1].images, Engine::kGroup);
+  EXPECT_EQ(engine.plans_that_ran()[1].choices[1].microseconds, engine.throughput_choices()[1].microseconds);
+}
+
 TEST(DenseKernels, HaveTheSameBits) {
   Rng rng(2, Purpose::Synthetic, {3});
   using Sizes = std::array<int64_t, 3>;

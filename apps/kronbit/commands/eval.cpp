@@ -78,10 +78,12 @@ struct Arithmetic {
 
 /// Scales are folded into weights by block products that round; a packed network without block products (other block
 /// sizes) multiplies FP32 numbers.
-Arithmetic arithmetic_of(PackedRunner& runner) {
-  const std::vector<quant::LayerChoice>& choices = runner.choices();
-  const bool dense = std::ranges::all_of(choices, [](const auto& choice) { return choice.kernel == "dense"; });
-  return {kernel_summary(choices), runner.exact() ? "exact" : dense ? "fp32" : "folded"};
+Arithmetic arithmetic_of(const std::vector<quant::PlanReport>& plans) {
+  const bool exact = std::ranges::all_of(plans, &quant::PlanReport::exact);
+  const bool dense = std::ranges::all_of(plans, [](const quant::PlanReport& plan) {
+    return std::ranges::all_of(plan.choices, [](const auto& choice) { return choice.kernel == "dense"; });
+  });
+  return {kernel_summary(plans), exact ? "exact" : dense ? "fp32" : "folded"};
 }
 
 int run(const Frame& frame, const Options& options) {
@@ -123,7 +125,7 @@ int run(const Frame& frame, const Options& options) {
           ? nn::evaluate(classify, split, splits.normalization, batch, show, &stop_requested)
           : nn::evaluate(*subject.net, split, splits.normalization, batch, show, &stop_requested, precision);
   progress.finish();
-  const Arithmetic with = packed ? arithmetic_of(*subject.runner)
+  const Arithmetic with = packed ? arithmetic_of(subject.runner->plans_that_ran())
                                  : Arithmetic{product_kernel(options.device, precision), precision_name(precision)};
   const double rate = static_cast<double>(a.images) / a.seconds;
   if (frame.json) {

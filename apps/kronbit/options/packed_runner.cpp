@@ -1,5 +1,7 @@
 #include "apps/kronbit/options/packed_runner.h"
 
+#include <set>
+
 #include "apps/kronbit/options/common.h"
 
 namespace kronbit::app {
@@ -16,13 +18,17 @@ PackedRunner::PackedRunner(const quant::PackedNetwork& packed, const Frame& fram
   }
 }
 
-Tensor PackedRunner::classify(const Tensor& x) {
-  images_ = x.images();
-  return gpu_ ? gpu_->classify(x) : processor_->classify(x);
-}
+Tensor PackedRunner::classify(const Tensor& x) { return gpu_ ? gpu_->classify(x) : processor_->classify(x); }
 
-const std::vector<quant::LayerChoice>& PackedRunner::choices() {
-  return gpu_ ? gpu_->choices(images_) : processor_->throughput_choices();
+std::string kernel_summary(const std::vector<quant::PlanReport>& plans) {
+  std::set<std::string> different;
+  std::string of_each;
+  for (const quant::PlanReport& plan : plans) {
+    const std::string summary = kernel_summary(plan.choices);
+    different.insert(summary);
+    of_each += fmt::format("{}{} ({} at once)", of_each.empty() ? "" : "; ", summary, plan.images);
+  }
+  return different.size() == 1 ? *different.begin() : of_each;
 }
 
 }  // namespace kronbit::app

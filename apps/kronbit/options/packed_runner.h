@@ -19,15 +19,18 @@ class PackedRunner {
 
   /// x [H][W][N][3], normalized; returns logits [1][1][N][classes].
   Tensor classify(const Tensor& x);
-  /// What ran the convolutions of many images at once.
-  const std::vector<quant::LayerChoice>& choices();
-  bool exact() const { return processor_ ? processor_->exact() : gpu_->exact(); }
+  std::vector<quant::PlanReport> plans_that_ran() const {
+    return processor_ ? processor_->plans_that_ran() : gpu_->plans_that_ran();
+  }
 
  private:
   std::unique_ptr<Device> device_;
   std::unique_ptr<quant::Engine> processor_;
   std::unique_ptr<quant::DeviceEngine> gpu_;
-  int64_t images_ = 1;  // of the last call
 };
+
+/// Kernels and how many layers each runs: "dense 1, int8-avx512vnni 12". Where plans differ, of each:
+/// "dense 1, int8-avx512vnni 12 (1 at once); dense 1, bf16-amx 12 (8 at once)".
+std::string kernel_summary(const std::vector<quant::PlanReport>& plans);
 
 }  // namespace kronbit::app

@@ -69,6 +69,13 @@ Tensor DeviceEngine::classify(const Tensor& x) {
 
 const std::vector<LayerChoice>& DeviceEngine::choices(int64_t images) { return plan(group_of(images)).choices(); }
 
+std::vector<PlanReport> DeviceEngine::plans_that_ran() const {
+  std::vector<PlanReport> ran;
+  for (const auto& [images, plan] : plans_)
+    if (plan->ran()) ran.push_back({images, plan->exact(), plan->choices()});
+  return ran;
+}
+
 int64_t DeviceEngine::memory_bytes() const {
   int64_t bytes = constants_.bytes();
   for (const auto& [images, plan] : plans_) bytes += plan->buffer_bytes();

@@ -43,8 +43,9 @@ class DeviceEngine {
 
   /// One line per convolution of the plan that run() uses for so many images, as it was timed.
   const std::vector<LayerChoice>& choices(int64_t images);
-  int64_t memory_bytes() const;  ///< of the device: weights and buffers of all plans so far
-  bool exact() const;            ///< every product so far is an integer one
+  std::vector<PlanReport> plans_that_ran() const;  ///< so far, fewest images first
+  int64_t memory_bytes() const;                    ///< of the device: weights and buffers of all plans so far
+  bool exact() const;                              ///< every product so far is an integer one
 
  private:
   /// The number of images of the plan that runs n, of at most kGroup at a time.

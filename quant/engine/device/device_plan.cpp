@@ -424,6 +424,7 @@ DeviceRows DevicePlan::rows(int v, const PackedCopy& copy) const {
 }
 
 void DevicePlan::run(const Tensor& x, float* logits) {
+  ran_ = true;
   const int64_t rows = values_[0].pixels() * images_;
   std::vector<float> image(static_cast<size_t>(rows * kInputPitch), 0.0f);
   for (int64_t r = 0; r < rows; ++r) std::copy_n(x.row<float>(r), x.channels(), image.data() + r * kInputPitch);

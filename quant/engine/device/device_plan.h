@@ -33,6 +33,7 @@ class DevicePlan {
   int64_t buffer_bytes() const { return buffer_bytes_; }
   bool exact() const { return exact_; }
   bool forced_was_used() const { return forced_used_; }
+  bool ran() const { return ran_; }
 
  private:
   friend class DevicePlanner;
@@ -54,7 +55,7 @@ class DevicePlan {
   std::vector<LayerChoice> choices_;
   int output_ = 0;
   int64_t buffer_bytes_ = 0;
-  bool exact_ = true, forced_used_ = false;
+  bool exact_ = true, forced_used_ = false, ran_ = false;
 };
 
 }  // namespace kronbit::quant
