@@ -4,7 +4,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "data/normalization.h"
 #include "quant/engine/run_plan.h"
@@ -37,7 +36,8 @@ struct Engine::State {
   std::unique_ptr<Plan> single, group;
   bool single_ran = false, group_ran = false;
   std::vector<std::shared_ptr<void>> memory;
-  std::vector<Arena> arenas;  // one per worker
+  std::vector<Arena> sharers;  // of a single image, one per worker: memory of the first, scratch of each
+  std::vector<Arena> groups;   // of a group each, one per worker; none before groups run
 
   State(const PackedNetwork& network, EngineOptions given)
       : options(std::move(given)),
@@ -58,14 +58,18 @@ struct Engine::State {
       input_error("kernel", "{}: wanted a network with layers for block products, got {} without", options.kernel,
                   network.network_name());
     chooser.keep();
-    const int64_t arena = std::max(single->arena_bytes(), group->arena_bytes());
-    const int64_t scratch = std::max(single->scratch_bytes(), group->scratch_bytes());
-    for (int w = 0; w < workers; ++w) {
-      memory.push_back(allocate(static_cast<size_t>(arena + scratch)));
-      auto* bytes = static_cast<std::byte*>(memory.back().get());
-      std::memset(bytes, 0, static_cast<size_t>(arena + scratch));
-      arenas.push_back({bytes, bytes + arena});
-    }
+    std::byte* shared = take(single->arena_bytes());
+    for (int w = 0; w < workers; ++w) sharers.push_back({shared, take(single->scratch_bytes())});
+  }
+
+  /// Memory that is touched first by the thread that works in it.
+  std::byte* take(int64_t bytes) {
+    memory.push_back(allocate_zeroed(static_cast<size_t>(bytes)));
+    return static_cast<std::byte*>(memory.back().get());
+  }
+  /// Memory for so many groups at the same time, at least.
+  void take_groups(int64_t count) {
+    while (std::ssize(groups) < count) groups.push_back({take(group->arena_bytes()), take(group->scratch_bytes())});
   }
 
   /// Fills the image values of a plan with images first .. first + count - 1, zeros after the last, then runs it.
@@ -83,9 +87,9 @@ struct Engine::State {
   template <class Fill>
   void run_single(const Fill& fill, int64_t n, float* logits) const {
     const Plan& plan = *single;
-    fill(n, plan.numbers(arenas[0], plan.input()), 4);
-    run_shared(plan, arenas, [](size_t, size_t) {});
-    copy_logits(plan, arenas[0], 1, logits + n * classes);
+    fill(n, plan.numbers(sharers[0], plan.input()), 4);
+    run_shared(plan, sharers, [](size_t, size_t) {});
+    copy_logits(plan, sharers[0], 1, logits + n * classes);
   }
 
   void copy_logits(const Plan& plan, const Arena& arena, int64_t count, float* to) const {
@@ -114,15 +118,16 @@ struct Engine::State {
   /// fill(image, where, step): the image's pixels to where[p * step .. + 3].
   template <class Fill>
   void run(int64_t images, const Fill& fill, float* logits) {
-    const int64_t groups = groups_for(images);
-    group_ran |= groups > 0;
-    single_ran |= groups * kGroup < images;
-#pragma omp parallel for num_threads(workers) schedule(dynamic, 1) if (groups > 1)
-    for (int64_t g = 0; g < groups; ++g) {
-      run_group(arenas[static_cast<size_t>(omp_get_thread_num())], fill, g * kGroup,
+    const int64_t many = groups_for(images);
+    group_ran |= many > 0;
+    single_ran |= many * kGroup < images;
+    take_groups(many > 1 ? workers : many);
+#pragma omp parallel for num_threads(workers) schedule(dynamic, 1) if (many > 1)
+    for (int64_t g = 0; g < many; ++g) {
+      run_group(groups[static_cast<size_t>(omp_get_thread_num())], fill, g * kGroup,
                 std::min(kGroup, images - g * kGroup), logits);
     }
-    for (int64_t n = groups * kGroup; n < images; ++n) run_single(fill, n, logits);
+    for (int64_t n = many * kGroup; n < images; ++n) run_single(fill, n, logits);
   }
 };
 
@@ -150,8 +155,7 @@ std::vector<PlanReport> Engine::plans_that_ran() const {
 int64_t Engine::weight_bytes() const { return state_->chooser.weight_bytes(); }
 int64_t Engine::buffer_bytes() const {
   const Plan &a = *state_->single, &b = *state_->group;
-  return state_->workers *
-         (std::max(a.arena_bytes(), b.arena_bytes()) + std::max(a.scratch_bytes(), b.scratch_bytes()));
+  return a.arena_bytes() + state_->workers * (a.scratch_bytes() + b.arena_bytes() + b.scratch_bytes());
 }
 bool Engine::exact() const { return state_->single->exact() && state_->group->exact(); }
 

@@ -76,7 +76,9 @@ class Engine {
   const std::vector<LayerChoice>& throughput_choices() const;
   std::vector<PlanReport> plans_that_ran() const;  ///< so far, fewest images first
   int64_t weight_bytes() const;                    ///< of all layers, as their kernels want them
-  int64_t buffer_bytes() const;                    ///< activations and scratch memory, all threads
+  /// Activations and scratch memory at most: of a single image from the start, of a group on each thread once as many
+  /// have run.
+  int64_t buffer_bytes() const;
   /// Every product of quantized activations is an integer one.
   bool exact() const;
 

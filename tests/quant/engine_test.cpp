@@ -17,6 +17,7 @@
 #include "tensor/cpu.h"
 #include "tensor/io/file.h"
 #include "tensor/io/json.h"
+#include "tensor/memory.h"
 #include "tensor/rng.h"
 #include "tests/quant/untrained_networks.h"
 #include "tests/tensor/message_of.h"
@@ -269,6 +270,22 @@ TEST(Engine, TellsWhichOfItsPlansRan) {
   ASSERT_EQ(engine.plans_that_ran().size(), 2u);
   EXPECT_EQ(engine.plans_that_ran()[1].images, Engine::kGroup);
   EXPECT_EQ(engine.plans_that_ran()[1].choices[1].microseconds, engine.throughput_choices()[1].microseconds);
+}
+
+TEST(Engine, TakesMemoryForGroupsWhenTheyRun) {
+  constexpr int kThreads = 4;
+  const PackedNetwork network = packed("resnet20", "4");
+  const auto in_use = [] { return static_cast<int64_t>(memory_use().in_use); };
+  const int64_t before = in_use();
+  Engine engine(network, {.threads = kThreads});
+  logits_of(engine, images(1));
+  const int64_t one = in_use() - before - engine.weight_bytes();
+  EXPECT_LT(one, engine.buffer_bytes() / kThreads);
+  logits_of(engine, images(kThreads * Engine::kGroup));
+  const int64_t all = in_use() - before - engine.weight_bytes();
+  EXPECT_GT(all, 3 * one);
+  logits_of(engine, images(4 * kThreads * Engine::kGroup));
+  EXPECT_EQ(in_use() - before - engine.weight_bytes(), all) << "no more for more images";
 }
 
 TEST(DenseKernels, HaveTheSameBits) {

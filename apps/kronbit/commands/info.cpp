@@ -210,7 +210,7 @@ int run_model(const Frame& frame, const Options& options) {
              quantizer.block, quantizer.activations ? "" : ", activations in fp32");
   fmt::print("size      {} bytes of convolutions, {} bytes in all\n", packed.conv_bytes(), file_bytes);
   fmt::print("loaded    in {:.1f} ms, made ready in {:.1f} ms\n", load_ms, prepare_ms);
-  fmt::print("memory    {} bytes of weights, {} bytes of buffers for {} threads\n", engine.weight_bytes(),
+  fmt::print("memory    {} bytes of weights, at most {} bytes of buffers for {} threads\n", engine.weight_bytes(),
              engine.buffer_bytes(), engine.threads());
   fmt::print("products  {}\n", engine.exact()              ? "exact: the same bits on every machine"
                                : quantizer.block == kBlock ? "some round (see --exact)"
