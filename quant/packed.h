@@ -64,6 +64,7 @@ class PackedNetwork {
   friend PackedNetwork pack(const nn::Network& net, const PackOptions& options);
   nn::Network skeleton() const;
   void read_metadata(const SafetensorsFile& file);
+  void check_linear_layers(const SafetensorsFile& file) const;
   void read_layers(const SafetensorsFile& file, const nn::Network& net);
   void read_parameters(const SafetensorsFile& file, const nn::Network& net);
 

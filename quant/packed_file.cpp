@@ -89,6 +89,7 @@ PackedNetwork PackedNetwork::parse(const SafetensorsFile& file) {
   PackedNetwork packed;
   try {
     packed.read_metadata(file);
+    packed.check_linear_layers(file);
     const nn::Network net = packed.skeleton();
     packed.read_layers(file, net);
     packed.read_parameters(file, net);
@@ -126,6 +127,23 @@ void PackedNetwork::read_metadata(const SafetensorsFile& file) {
   const bool has_rows = std::any_of(file.tensors().begin(), file.tensors().end(),
                                     [&](const TensorInfo& t) { return !t.shape.empty() && t.shape[0] == classes_; });
   if (!has_rows) input_error(file.name(), "classes: wanted the rows of a linear layer, got {}", classes_);
+}
+
+// Behind a flatten, input_size decides how much memory a linear layer takes: the file must have all of it. Shapes are
+// followed through the network for the smallest images, which takes little.
+void PackedNetwork::check_linear_layers(const SafetensorsFile& file) const {
+  constexpr int64_t kSmallest = 32;  // of nn::build()
+  if (input_size_ <= kSmallest) return;
+  const nn::Network small = nn::build(network_, {.classes = classes_, .input_size = kSmallest});
+  std::vector<Shape> shapes = {Shape({input_size_, input_size_, 1, small.input_shape()[3]})};
+  for (size_t i = 1; i < small.nodes().size(); ++i) {
+    const nn::Node& node = small.nodes()[i];
+    std::vector<Shape> inputs;
+    for (int input : node.inputs) inputs.push_back(shapes[static_cast<size_t>(input)]);
+    const bool linear = node.op->kind() == "linear";
+    if (linear) tensor_of(file, node.name + ".weight", {node.shape[3], inputs[0][3]});
+    shapes.push_back(linear ? node.shape : node.op->output_shape(inputs));
+  }
 }
 
 void PackedNetwork::read_layers(const SafetensorsFile& file, const nn::Network& net) {

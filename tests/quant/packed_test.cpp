@@ -325,6 +325,18 @@ TEST_F(Damaged, ClassesAreCheckedBeforeTheyTakeMemory) {
   EXPECT_THAT(message_of([&] { parse(many); }), testing::HasSubstr("classes: wanted the rows"));
 }
 
+TEST_F(Damaged, LinearLayersAreCheckedBeforeTheyTakeMemory) {
+  const auto large = [](const char* network) {
+    return [network](Metadata& m, Tensors&, Own&) {
+      m["network"] = network;
+      m["input_size"] = "1024";
+    };
+  };
+  // 8.6 GB of weights behind the flatten, which the file does not have.
+  EXPECT_EQ(message_of([&] { parse(large("vgg16_imagenet")); }), "[damaged] classifier.0.weight: missing");
+  EXPECT_EQ(message_of([&] { parse(large("resnet20")); }), "nothing was thrown") << "images of any size";
+}
+
 TEST_F(Damaged, TensorsAreRefused) {
   const auto find = [](Tensors& tensors, const char* name) {
     return std::find_if(tensors.begin(), tensors.end(), [&](const TensorInfo& t) { return t.name == name; });
