@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "quant/engine/device/device_choice.h"
 #include "quant/engine/device/device_plan.h"
 #include "quant/kernels/cuda/device_product.h"
 #include "tests/quant/untrained_networks.h"
@@ -73,6 +74,26 @@ TEST(DeviceEngine, RunsEveryKernelThatIsForced) {
       }
     }
   }
+}
+
+TEST(DeviceEngine, KernelsThatCannotWinAreNotTimed) {
+  const std::unique_ptr<Device> device = open_simulated_device();
+  const auto families = [&](bool exact, int bits) {
+    const DeviceConv site{
+        .layer = {.outputs = 32, .channels = 32, .taps = 1, .bits = bits, .activations = {bits, false, kBlock}},
+        .conv = {.in_channels = 32, .out_channels = 32, .kernel_h = 1, .kernel_w = 1},
+        .height = 4,
+        .width = 4,
+        .images = 1};
+    std::vector<std::string_view> names;
+    for (const DeviceKernel* kernel : DeviceChooser(*device, {.exact = exact}).candidates(site))
+      names.push_back(kernel->family);
+    return names;
+  };
+  using testing::UnorderedElementsAre;
+  EXPECT_THAT(families(false, 8), UnorderedElementsAre("bf16", "int8", "packed"));
+  EXPECT_THAT(families(false, 1), UnorderedElementsAre("bf16", "int8", "packed", "bitserial"));
+  EXPECT_THAT(families(true, 8), UnorderedElementsAre("int8", "packed"));
 }
 
 TEST(DeviceEngine, GroupsOfAnySizeGiveTheSameBits) {

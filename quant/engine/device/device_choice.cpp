@@ -62,7 +62,15 @@ DeviceChooser::DeviceChooser(Device& device, const DeviceEngineOptions& options)
 
 bool DeviceChooser::is_plausible(const DeviceKernel& kernel, const DeviceConv& site) const {
   if (kernel.declines(site) != nullptr || (exact_ && !kernel.exact)) return false;
+  if (kernel.family == "bf16-split") return false;  // all that bf16 does, twice: for the asking only
   return kernel.family != "bitserial" || site.layer.bits * site.layer.activations.bits <= bitserial::kMostPlaneProducts;
+}
+
+std::vector<const DeviceKernel*> DeviceChooser::candidates(const DeviceConv& site) const {
+  std::vector<const DeviceKernel*> list;
+  for (const DeviceKernel* kernel : kernels_.products)
+    if (is_plausible(*kernel, site)) list.push_back(kernel);
+  return list;
 }
 
 const DeviceKernel& DeviceChooser::choose(const DeviceConv& site, const PackedLayer& layer, LayerChoice& choice) {
@@ -75,24 +83,23 @@ const DeviceKernel& DeviceChooser::choose(const DeviceConv& site, const PackedLa
     const DeviceKernel* kernel;
     double microseconds;
   };
-  std::vector<Timed> candidates;
-  for (const DeviceKernel* kernel : kernels_.products)
-    if (is_plausible(*kernel, site)) candidates.push_back({kernel, 0});
-  if (candidates.empty()) input_error("engine", "{}: no kernel of this device takes such a layer", choice.layer);
-  if (candidates.size() > 1 && !device_.simulated()) {
+  std::vector<Timed> timed;
+  for (const DeviceKernel* kernel : candidates(site)) timed.push_back({kernel, 0});
+  if (timed.empty()) input_error("engine", "{}: no kernel of this device takes such a layer", choice.layer);
+  if (timed.size() > 1 && !device_.simulated()) {
     Samples samples(device_, site);
     double best = std::numeric_limits<double>::infinity();
-    for (Timed& c : candidates) {
+    for (Timed& c : timed) {
       c.microseconds = microseconds(*c.kernel, site, layer, samples, best);
       best = std::min(best, c.microseconds);
     }
-    std::ranges::stable_sort(candidates, {}, &Timed::microseconds);
-    choice.microseconds = candidates[0].microseconds / static_cast<double>(site.images);
-    choice.runner_up = candidates[1].kernel->name;
-    choice.runner_up_microseconds = candidates[1].microseconds / static_cast<double>(site.images);
+    std::ranges::stable_sort(timed, {}, &Timed::microseconds);
+    choice.microseconds = timed[0].microseconds / static_cast<double>(site.images);
+    choice.runner_up = timed[1].kernel->name;
+    choice.runner_up_microseconds = timed[1].microseconds / static_cast<double>(site.images);
   }
-  choice.kernel = candidates[0].kernel->name;
-  return *candidates[0].kernel;
+  choice.kernel = timed[0].kernel->name;
+  return *timed[0].kernel;
 }
 
 /// Rows are packed anew in every call.

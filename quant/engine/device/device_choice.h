@@ -17,6 +17,8 @@ class DeviceChooser {
   /// Throws: Error when the device has no kernels; InputError when the forced kernel is unknown, or rounds where exact
   ///         ones are wanted.
   DeviceChooser(Device& device, const DeviceEngineOptions& options);
+  /// The kernels that come into question for a layer, best guess first.
+  std::vector<const DeviceKernel*> candidates(const DeviceConv& site) const;
   /// The kernel that is fastest here; where only one comes into question, or nothing can be timed, the first. Fills in
   /// what `choice` says of it. Throws: InputError when none takes the layer.
   const DeviceKernel& choose(const DeviceConv& site, const PackedLayer& layer, LayerChoice& choice);
