@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <functional>
 #include <vector>
@@ -238,7 +239,7 @@ class Bench {
     return net;
   }
 
-  Tensor images_of(const nn::Network& net, int64_t count) const {
+  static Tensor images_of(const nn::Network& net, int64_t count) {
     const Shape& shape = net.input_shape();
     Tensor x = Tensor::activation(shape[0], shape[1], count, shape[3]);
     Rng rng(1, Purpose::Test);
@@ -264,12 +265,30 @@ class Bench {
     return rounds[rounds.size() / 2];
   }
 
+  /// Many images are computed in other tiles than one, with the same bits.
+  /// Throws: Error where the logits of an image are others among `images` than alone
+  static void compare_groups(quant::DeviceEngine& engine, const std::string& name, int64_t images) {
+    const Tensor x = images_of(engine.network(), images);
+    const Tensor together = engine.classify(x);
+    for (const int64_t n : {int64_t{0}, images / 2, images - 1}) {
+      Tensor one = Tensor::activation(x.height(), x.width(), 1, x.channels());
+      for (int64_t p = 0; p < x.height() * x.width(); ++p)
+        std::copy_n(x.row<float>(p * images + n), x.channels(), one.row<float>(p));
+      const Tensor alone = engine.classify(one);
+      if (std::memcmp(alone.row<float>(0), together.row<float>(n), static_cast<size_t>(alone.cols()) * sizeof(float)) !=
+          0)
+        throw Error(
+            fmt::format("[{}] image {}: the exact logits are others among {} images than alone", name, n, images));
+    }
+  }
+
   void networks() {
     for (const std::string& name :
          small() ? std::vector<std::string>{"toy10"} : std::vector<std::string>{"resnet20", "resnet18", "vgg16"}) {
       const quant::PackedNetwork packed = quant::pack(network(name, 4));
       for (const bool exact : {true, false}) {
         quant::DeviceEngine engine(packed, device_, {.exact = exact});
+        if (exact) compare_groups(engine, name, device_.simulated() ? 2 : 256);
         for (const int64_t images : small() ? std::vector<int64_t>{1} : std::vector<int64_t>{1, 256}) {
           const Tensor x = images_of(engine.network(), images);
           const double seconds = host_seconds_of([&] { engine.classify(x); });

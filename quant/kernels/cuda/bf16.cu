@@ -84,10 +84,21 @@ void start(const ProductArguments& a, const DeviceQueue& queue) {
 
 template <bool kSplit>
 void start(const ProductArguments& a, const DeviceQueue& queue) {
-  if (a.panels == 2) return start<Tile<kSplit, 1, 2, 2>>(a, queue);                                        // 128 x 32
-  if (a.panels > 4 && tiles_of(a, 128, 8) >= many_tiles()) return start<Tile<kSplit, 2, 4, 4>>(a, queue);  // 128 x 128
-  if (tiles_of(a, 128, 4) >= many_tiles()) return start<Tile<kSplit, 2, 4, 2>>(a, queue);                  // 128 x 64
-  start<Tile<kSplit, 2, 2, 2>>(a, queue);                                                                  // 64 x 64
+  const int tile = a.tile != 0                                           ? a.tile
+                   : a.panels == 2                                       ? 1
+                   : a.panels > 4 && tiles_of(a, 128, 8) >= many_tiles() ? 4
+                   : tiles_of(a, 128, 4) >= many_tiles()                 ? 3
+                                                                         : 2;
+  switch (tile) {
+    case 1:
+      return start<Tile<kSplit, 1, 2, 2>>(a, queue);  // 128 rows x 32 outputs
+    case 2:
+      return start<Tile<kSplit, 2, 2, 2>>(a, queue);  // 64 x 64
+    case 3:
+      return start<Tile<kSplit, 2, 4, 2>>(a, queue);  // 128 x 64
+    default:
+      return start<Tile<kSplit, 2, 4, 4>>(a, queue);  // 128 x 128
+  }
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct DeviceConv {
   LayerShape layer;
   nn::Conv2dOptions conv;
   int64_t height = 0, width = 0, images = 0;
+  int tile = 0;  ///< of the kernel's tiles, from 1, small to large; 0: as fits the number of rows and the device
   int64_t out_height() const { return (height + 2 * conv.pad - conv.kernel_h) / conv.stride + 1; }
   int64_t out_width() const { return (width + 2 * conv.pad - conv.kernel_w) / conv.stride + 1; }
   int64_t in_rows() const { return height * width * images; }
@@ -47,6 +48,7 @@ struct DeviceKernel {
   std::string_view family;  ///< "int8"
   bool exact = true;
   RowForm form = RowForm::Bytes;
+  int tiles = 1;  ///< sizes of the part of the result that a block of threads computes
   /// nullptr when it can run such a convolution, else why not.
   const char* (*declines)(const DeviceConv& conv) = [](const DeviceConv&) -> const char* { return nullptr; };
   int64_t (*packed_bytes)(const LayerShape& shape);

@@ -103,9 +103,15 @@ void start(const ProductArguments& a, const DeviceQueue& queue) {
 
 template <bool kSigned>
 void start(const ProductArguments& a, const DeviceQueue& queue) {
-  if (a.panels == 2) return start<kSigned, 1, 2>(a, queue);                        // 128 rows x 32 outputs
-  if (tiles_of(a, 128, 4) >= many_tiles()) return start<kSigned, 2, 4>(a, queue);  // 128 x 64
-  start<kSigned, 2, 2>(a, queue);                                                  // 64 x 64
+  const int tile = a.tile != 0 ? a.tile : a.panels == 2 ? 1 : tiles_of(a, 128, 4) >= many_tiles() ? 3 : 2;
+  switch (tile) {
+    case 1:
+      return start<kSigned, 1, 2>(a, queue);  // 128 rows x 32 outputs
+    case 2:
+      return start<kSigned, 2, 2>(a, queue);  // 64 x 64
+    default:
+      return start<kSigned, 2, 4>(a, queue);  // 128 x 64
+  }
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ struct ProductArguments {
   const int32_t* sums;
   float* y;
   int64_t pitch;
+  int tile;  ///< 0: chosen by the kernel; else one of its tiles, counted from 1, where it has several
 };
 
 using StartPack = void(const PackArguments& arguments, const DeviceQueue& queue);

@@ -34,6 +34,7 @@ ProductArguments arguments_of(const DeviceConv& c, const void* weights, const De
   a.sums = x.sums;
   a.y = y;
   a.pitch = pitch;
+  a.tile = c.tile;
   return a;
 }
 
@@ -68,6 +69,7 @@ void pack_all(const LayerShape& shape, const PackedLayer& layer, std::byte* to) 
 template <StartProduct& kStart>
 constexpr DeviceKernel kInt8{.name = "int8-cuda",
                              .family = "int8",
+                             .tiles = 3,
                              .declines = many_taps,
                              .packed_bytes = int8_fragments_bytes,
                              .pack = pack_int8_fragments,
@@ -95,6 +97,7 @@ constexpr DeviceKernel kBf16{.name = kSplit ? "bf16-split-cuda" : "bf16-cuda",
                              .family = kSplit ? "bf16-split" : "bf16",
                              .exact = false,
                              .form = RowForm::Bf16,
+                             .tiles = 4,
                              .declines = many_taps,
                              .packed_bytes = bf16_fragments_bytes<kSplit>,
                              .pack = pack_bf16_fragments<kSplit>,
