@@ -1,4 +1,6 @@
 // ImageNet downsampled to 32 x 32 (Chrabaszcz et al. 2017), or any part of it, as .npz archives.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <numeric>
 

@@ -1,5 +1,7 @@
 #include "data/npz.h"
 
+#include <fmt/ranges.h>
+
 #include <zip.h>
 
 #include <algorithm>

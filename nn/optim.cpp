@@ -1,5 +1,7 @@
 #include "nn/optim.h"
 
+#include <fmt/ranges.h>
+
 #include <cmath>
 
 #include "tensor/parallel.h"

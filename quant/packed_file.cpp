@@ -1,5 +1,7 @@
 // Packed networks in files. Every number is checked before it is used: counts against the network, bytes against
 // counts, padding bits against zero.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <span>

@@ -1,5 +1,7 @@
 #include "tensor/tensor.h"
 
+#include <fmt/ranges.h>
+
 #include <bit>
 #include <cstring>
 #include <type_traits>

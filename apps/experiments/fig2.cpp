@@ -1,5 +1,7 @@
 // Fig. 2 of the paper: modified Chebyshev functions and the bits they draw, its three examples among them. The paper
 // prints the bits only; weights that draw them are found here, as few as can.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlopt.hpp>

@@ -1,6 +1,6 @@
 // Fig. 4 of the paper: a search along a curve of one weight, on a toy network of ten convolutions, and what the
 // multi-task model makes of it at every task.
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,7 @@
 // kronbit info: what this machine can do, which compute kernels run and why others do not; what a packed file holds,
 // and what runs each of its layers here.
+#include <fmt/ranges.h>
+
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // kronbit profile: how long every layer of a network takes on this machine at every number of bits.
+#include <fmt/ranges.h>
+
 #include <chrono>
 
 #include "apps/kronbit/options/common.h"
