@@ -7,14 +7,32 @@
 namespace kronbit::app {
 namespace {
 
-constexpr std::string_view kColours = R"(
-:root { color-scheme: light dark; --paper: #fff; --ink: #1d2330; --muted: #667085; --line: #dde1e8; --dots: #b9c2d0;
-  --card: #f5f7fa; --warn: #fff4d6; --warn-line: #d99a00;
-  --s0: #0072b2; --s1: #d55e00; --s2: #009e73; --s3: #b0508f; --s4: #b07d00; --s5: #3d8fc4; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171c; --ink: #e6e9ee; --muted: #98a2b3; --line: #333a45;
-  --dots: #4d5768; --card: #1d2229; --warn: #3a2f10; --warn-line: #d99a00;
-  --s0: #5ab4f0; --s1: #ff8c42; --s2: #3fcf9f; --s3: #e08ac2; --s4: #e6b54a; --s5: #8fd0f5; } }
-)";
+struct Colour {
+  std::string_view name, light, dark;
+};
+constexpr Colour kColours[] = {
+    {"paper", "#fff", "#14171c"},   {"ink", "#1d2330", "#e6e9ee"},       {"muted", "#667085", "#98a2b3"},
+    {"line", "#dde1e8", "#333a45"}, {"dots", "#b9c2d0", "#4d5768"},      {"card", "#f5f7fa", "#1d2229"},
+    {"warn", "#fff4d6", "#3a2f10"}, {"warn-line", "#d99a00", "#d99a00"}, {"s0", "#0072b2", "#5ab4f0"},
+    {"s1", "#d55e00", "#ff8c42"},   {"s2", "#009e73", "#3fcf9f"},        {"s3", "#b0508f", "#e08ac2"},
+    {"s4", "#b07d00", "#e6b54a"},   {"s5", "#3d8fc4", "#8fd0f5"},
+};
+
+/// `rule(colour)` of every colour, joined.
+template <typename Rule>
+std::string of_colours(const Rule& rule) {
+  std::string css;
+  for (const Colour& colour : kColours) css += rule(colour);
+  return css;
+}
+
+/// A page's variables: light ones, and dark ones where the reader prefers them.
+std::string variables() {
+  return fmt::format(
+      "\n:root {{ color-scheme: light dark; {}}}\n@media (prefers-color-scheme: dark) {{ :root {{ {}}} }}\n",
+      of_colours([](const Colour& c) { return fmt::format("--{}: {}; ", c.name, c.light); }),
+      of_colours([](const Colour& c) { return fmt::format("--{}: {}; ", c.name, c.dark); }));
+}
 
 constexpr std::string_view kStyle = R"(
 * { box-sizing: border-box; }
@@ -103,11 +121,23 @@ std::string figure(const std::string& svg, const std::string& caption) {
 
 std::string standalone(const std::string& svg) {
   if (!svg.starts_with("<svg ")) return "";
-  const size_t inside = svg.find('>') + 1;
+  std::string text = svg;
+  for (const Colour& colour : kColours) {
+    const std::string variable = fmt::format("var(--{})", colour.name);
+    for (size_t at; (at = text.find(variable)) != std::string::npos;) text.replace(at, variable.size(), colour.light);
+  }
+  const std::string dark = of_colours([](const Colour& c) {
+    std::string rules;
+    for (const char* what : {"fill", "stroke", "color"})
+      rules += fmt::format("[{0}=\"{1}\"] {{ {0}: {2} }} ", what, c.light, c.dark);
+    return rules + "\n";
+  });
+  const size_t inside = text.find('>') + 1;
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
-      "xmlns:xlink=\"http://www.w3.org/1999/xlink\" {}\n<style>{}svg {{ background: var(--paper); }}</style>{}",
-      svg.substr(5, inside - 5), kColours, svg.substr(inside));
+      "xmlns:xlink=\"http://www.w3.org/1999/xlink\" {}\n<style>svg {{ background: {}; color-scheme: light dark }}\n"
+      "@media (prefers-color-scheme: dark) {{ svg {{ background: {} }}\n{}}}</style>{}",
+      text.substr(5, inside - 5), kColours[0].light, kColours[0].dark, dark, text.substr(inside));
 }
 
 std::string warning(const std::string& html) { return fmt::format("<p class=\"warn\">{}</p>\n", html); }
@@ -121,7 +151,7 @@ std::string page(const std::string& title, const std::string& body, const Json& 
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n"
       "<style>{}{}</style>\n</head>\n<body>\n{}<script type=\"application/json\" id=\"data\">{}</script>\n"
       "</body>\n</html>\n",
-      escape(title), kColours, kStyle, body, json);
+      escape(title), variables(), kStyle, body, json);
 }
 
 }  // namespace kronbit::app

@@ -27,7 +27,8 @@ struct Table {
 std::string section(const std::string& title, const std::string& html);
 /// A drawing with its caption (HTML); nothing when there is no drawing.
 std::string figure(const std::string& svg, const std::string& caption);
-/// A drawing as a file of its own (SVG), with the page's colours, light and dark.
+/// A drawing as a file of its own (SVG): light colours as plain attributes, which every program understands, dark ones by
+/// CSS where the reader prefers them.
 std::string standalone(const std::string& svg);
 /// A box that stands out.
 std::string warning(const std::string& html);
