@@ -1,7 +1,10 @@
 #include "search/allocation.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -11,7 +14,7 @@
 namespace kronbit::search {
 namespace {
 
-constexpr size_t kMostStates = 1 << 14;  // of least_error() after each unit
+constexpr size_t kMostStates = 1 << 14;  // after each unit
 
 double error_at(const ErrorTable& errors, size_t layer, int bits) {
   return errors[layer][static_cast<size_t>(bits - kMinBits)];
@@ -22,14 +25,28 @@ Cost plus(const Cost& a, const Cost& b, double sign = 1.0) {
           a.milliseconds + sign * b.milliseconds};
 }
 
+/// A cost in units of each limit that is set; the places behind them are 0.
+using Prices = std::array<double, 4>;
+
+size_t count_of(const Limits& limits) {
+  return (limits.max_bytes > 0) + (limits.max_average_bits > 0) + (limits.max_bops > 0) + (limits.max_milliseconds > 0);
+}
+
+Prices prices_of(const Limits& limits, const Cost& cost) {
+  Prices prices = {};
+  size_t at = 0;
+  for (const auto& [limit, value] : {std::pair{limits.max_bytes, cost.bytes},
+                                     {limits.max_average_bits, cost.average_bits},
+                                     {limits.max_bops, cost.bops},
+                                     {limits.max_milliseconds, cost.milliseconds}})
+    if (limit > 0) prices[at++] = value / limit;
+  return prices;
+}
+
 /// One number for what the limits are about.
 double price_of(const Limits& limits, const Cost& cost) {
-  double price = 0.0;
-  if (limits.max_bytes > 0) price += cost.bytes / limits.max_bytes;
-  if (limits.max_average_bits > 0) price += cost.average_bits / limits.max_average_bits;
-  if (limits.max_bops > 0) price += cost.bops / limits.max_bops;
-  if (limits.max_milliseconds > 0) price += cost.milliseconds / limits.max_milliseconds;
-  return limits.any() ? price : cost.bytes;
+  const Prices prices = prices_of(limits, cost);
+  return limits.any() ? std::accumulate(prices.begin(), prices.end(), 0.0) : cost.bytes;
 }
 
 /// Bits that a unit may have.
@@ -69,13 +86,75 @@ struct Choice {
   double error = 0.0;
 };
 
+/// What the units so far may cost and err.
+struct State {
+  Prices prices;
+  double error;
+  size_t from, option;  // state of the units before, option of the last of these
+};
+
+/// Those that no other has at most the prices and the error of: by rising first price, and with one limit by falling
+/// error.
+std::vector<State> undominated(std::vector<State> states, size_t limits) {
+  std::sort(states.begin(), states.end(), [](const State& a, const State& b) {
+    return std::tie(a.prices, a.error, a.from, a.option) < std::tie(b.prices, b.error, b.from, b.option);
+  });
+  std::vector<State> kept;
+  std::map<double, double> least;  // by rising second price of what is kept: the error, falling
+  for (const State& s : states) {
+    if (limits > 2) {
+      const bool beaten = std::any_of(kept.begin(), kept.end(), [&](const State& k) {
+        return k.error <= s.error && k.prices[1] <= s.prices[1] && k.prices[2] <= s.prices[2] &&
+               k.prices[3] <= s.prices[3];
+      });
+      if (!beaten) kept.push_back(s);
+      continue;
+    }
+    const auto above = least.upper_bound(s.prices[1]);
+    if (above != least.begin() && std::prev(above)->second <= s.error) continue;
+    auto worse = least.lower_bound(s.prices[1]);
+    while (worse != least.end() && worse->second >= s.error) worse = least.erase(worse);
+    least[s.prices[1]] = s.error;
+    kept.push_back(s);
+  }
+  return kept;
+}
+
+/// Of more states than are kept, one of each box of equal shares of every price's range: that of least error (ties: the
+/// last). With several limits the cheapest by each price too, so that what is within all of them is not lost.
+std::vector<State> thinned(std::vector<State> states, size_t limits) {
+  const size_t most = limits > 2 ? kMostStates / 16 : kMostStates;  // comparing each with each takes longer
+  if (states.size() <= most) return states;
+  const double shares = std::floor(std::pow(static_cast<double>(most), 1.0 / static_cast<double>(limits)));
+  std::set<size_t> chosen;
+  Prices low = {}, share = {};
+  for (size_t l = 0; l < limits; ++l) {
+    const auto [least, largest] = std::minmax_element(
+        states.begin(), states.end(), [&](const State& a, const State& b) { return a.prices[l] < b.prices[l]; });
+    low[l] = least->prices[l];
+    share[l] = std::max(1e-300, (largest->prices[l] - low[l]) / shares);
+    if (limits > 1) chosen.insert(static_cast<size_t>(least - states.begin()));
+  }
+  std::map<Prices, size_t> boxes;
+  for (size_t i = 0; i < states.size(); ++i) {
+    Prices box = {};
+    for (size_t l = 0; l < limits; ++l) box[l] = std::floor((states[i].prices[l] - low[l]) / share[l]);
+    const auto [found, is_new] = boxes.try_emplace(box, i);
+    if (!is_new && states[i].error <= states[found->second].error) found->second = i;
+  }
+  for (const auto& [box, i] : boxes) chosen.insert(i);
+  std::vector<State> kept;
+  for (const size_t i : chosen) kept.push_back(states[i]);
+  return kept;
+}
+
 class Allocator {
  public:
   explicit Allocator(const AllocationProblem& problem);
   /// Every b(theta) by rising price.
   std::vector<Choice> ladder() const;
   std::optional<Choice> best_uniform() const;
-  /// The least error within a single limit; nothing where there is another number of limits, or nothing is within it.
+  /// The least error within the limits; nothing where nothing is within them.
   std::optional<Choice> least_error() const;
   Choice improved(Choice choice) const;
   Allocation allocation(const Choice& choice) const;
@@ -189,44 +268,36 @@ std::optional<Choice> Allocator::best_uniform() const {
 }
 
 std::optional<Choice> Allocator::least_error() const {
-  const Limits& l = p_.limits;
-  if ((l.max_bytes > 0) + (l.max_average_bits > 0) + (l.max_bops > 0) + (l.max_milliseconds > 0) != 1)
-    return std::nullopt;
-  // What the units so far may cost and err, nothing dominated: by rising price and falling error.
-  struct State {
-    double price, error;
-    size_t from, option;  // state of the units before, option of this one
-  };
-  const double most = 1.0 + 1e-9;
-  // From the cheapest list on, as more bits may cost less time: then no sum falls, and what is beyond the limit stays so.
-  double cheapest = price_of(l, first_cost_);
-  for (const Unit& unit : units_) cheapest += unit.options[0].price;
-  std::vector<std::vector<State>> states = {{{cheapest, 0.0, 0, 0}}};
+  // From the cheapest option of every unit on, by each limit for itself, as more bits may take less time: then no price
+  // falls, and what is beyond a limit stays so.
+  const size_t limits = count_of(p_.limits);
+  Prices cheapest = prices_of(p_.limits, first_cost_);
+  std::vector<std::vector<Prices>> extra;  // of each unit's options
   for (const Unit& unit : units_) {
+    std::vector<Prices> prices;
+    for (const Option& option : unit.options) prices.push_back(prices_of(p_.limits, option.cost));
+    for (size_t l = 0; l < limits; ++l) {
+      double least = prices[0][l];
+      for (const Prices& each : prices) least = std::min(least, each[l]);
+      for (Prices& each : prices) each[l] -= least;
+      cheapest[l] += least;
+    }
+    extra.push_back(std::move(prices));
+  }
+  std::vector<std::vector<State>> states = {{{cheapest, 0.0, 0, 0}}};
+  for (size_t u = 0; u < units_.size(); ++u) {
     std::vector<State> next;
     for (size_t i = 0; i < states.back().size(); ++i)
-      for (size_t o = 0; o < unit.options.size(); ++o) {
-        const State& s = states.back()[i];
-        const Option& option = unit.options[o];
-        const State after{s.price + (option.price - unit.options[0].price), s.error + option.error, i, o};
-        if (after.price <= most) next.push_back(after);
+      for (size_t o = 0; o < units_[u].options.size(); ++o) {
+        State after{states.back()[i].prices, states.back()[i].error + units_[u].options[o].error, i, o};
+        bool within = true;
+        for (size_t l = 0; l < limits; ++l) within = (after.prices[l] += extra[u][o][l]) <= 1.0 + 1e-9 && within;
+        if (within) next.push_back(after);
       }
-    std::sort(next.begin(), next.end(), [](const State& a, const State& b) {
-      return std::tie(a.price, a.error, a.from, a.option) < std::tie(b.price, b.error, b.from, b.option);
-    });
-    std::vector<State> kept;
-    for (const State& s : next)
-      if (kept.empty() || s.error < kept.back().error) kept.push_back(s);
-    if (kept.size() > kMostStates) {  // of equal shares of the price the last one each: the least error
-      const double low = kept.front().price, share = (kept.back().price - low) / static_cast<double>(kMostStates);
-      const auto place = [&](const State& s) { return std::floor((s.price - low) / share); };
-      std::vector<State> thin;
-      for (size_t i = 0; i < kept.size(); ++i)
-        if (i + 1 == kept.size() || place(kept[i + 1]) != place(kept[i])) thin.push_back(kept[i]);
-      kept = std::move(thin);
-    }
-    states.push_back(std::move(kept));
+    states.push_back(thinned(undominated(std::move(next), limits), limits));
   }
+  std::stable_sort(states.back().begin(), states.back().end(),
+                   [](const State& a, const State& b) { return a.error > b.error; });
   for (size_t last = states.back().size(); last-- > 0;) {  // sums of prices are rounded: ask the cost itself
     Choice choice{.option = std::vector<size_t>(units_.size())};
     for (size_t u = units_.size(), at = last; u-- > 0; at = states[u + 1][at].from)
@@ -307,7 +378,8 @@ std::optional<Allocation> find_allocation(const AllocationProblem& problem) {
   const auto last = std::find_if(ladder.rbegin(), ladder.rend(), [&](const Choice& c) { return allocator.allowed(c); });
   if (last != ladder.rend()) starts.push_back(*last);
   if (std::optional<Choice> uniform = allocator.best_uniform()) starts.push_back(*std::move(uniform));
-  if (std::optional<Choice> least = allocator.least_error()) starts.push_back(*std::move(least));
+  if (problem.limits.any() && (problem.several_exactly || count_of(problem.limits) == 1))
+    if (std::optional<Choice> least = allocator.least_error()) starts.push_back(*std::move(least));
   std::optional<Allocation> best;
   for (const Choice& start : starts) {
     Allocation found = allocator.allocation(allocator.improved(start));
@@ -321,9 +393,10 @@ Allocation allocate(const AllocationProblem& problem) {
   const Allocator allocator(problem);
   const Allocation least = allocator.allocation(allocator.ladder().front());
   input_error("allocation",
-              "limits: wanted something within them, got nothing: the cheapest bit list, {}, has {:.0f} bytes and "
-              "{:.3f} bits per weight",
-              format_bits(least.bits), least.cost.bytes, least.cost.average_bits);
+              "limits: wanted something within them, got nothing: the cheapest bit list, {}, has {:.0f} bytes, {:.3f} "
+              "bits per weight{}",
+              format_bits(least.bits), least.cost.bytes, least.cost.average_bits,
+              least.cost.milliseconds > 0 ? fmt::format(" and takes {:.4g} ms", least.cost.milliseconds) : "");
 }
 
 std::vector<Allocation> allocation_front(const AllocationProblem& problem) {

@@ -29,17 +29,18 @@ struct AllocationProblem {
   CostOf cost;
   LayerRules rules;    ///< fixed and tied layers, allowed bits
   Limits limits = {};  ///< none: the price is the size
+  /// false: within several limits b(theta) and uniform lists only (searches that began so keep their candidates).
+  bool several_exactly = true;
 };
 
 /// The best bit list found within the limits.
-/// Formula:  one limit: argmin_b sum_l s_l(b_l) subject to P(b) <= 1, layer by layer over the sums of (P, s) that none
-///           other dominates (Nemhauser & Ullmann 1969), P = cost / limit.
-///           Several: b(theta) = argmin_b sum_l s_l(b_l) + theta P(b), P summed over the limits, for every theta where
-///           b changes; the last one within the limits, or the best uniform list where that has less error, then
-///           improved while anything fits: one layer to other bits by largest ds / dP, or one up and one down
-/// Exactness: one limit: optimal while no more than 16,384 sums stay undominated, beyond that the least error of each of
-///            16,384 equal ranges of P goes on. Several: optimal where they meet the cost of a b(theta). Never worse
-///            than any uniform list within the limits. Deterministic.
+/// Formula:  argmin_b sum_l s_l(b_l) subject to P_i(b) <= 1, P_i = cost / limit i: layer by layer over the sums of
+///           (P, s) that none other dominates (Nemhauser & Ullmann 1969); then improved while anything fits: one layer
+///           to other bits by largest ds / dP, or one up and one down. Beside it the last within the limits of
+///           b(theta) = argmin_b sum_l s_l(b_l) + theta sum_i P_i(b), and the best uniform list.
+/// Exactness: optimal while no more than 16,384 sums (with three limits or four: 1,024) stay undominated; beyond that
+///            the least error of each of as many equal boxes of P goes on. Never worse than any uniform list within the
+///            limits. Deterministic.
 /// Throws:    InputError when not even the cheapest list is within the limits; InternalError for a table that does not
 ///            fit the layers
 Allocation allocate(const AllocationProblem& problem);

@@ -62,8 +62,11 @@ std::vector<Bits> baselines(const SearchSettings& s, const SearchSpace& space, c
 std::vector<Bits> allocations(const SearchSettings& s, const SearchSpace& space, const search::LayerRules& rules) {
   std::vector<Bits> lists;
   if (space.errors.empty()) return lists;
-  const search::AllocationProblem problem = {
-      .errors = space.errors, .cost = space.cost_of, .rules = rules, .limits = space.limits};
+  const search::AllocationProblem problem = {.errors = space.errors,
+                                             .cost = space.cost_of,
+                                             .rules = rules,
+                                             .limits = space.limits,
+                                             .several_exactly = s.space >= 3};
   if (const auto best = s.space >= 2 && space.limits.any() ? search::find_allocation(problem) : std::nullopt) {
     lists.push_back(best->bits);
     std::vector<std::pair<double, Bits>> near;

@@ -30,8 +30,8 @@ void check_latency(const WishOptions& options, const LatencyModel& latency);
 
 /// What the settings make of candidates and baselines. A run keeps the one it began with; a change of either is a new
 /// number. 1: the curve and the hull of the allocations, uniform networks whatever the rules for single layers say; 2:
-/// see make_space().
-inline constexpr int kSpace = 2;
+/// within several limits at once no exact allocation; 3: see make_space().
+inline constexpr int kSpace = 3;
 
 struct SearchSettings {
   NetworkOptions network;
