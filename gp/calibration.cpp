@@ -69,7 +69,7 @@ double constant_log_score(const std::vector<Observation>& observations) {
     const double centre = mean(y);
     double variance = 0.0;
     for (double v : y) variance += (v - centre) * (v - centre) / static_cast<double>(y.size());
-    if (!(variance > 0.0)) continue;
+    if (!(std::sqrt(variance) > 1e-9 * std::abs(centre))) continue;  // no more than rounding
     for (double v : y) sum += normal_log_density((v - centre) / std::sqrt(variance)) - 0.5 * std::log(variance);
   }
   return sum / static_cast<double>(observations.size());

@@ -168,6 +168,30 @@ std::vector<double> MultiTaskGp::quantiles(const std::vector<std::vector<double>
   return y;
 }
 
+double MultiTaskGp::correlation(const std::vector<double>& a, const std::vector<double>& b, int task) const {
+  const Posterior own = predict_standardised({a, b}, task);
+  if (!(own.variance[0] > 0.0 && own.variance[1] > 0.0)) return 0.0;
+  const Covariance covariance = hyperparameters_.covariance();
+  const auto with_observations = [&](const std::vector<double>& x) {
+    std::vector<double> c;
+    for (const Observation& o : observations_)
+      c.push_back(hyperparameters_.task_covariance(index(o.task), index(task)) * covariance(o.x, x));
+    return c;
+  };
+  const double prior = hyperparameters_.task_covariance(index(task), index(task)) * covariance(a, b);
+  const double known = dot(with_observations(a), cholesky_.solve(with_observations(b)));
+  return std::clamp((prior - known) / std::sqrt(own.variance[0] * own.variance[1]), -1.0, 1.0);
+}
+
+MultiTaskGp MultiTaskGp::widened(double factor) const {
+  KB_CHECK(factor > 0.0);
+  Hyperparameters h = hyperparameters_;
+  const size_t m = h.noise.size();
+  for (size_t i = 0; i < m * m; ++i) h.task_covariance.data()[i] *= factor;
+  for (double& noise : h.noise) noise *= factor;
+  return MultiTaskGp(observations_, std::move(h), standardisation_);
+}
+
 LeaveOneOut MultiTaskGp::predict_observations(const std::vector<Observation>& held_out) const {
   check_model(held_out, hyperparameters_);
   const std::vector<double> z = standardised_outputs(held_out, standardisation_);

@@ -84,6 +84,9 @@ class MultiTaskGp {
   /// mean of the posterior as it is.
   /// Formula:  inverse(mean + sds · sd), both of the standardised f
   std::vector<double> quantiles(const std::vector<std::vector<double>>& x, int task, double sds) const;
+  /// Between the standardised f at a and at b; 0 where one of them is known exactly.
+  /// Formula:  (Kf[l,l] k(a,b) − c_aᵀ Σ⁻¹ c_b) / sqrt(variance_a variance_b)
+  double correlation(const std::vector<double>& a, const std::vector<double>& b, int task) const;
   /// Of observations that are not the model's own.
   LeaveOneOut predict_observations(const std::vector<Observation>& held_out) const;
   /// Hyper-parameters and standardisation stay fixed.
@@ -94,6 +97,9 @@ class MultiTaskGp {
   /// leaving out only one of them flatters the model.
   /// Formula:  block B: z_B − μ_−B = C_BB⁻¹ α_B, covariance C_BB⁻¹; z and log_density are the marginal ones
   LeaveOneOut leave_one_x_out() const;
+  /// The same means with `factor` times the variance everywhere, the noise's too (in standardised units): what Kf and
+  /// noise times the factor give.
+  MultiTaskGp widened(double factor) const;
   double log_marginal_likelihood() const;  ///< of the standardised outputs; Rasmussen & Williams 2006 p. 19, eq. 2.30
 
   int tasks() const { return static_cast<int>(hyperparameters_.noise.size()); }

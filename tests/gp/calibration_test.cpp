@@ -126,6 +126,19 @@ TEST(Calibration, JudgesModelsWhoseTruthIsKnown) {
   EXPECT_GT(c.spearman, 0.8);
 }
 
+TEST(Calibration, EqualAccuraciesGainNothingByRounding) {
+  LeaveOneOut told;
+  std::vector<Observation> observations;
+  for (int i = 0; i < 10; ++i) {
+    observations.push_back({{0.1 * i}, 0, 0.1});  // whose mean is not 0.1 to the last bit
+    told.mean.push_back(0.1);
+    told.variance.push_back(1e-4);
+    told.z.push_back(0.0);
+    told.log_density.push_back(3.686);
+  }
+  EXPECT_NEAR(calibrate(told, observations).log_gain, 3.686, 1e-9);
+}
+
 TEST(Calibration, HeldOutObservationsArePredictedWithTheirNoise) {
   Rng rng(51, Purpose::Test);
   const Hyperparameters h = random_hyperparameters(rng, 3, 2);

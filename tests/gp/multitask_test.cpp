@@ -106,6 +106,38 @@ TEST(MultiTaskGp, LeaveOneOutEqualsRefits) {
   }
 }
 
+TEST(MultiTaskGp, CorrelationIsThatOfTheJointPosterior) {
+  Rng rng(5, Purpose::Test);
+  const Hyperparameters h = random_hyperparameters(rng, 2, 3);
+  std::vector<Observation> observations = sample(rng, h, 12);
+  const std::vector<double> a = random_point(rng, 3), b = random_point(rng, 3);
+  const auto variance_of_a = [&](const std::vector<Observation>& seen) {
+    return MultiTaskGp(seen, h, no_standardisation(2)).predict({a}, 1).variance[0];
+  };
+  // Had f(b) been seen without noise, the variance of f(a) would be less by the square of the correlation.
+  const MultiTaskGp model(observations, h, no_standardisation(2));
+  const double before = variance_of_a(observations), correlation = model.correlation(a, b, 1);
+  const double noise = h.noise[1] + model.predict({b}, 1).variance[0];
+  observations.push_back({b, 1, 0.0});
+  const double after = variance_of_a(observations);  // seen with noise: less by the share of f(b) in what was seen
+  EXPECT_NEAR(before - after, before * correlation * correlation * (noise - h.noise[1]) / noise, 1e-9);
+  EXPECT_NEAR(model.correlation(a, a, 1), 1.0, 1e-6);
+  EXPECT_NEAR(correlation, model.correlation(b, a, 1), 1e-12);
+}
+
+TEST(MultiTaskGp, WidenedHasTheSameMeansAndWiderVariances) {
+  Rng rng(6, Purpose::Test);
+  const Hyperparameters h = random_hyperparameters(rng, 2, 2);
+  const MultiTaskGp model(sample(rng, h, 15), h, no_standardisation(2)), wide = model.widened(7.0);
+  const std::vector<std::vector<double>> x = {random_point(rng, 2), random_point(rng, 2)};
+  const Posterior before = model.predict(x, 1), after = wide.predict(x, 1);
+  for (size_t i = 0; i < x.size(); ++i) {
+    EXPECT_NEAR(after.mean[i], before.mean[i], 1e-9);
+    EXPECT_NEAR(after.variance[i], 7.0 * before.variance[i], 1e-9);
+  }
+  EXPECT_NEAR(wide.correlation(x[0], x[1], 1), model.correlation(x[0], x[1], 1), 1e-9);
+}
+
 TEST(MultiTaskGp, LearnsFromOtherTasks) {
   Hyperparameters h{Matrix(2, 2, 1.0), {0.3}, {0.01, 0.01}, Kernel::SquaredExponential};
   h.task_covariance(0, 1) = h.task_covariance(1, 0) = 0.9;
