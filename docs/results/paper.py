@@ -14,13 +14,8 @@ FOLDER = pathlib.Path("docs/results/paper")
 BEGIN, END = "<!-- paper:begin -->", "<!-- paper:end -->"
 EXPERIMENTS = ["fig2", "fig4", "table1", "table2", "table3", "fig5", "table4"]
 UNKNOWN = "not run yet"
-OURS = {"ours": "our search's best", "allocated": "bits allocated by the errors of single layers (no search)"}
+OURS = {"ours": "the best of the paper's search as built here", "allocated": "bits allocated by the errors of single layers (no search)"}
 TEST_IMAGES = 10000
-
-
-def preset_seeds(net):
-    """Trainings of a row that --preset paper asks for (paper_scale() in apps/experiments/common/runs.cpp)."""
-    return 1 if net in ("vgg19", "googlenet") else 3
 
 
 def epochs_text(epochs):
@@ -28,14 +23,12 @@ def epochs_text(epochs):
 
 
 def experiment_command(name, network):
-    seeds = "" if network["seeds"] == preset_seeds(network["net"]) else f" --seeds {network['seeds']}"
-    return f"build/experiments/{name} --preset paper --net {network['net']}{seeds}"
-
-
-def search_command(search):
-    """The command as it ran; of those older than --covariance with the covariance that was the default then."""
-    command = search["command"]
-    return command if "--covariance" in command else command.replace(" --probe", " --covariance se --probe", 1)
+    """With every number that its preset would decide, as presets may change."""
+    done = next((r for r in network["rows"] if r["top1"]), None)
+    numbers = {"epochs": network["fp32"]["epochs"], "evaluations": (network["search"] or {}).get("evaluations"),
+               "row-epochs": done and done["epochs"], "seeds": network["seeds"]}
+    return f"build/experiments/{name} --preset paper --net {network['net']}" + "".join(
+        f" --{option} {number:g}" for option, number in numbers.items() if number is not None)
 
 
 def distinct(rows):
@@ -309,7 +302,7 @@ def page():
     lines = ["# The paper's tables and figures, by our own binaries", "",
              "Every number here was measured by `build/experiments/NAME --preset paper` and stands in [paper/](paper/) as JSON and CSV; "
              "this page is written from that JSON by `docs/results/paper.py`. The paper's own numbers are printed beside ours. "
-             f"\"{UNKNOWN}\" means what it says: two cores need days for the whole, and every step can be run again with the same command.", ""]
+             f"\"{UNKNOWN}\" means what it says: two cores need days for the whole, and the commands that were run are listed.", ""]
     table1 = load("table1")
     if table1:
         lines += ["## What follows", "", next((d for d in map(doubts, table1["networks"]) if d), ""), "", *findings(table1), "", "## Table 1: linear Bézier curves on CIFAR-10", "", f"{machines(table1)}. {LEGEND}", ""]
@@ -327,10 +320,12 @@ def page():
         lines += ["### Deviations from the paper's protocol", "",
                   "* All: 5,000 training images are held out and searched on; the 10,000 test images are read before and after each fine-tuning and choose nothing. One training in floating point per network; rows are fine-tuned by SGD from a learning rate of 0.005, cosine, weight decay 1e-4 (paper: as in floating point), with shifts of up to 4 pixels and flips (paper: crops only). Quantizer signed-extreme unless a row says paper-floor; `docs/method.md` says how both differ. The explorer begins with uniform 2, 3 and 4 bits and a design, keeps the accuracies that a run passes on its way to a later task, and spends one run in four at the last task where its goal may be reached (see each command's `--by`; none: the paper's effective accuracy).",
                   *[deviations(n) for n in table1["networks"]], ""]
-        if table1["networks"] and table1["networks"][0]["search"]:
-            net = table1["networks"][0]
-            example = next((r["commands"][0] for r in net["rows"] if r["commands"]), "")
-            lines += [f"The experiment is `{experiment_command('table1', net)}`. Its commands, one of the rows' (paths below its `--out`):", "", *["    " + c for c in (net["fp32"]["command"], search_command(net["search"]), example) if c], ""]
+        for network in table1["networks"]:
+            if network["fp32"]:
+                example = next((r["commands"][0] for r in network["rows"] if r["commands"]), "")
+                today = "; the search ran without `--by` and `--covariance se`, which the experiment adds today" if network["search"] and " --by " not in network["search"]["command"] else ""
+                lines += [f"{network['net']}: `{experiment_command('table1', network)}`. Its commands, one of the rows' (paths below its `--out`{today}):", "",
+                          *["    " + c for c in (network["fp32"]["command"], network["search"] and network["search"]["command"], example) if c], ""]
     table2 = load("table2")
     if table2:
         lines += ["## Table 2: Chebyshev series of four weights", ""]
@@ -366,11 +361,12 @@ def page():
             lines += table(["net", "data", "point", "bits", "expected", "MB", "above the uniform line"], rows)
         if fig5["missing"]:
             lines += [f"Not run yet: {', '.join(str(m) if isinstance(m, str) else ' '.join(map(str, m.values())) for m in fig5['missing'])}.", ""]
-    fig4 = load("fig4")
-    if fig4 and not fig4.get("search"):
-        lines += ["## Fig. 4: a toy network and one weight", "", "Not run yet.", ""]
-    elif fig4:
-        lines += ["## Fig. 4: a toy network and one weight", "", f"{fig4['search']['evaluations']} runs chosen by the explorer gave {fig4['observations']} observations.", "", "![Fig. 4](paper/fig4.svg)", ""]
+    fig4 = load("fig4") or {}
+    lines += ["## Fig. 4: a toy network and one weight", ""]
+    if not fig4.get("search"):
+        lines += ["Not run yet: `build/experiments/fig4 --preset paper`.", ""]
+    else:
+        lines += [f"{fig4['search']['evaluations']} runs chosen by the explorer gave {fig4['observations']} observations.", "", "![Fig. 4](paper/fig4.svg)", ""]
     fig2 = load("fig2")
     if fig2:
         rows = [[e["example"], e["curve"], ", ".join(f"{w:g}" for w in e["w"]), "`" + " ".join(map(str, e["bits"])) + "`", "yes" if e["equal"] else "NO"] for e in fig2["examples"]]
@@ -392,7 +388,7 @@ def summary(network):
     """What follows from the table, in one sentence: the paper's first row beside its reverse, the uniform rows and ours."""
     first, reverse, *uniform = [find(network, i) for i in (1, 2, 5, 6)]
     ours, allocated = [next((r for r in network["rows"] if r["origin"] == origin), None) for origin in OURS]
-    others = [(reverse, "its reverse"), *[(r, r and f"uniform {r['bits'][0]} bits") for r in uniform], (ours, "our search's choice"),
+    others = [(reverse, "its reverse"), *[(r, r and f"uniform {r['bits'][0]} bits") for r in uniform], (ours, "the choice of the paper's search as built here"),
               (allocated, "bits allocated by the errors of single layers")]
     parts = []
     for other, name in others:
