@@ -326,7 +326,7 @@ std::vector<std::vector<std::string>> csv(const Json& json) {
   return rows;
 }
 
-/// Median error against runs of the first search, with the squared exponential kernel on the accuracies themselves.
+/// Median error against runs of the first search, of each input and warp: the Matérn kernel, and inputs that have none.
 Results::Plot plot(const Json& json) {
   app::Script s;
   s.line("set border 3 lc rgb '{}'\nset tics nomirror\nset key outside right tc rgb '{}'", app::ink::kMuted,
@@ -335,8 +335,10 @@ Results::Plot plot(const Json& json) {
   std::vector<std::string> names;
   std::vector<app::DataBlock> blocks;
   for (const Json& row : json["rows"]) {
-    if (row["sampling"] != json["rows"][0]["sampling"] || row["kernel"] != "se" || row["unseen"].is_null()) continue;
-    const std::string name = fmt::format("{}, {}", row["inputs"].get<std::string>(), row["warp"].get<std::string>());
+    if (row["sampling"] != json["rows"][0]["sampling"] || row["unseen"].is_null()) continue;
+    const auto inputs = row["inputs"].get<std::string>();
+    if (row["kernel"] != (inputs == "error" ? "se" : "matern")) continue;
+    const std::string name = fmt::format("{}, {}", inputs, row["warp"].get<std::string>());
     const auto place = static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
     if (place == names.size()) {
       names.push_back(name);
@@ -348,7 +350,9 @@ Results::Plot plot(const Json& json) {
     s.plot(blocks[i],
            fmt::format("with linespoints lw 1.6 dt {} pt 7 ps 0.5 lc rgb '{}' title {}", i / app::ink::kSeries + 1,
                        app::ink::series(static_cast<int>(i)), app::in_quotes(names[i])));
-  return {"error", "Median error of unseen configurations against the number of runs", s.text()};
+  return {"error",
+          "Median error of unseen configurations against the number of runs (Matérn kernel over curve or bits)",
+          s.text()};
 }
 
 Results pages(Json json) {

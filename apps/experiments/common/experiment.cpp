@@ -1,7 +1,7 @@
 #include "apps/experiments/common/experiment.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -215,6 +215,7 @@ void write_results(const std::string& name, const std::filesystem::path& out, co
   app::Plotter plotter;
   for (size_t i = 0; i < results.plots.size(); ++i) {
     const Results::Plot& plot = results.plots[i];
+    if (plot.script.empty()) continue;
     const std::string svg = plotter.draw(name, plot.label, plot.script, plot.width, plot.height);
     if (svg.empty()) continue;
     const std::string file = i == 0 ? name + ".svg" : fmt::format("{}-{}.svg", name, plot.id);

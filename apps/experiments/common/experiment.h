@@ -38,7 +38,7 @@ struct Results {
   std::vector<std::vector<std::string>> csv;  ///< first row: names of the columns
   /// Picture by picture: a gnuplot script and its size. The first is OUT/NAME.svg, the others OUT/NAME-ID.svg.
   struct Plot {
-    std::string id, label, script;
+    std::string id, label, script;  ///< an empty script: nothing to draw
     int width = 900, height = 480;
   };
   std::vector<Plot> plots;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/search/statistics.h"
@@ -43,22 +44,57 @@ class Judged {
   double regret(const std::optional<size_t>& candidate) const {
     return candidate ? best_ - truth(*candidate) : kInfinity;
   }
-  /// Of each replay, at its end.
-  std::vector<double> final_regrets() const {
+  std::vector<double> regrets(const std::vector<std::optional<size_t>>& candidates) const {
     std::vector<double> values;
-    for (const Replay& r : replays_) values.push_back(r.steps.empty() ? kInfinity : regret(r.incumbent()));
+    for (const std::optional<size_t>& candidate : candidates) values.push_back(regret(candidate));
     return values;
   }
 
+  /// The incumbent at the end of each replay.
+  std::vector<std::optional<size_t>> incumbents() const {
+    std::vector<std::optional<size_t>> last;
+    for (const Replay& r : replays_) last.push_back(r.steps.empty() ? std::nullopt : r.incumbent());
+    return last;
+  }
   bool has_choices() const {
     return std::any_of(replays_.begin(), replays_.end(), [](const Replay& r) { return r.model_choice.has_value(); });
   }
-  /// Of what the model chooses at the end; without a model of the incumbent.
-  std::vector<double> choice_regrets() const {
-    if (!has_choices()) return final_regrets();
-    std::vector<double> values;
-    for (const Replay& r : replays_) values.push_back(regret(r.model_choice));
-    return values;
+  /// What the model chooses at the end of each replay; without a model the incumbent.
+  std::vector<std::optional<size_t>> choices() const {
+    if (!has_choices()) return incumbents();
+    std::vector<std::optional<size_t>> chosen;
+    for (const Replay& r : replays_) chosen.push_back(r.model_choice);
+    return chosen;
+  }
+
+  /// How much less regret these candidates have than `other`, replay by replay. One without a candidate is lost against
+  /// one with, and not in the mean.
+  /// Formula:  error = standard deviation of the differences / sqrt(n);  truth_error = sqrt(sum_c (w_c e_c)²), w_c how
+  ///           much more often than the other one c is named, in shares of n, and e_c the standard error of its truth
+  Json paired(const std::vector<std::optional<size_t>>& mine, const std::vector<std::optional<size_t>>& other) const {
+    std::vector<double> differences;
+    std::map<size_t, double> share;
+    int64_t wins = 0, ties = 0;
+    for (size_t r = 0; r < mine.size(); ++r) {
+      const double a = regret(mine[r]), b = regret(other[r]);
+      wins += a < b;
+      ties += a == b;
+      if (!mine[r] || !other[r]) continue;
+      differences.push_back(b - a);
+      share[*mine[r]] += 1.0;
+      share[*other[r]] -= 1.0;
+    }
+    const double n = static_cast<double>(differences.size());
+    double variance = 0.0;
+    for (const auto& [candidate, count] : share)
+      variance += std::pow(count / n * case_.problem.truth_error[candidate], 2);
+    return {{"mean", number(n > 0.0 ? app::mean(differences) : kInfinity)},
+            {"error", number(n > 1.0 ? app::sd(differences) / std::sqrt(n) : kInfinity)},
+            {"truth_error", number(n > 0.0 ? std::sqrt(variance) : kInfinity)},
+            {"pairs", mine.size()},
+            {"without", mine.size() - differences.size()},
+            {"wins", wins},
+            {"ties", ties}};
   }
 
   Json to_json(const std::vector<double>& grid) const {
@@ -69,8 +105,8 @@ class Judged {
     };
     const double full = case_.problem.costs.back();
     Json json;
-    json["final"] = interval(final_regrets());
-    if (has_choices()) json["model_choice"] = interval(choice_regrets());
+    json["final"] = interval(regrets(incumbents()));
+    if (has_choices()) json["model_choice"] = interval(regrets(choices()));
     json["reached"] = reached([&](size_t, size_t c) { return regret(c) <= options_.tolerance; });
     std::vector<double> drawn_best =
         of_all([&](size_t r) { return drawn_optimum(case_.problem, case_.goal, options_.seed + r).score; });
@@ -166,25 +202,6 @@ class Judged {
   std::vector<std::vector<size_t>> drawn_;  // of each replay
   double best_;
 };
-
-/// How much less regret `a` has than `b`, replay by replay. One without an incumbent is lost against one with, and not
-/// in the mean.
-Json paired(const std::vector<double>& a, const std::vector<double>& b) {
-  std::vector<double> differences;
-  int64_t wins = 0, ties = 0;
-  for (size_t r = 0; r < a.size(); ++r) {
-    wins += a[r] < b[r];
-    ties += a[r] == b[r];
-    if (std::isfinite(a[r]) && std::isfinite(b[r])) differences.push_back(b[r] - a[r]);
-  }
-  const double n = static_cast<double>(differences.size());
-  return {{"mean", number(n > 0.0 ? app::mean(differences) : kInfinity)},
-          {"error", number(n > 1.0 ? app::sd(differences) / std::sqrt(n) : kInfinity)},
-          {"pairs", a.size()},
-          {"without", a.size() - differences.size()},
-          {"wins", wins},
-          {"ties", ties}};
-}
 
 std::vector<Replay> replays_of(const JudgeCase& the_case, const JudgeOptions& options, const std::string& strategy) {
   std::vector<Replay> replays(static_cast<size_t>(options.replays));
@@ -308,9 +325,9 @@ Json judge(const JudgeCase& the_case, const JudgeOptions& options) {
     Json strategy = {{"name", options.strategies[s]}};
     strategy.update(judged[s].to_json(grid));
     if (against && s != *against) {
-      strategy["paired"] = paired(judged[s].final_regrets(), judged[*against].final_regrets());
+      strategy["paired"] = judged[s].paired(judged[s].incumbents(), judged[*against].incumbents());
       if (judged[s].has_choices())
-        strategy["paired_choice"] = paired(judged[s].choice_regrets(), judged[*against].choice_regrets());
+        strategy["paired_choice"] = judged[s].paired(judged[s].choices(), judged[*against].choices());
     }
     json["strategies"].push_back(std::move(strategy));
   }

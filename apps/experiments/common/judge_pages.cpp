@@ -1,5 +1,5 @@
 // What readers see of the judged strategies: tables, lines of CSV and pictures, from the JSON alone.
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -29,6 +29,8 @@ std::string name_of(const Json& json) { return get_string(json, "name", "strateg
 bool is_table(const Json& json) { return has(json, "table"); }
 /// Of a table: accuracies, in points; of functions: shares of the target's range, in percent.
 constexpr double kPoints = 100.0;
+/// Regrets below it are drawn at it, for the axis is logarithmic.
+constexpr double kLeastShown = 1e-4;
 
 std::string interval(const Json& json) {
   return fmt::format("{} ({} to {})", text(json["iqm"], 2, kPoints), text(json["low"], 2, kPoints),
@@ -38,10 +40,13 @@ std::string reached(const Json& json) {
   return fmt::format("{} ({:.0f} %)", text(json["median"], 1), 100 * value(json["share"]).value_or(0.0));
 }
 
+/// A mean difference with its standard error: of the replays, and of the trainings that tell what is true.
 std::string better(const Json& p) {
   if (p.is_null()) return "";
   const bool some_without = has(p, "without") && p["without"].get<int64_t>() > 0;
-  return fmt::format("{} ± {} ({} won, {} equal of {}{})", text(p["mean"], 2, kPoints), text(p["error"], 2, kPoints),
+  const std::optional<double> replays = value(p["error"]), truth = value(p["truth_error"]);
+  return fmt::format("{} ± {} ({} won, {} equal of {}{})", text(p["mean"], 2, kPoints),
+                     replays && truth ? fmt::format("{:.2f}", kPoints * std::hypot(*replays, *truth)) : "-",
                      p["wins"].get<int64_t>(), p["ties"].get<int64_t>(), p["pairs"].get<int64_t>(),
                      some_without ? fmt::format("; mean without {}", p["without"].get<int64_t>()) : "");
 }
@@ -87,12 +92,62 @@ std::string case_text(const Json& json, const std::string& against) {
 
 /// What replays differ by.
 std::string told(const Json& json) {
-  if (!is_table(json) || json["table"]["configurations"] == json["table"]["trainings"])
-    return fmt::format(
-        "{}, so all replays are told the same: they differ by the strategy's own randomness only, and intervals say "
-        "nothing of the noise of trainings.",
-        is_table(json) ? "Every configuration was recorded in one training" : "Every candidate has one value per task");
-  return "In every replay each candidate has one of its recorded trainings, the same for all strategies.";
+  if (!is_table(json))
+    return "Every candidate has one value per task, so all replays are told the same: they differ by the strategy's "
+           "own "
+           "randomness only, and intervals say nothing of noise.";
+  const int64_t once = json["table"]["trained_once"].get<int64_t>();
+  return fmt::format(
+      "In every replay each candidate has one of its recorded trainings, the same for all strategies; {} of {} "
+      "configurations were trained once only, so replays hardly differ by the luck of trainings, and intervals of "
+      "regrets say nothing of it.",
+      once, json["table"]["configurations"].get<int64_t>());
+}
+
+/// Of the final regrets `which` ("iqm", "mean") of a strategy in every case: how many are at most `limit`; the largest.
+int64_t at_most(const Json& json, size_t strategy, const char* which, double limit) {
+  return std::count_if(json["cases"].begin(), json["cases"].end(), [&](const Json& each) {
+    return value(each["strategies"][strategy]["final"][which]).value_or(kEndless) <= limit;
+  });
+}
+double largest(const Json& json, size_t strategy, const char* which) {
+  double most = 0.0;
+  for (const Json& each : json["cases"])
+    most = std::max(most, value(each["strategies"][strategy]["final"][which]).value_or(kEndless));
+  return most;
+}
+/// Mean over the cases of 1 + how many have less regret + half of how many others have the same.
+double mean_rank(const Json& json, size_t strategy) {
+  double sum = 0.0;
+  for (const Json& each : json["cases"]) {
+    const auto regret = [&](size_t s) { return value(each["strategies"][s]["final"]["iqm"]).value_or(kEndless); };
+    for (size_t other = 0; other < each["strategies"].size(); ++other)
+      sum += other == strategy                   ? 1.0
+             : regret(other) < regret(strategy)  ? 1.0
+             : regret(other) == regret(strategy) ? 0.5
+                                                 : 0;
+  }
+  return sum / static_cast<double>(json["cases"].size());
+}
+
+/// Every strategy over all cases.
+std::string overall(const Json& json) {
+  const size_t cases = json["cases"].size();
+  std::vector<std::vector<std::string>> rows = {{"strategy", "mean rank", "at most 0.05", "at most 1", "largest",
+                                                 "mean at most 0.05", "mean at most 1", "largest mean"}};
+  for (size_t s = 0; s < json["strategies"].size(); ++s) {
+    rows.push_back({name_of(json["strategies"][s]), fmt::format("{:.1f}", mean_rank(json, s))});
+    for (const char* which : {"iqm", "mean"}) {
+      for (const double limit : {0.0005, 0.01})
+        rows.back().push_back(fmt::format("{} of {}", at_most(json, s, which, limit), cases));
+      const double most = largest(json, s, which);
+      rows.back().push_back(most < kEndless ? fmt::format("{:.1f}", kPoints * most) : "-");
+    }
+  }
+  return "## Over all\n\nFinal regrets; \"mean\" is of all replays, the others of their middle half. Rank 1 has the "
+         "least "
+         "regret.\n\n" +
+         markdown_table(rows) + "\n";
 }
 
 std::string markdown(const Json& json) {
@@ -113,8 +168,9 @@ std::string markdown(const Json& json) {
       "the "
       "last task that had to be paid until the incumbent was within {} of the best for good, measured (by what was "
       "told) and true; median over replays, those that did not end there counted as endless, and the share that did. "
-      "Better than another: mean difference of the regrets of equal replays, and how many were won; one without an "
-      "incumbent is lost against one with. {}\n\n",
+      "Better than another: mean difference of the regrets of equal replays ± its standard error, from the replays and "
+      "from the trainings that tell what is true, and how many were won; one without an incumbent is lost against one "
+      "with. {}\n\n",
       text(json["tolerance"], 2, kPoints),
       json["pay_difference"].get<bool>() ? "A promoted training goes on where it stopped."
                                          : "A promoted training starts again and is paid whole.");
@@ -127,6 +183,7 @@ std::string markdown(const Json& json) {
   std::vector<std::vector<std::string>> list = {{"strategy", ""}};
   for (const Json& s : json["strategies"]) list.push_back({name_of(s), get_string(s, "what", "strategies")});
   out += markdown_table(list) + "\n";
+  if (json["cases"].size() > 1) out += overall(json);
   for (const Json& each : json["cases"]) out += case_text(each, against);
   return out;
 }
@@ -159,6 +216,7 @@ std::string panel(const Json& json, const std::string& what, size_t number) {
   app::Script s;
   s.line("set title {} offset 0,-0.4 tc rgb '{}'", app::in_quotes(name_of(json)), app::ink::kText);
   const auto grid = values(json["grid"]);
+  s.line("set xrange [{}:{}]", *grid.front(), *grid.back());
   const bool regret = what == "regret";
   for (size_t k = 0; k < json["strategies"].size(); ++k) {
     const Json& of = json["strategies"][k][what];
@@ -166,9 +224,11 @@ std::string panel(const Json& json, const std::string& what, size_t number) {
     app::DataBlock lines(fmt::format("d{}_{}", number, k)), band(fmt::format("b{}_{}", number, k));
     for (size_t g = 0; g < grid.size(); ++g) {
       if (!median[g]) continue;
-      const auto shown = [&](double v) { return kPoints * (regret ? std::max(v, 1e-4) : v); };
+      const auto shown = [&](double v) { return kPoints * (regret ? std::max(v, kLeastShown) : v); };
       lines.row({*grid[g], shown(*median[g])});
-      if (low[g] && high[g]) band.row({*grid[g], shown(*low[g]), shown(*high[g])});
+      if (!low[g] || !high[g]) continue;
+      band.row({*grid[g], shown(*low[g]), shown(*high[g])});
+      if (g + 1 < grid.size()) band.row({*grid[g + 1], shown(*low[g]), shown(*high[g])});  // steps, as the median
     }
     if (k == 0)
       s.plot(band, fmt::format("using 1:2:3 with filledcurves fs transparent solid 0.15 noborder lc rgb '{}' notitle",
@@ -189,7 +249,10 @@ std::vector<Results::Plot> plots(const Json& json) {
     app::Script each;
     each.line("set border 3 lc rgb '{}'\nset tics nomirror\nset logscale x", app::ink::kMuted);
     if (std::string(what) == "regret") each.line("set logscale y");
-    each.line("set xlabel 'cost (runs to the last task)' offset 0,0.4\nset ylabel '{}' offset 1,0", label);
+    each.line("set xlabel 'cost (runs to the last task)' offset 0,0.4\nset ylabel '{}{}' offset 1,0", label,
+              std::string(what) == "regret"
+                  ? fmt::format(" (below {:g} at {:g})", kPoints * kLeastShown, kPoints * kLeastShown)
+                  : "");
     std::vector<std::string> panels;
     for (const Json& of : json["cases"]) panels.push_back(panel(of, what, panels.size()));
     all.push_back({what, fmt::format("Median {} against cost; the band is of the quartiles of the first", label),

@@ -1,5 +1,6 @@
 #include "apps/experiments/common/recorded.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "quant/sensitivity.h"
@@ -38,10 +39,13 @@ RecordedTable read_recorded(const RecordedOptions& options) {
 
 Json RecordedTable::to_json() const {
   std::string tasks;
+  const auto trained_once = std::count_if(table.configurations.begin(), table.configurations.end(),
+                                          [](const search::Recorded& each) { return each.trainings.size() == 1; });
   for (const double epochs : table.epochs) tasks += fmt::format("{}{:g}", tasks.empty() ? "" : ", ", epochs);
   return {{"file", file},
           {"configurations", table.configurations.size()},
           {"trainings", table.trainings()},
+          {"trained_once", trained_once},
           {"tasks", tasks},
           {"seconds", table.median_seconds()},
           {"sensitivities", errors.has_value()},

@@ -234,9 +234,12 @@ std::vector<std::vector<std::string>> csv(const std::vector<NetworkResult>& netw
   return lines;
 }
 
-/// Measured top-1 against size: the paper's rows, ours, uniform ones, and what the paper printed.
+/// Measured top-1 against size: the paper's rows, ours, uniform ones, and what the paper printed; no picture while
+/// nothing is measured.
 Results::Plot plot(const NetworkResult& result) {
   app::Script s;
+  const bool measured =
+      std::any_of(result.rows.begin(), result.rows.end(), [](const TableRow& row) { return !row.row.top1.empty(); });
   s.line(
       "set xlabel 'megabytes of the convolutions (paper''s rule)'\nset ylabel 'test top-1 (%)'\nset title {} tc rgb "
       "'{}'",
@@ -248,7 +251,7 @@ Results::Plot plot(const NetworkResult& result) {
   for (const TableRow& row : result.rows) {
     const double mb = static_cast<double>(row.sizes.paper) / 1e6;
     most = std::max(most, mb);
-    if (row.paper && row.paper->top1) printed.row({mb, *row.paper->top1});
+    if (row.paper && row.paper->top1) printed.row({row.paper->megabytes.value_or(mb), *row.paper->top1});
     if (row.row.top1.empty()) continue;
     const bool is_reversed = row.label.find("reversed") != std::string::npos;
     (row.origin == "ours"        ? ours
@@ -271,7 +274,7 @@ Results::Plot plot(const NetworkResult& result) {
   s.plot(ours, fmt::format("with yerrorbars pt 13 ps 1.3 lw 1.5 lc rgb '{}' title 'ours'", app::ink::series(3)));
   s.plot(allocated, fmt::format("with yerrorbars pt 9 ps 1.1 lw 1.5 lc rgb '{}' title 'by single-layer errors'",
                                 app::ink::series(4)));
-  return {result.subject.net, fmt::format("{}: accuracy against size", result.subject.net), s.empty() ? "" : s.text(),
+  return {result.subject.net, fmt::format("{}: accuracy against size", result.subject.net), measured ? s.text() : "",
           760, 380};
 }
 
@@ -302,8 +305,7 @@ Results network_table(Experiment& experiment, const TableSpec& spec) {
                     {"seeds", result.seeds},
                     {"rows", rows},
                     {"text_mode", text_mode}});
-    const Results::Plot picture = plot(result);
-    if (!picture.script.empty()) results.plots.push_back(picture);
+    results.plots.push_back(plot(result));
   }
   results.json = {{"experiment", experiment.name()}, {"title", spec.title}, {"preset", experiment.settings().preset},
                   {"machine", machine_line()},       {"curve", spec.curve}, {"networks", list}};
