@@ -77,8 +77,7 @@ int main(int argc, char** argv) {
 
   // The Gaussian process knows nothing of networks: it saw points, tasks and accuracies.
   const search::Model model = explorer.fit();
-  const std::vector<search::Ranked> ranked =
-      search::rank(model, candidates, search::measured_at_last_task(explorer), explorer.goal(), {});
+  const std::vector<search::Ranked> ranked = search::rank(model, explorer, candidates, explorer.goal(), {});
   const Bits best = candidates[ranked[0].candidate].bits;
   fmt::print("best of {} candidates: {}, expected {:.1f} % +- {:.1f}\n", ranked.size(), format_bits(best),
              100 * ranked[0].accuracy, 100 * ranked[0].sd);

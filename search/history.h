@@ -23,7 +23,8 @@ struct PlannedRun {
   size_t candidate = 0;
   int task = 0;
   Reason reason = Reason::Design;
-  double information = 0.0;  ///< nats about the last task; 0 where it was not computed
+  double information =
+      0.0;  ///< nats about what the strategy asks for: the last task, or the highest score in it; 0: none
 };
 
 /// The runs of one round, and how the model they rest on was fitted.

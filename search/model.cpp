@@ -163,23 +163,6 @@ Model fit_model(const History& history, const ModelOptions& options, uint64_t se
   return {places, warp ? std::move(warped) : std::move(plain)};
 }
 
-gp::Posterior Model::predict(const std::vector<Candidate>& candidates, int task) const {
-  gp::Posterior posterior = gp_.predict(places_(candidates), task);
-  for (double& variance : posterior.variance) variance *= widening_;
-  return posterior;
-}
-
-gp::LeaveOneOut Model::predict_observations(const std::vector<gp::Observation>& held_out) const {
-  gp::LeaveOneOut predicted = gp_.predict_observations(held_out);
-  for (size_t i = 0; i < held_out.size(); ++i) {
-    double& z = predicted.z[i];
-    predicted.log_density[i] += 0.5 * z * z * (1.0 - 1.0 / widening_) - 0.5 * std::log(widening_);
-    predicted.variance[i] *= widening_;
-    z /= std::sqrt(widening_);
-  }
-  return predicted;
-}
-
 Model widened(const Model& model) {
   const std::vector<gp::Observation>& observations = model.gp().observations();
   const int last = model.tasks() - 1;
@@ -204,12 +187,14 @@ std::vector<Evidence> evidence_for(const Model& model, const History& history, c
       const double correlation = h.task_covariance(last, t) * covariance(here, there) /
                                  std::sqrt(h.task_covariance(last, last) * covariance.variance(here) *
                                            (h.task_covariance(t, t) * covariance.variance(there) + h.noise[t]));
-      if (task == 0 || correlation > best.correlation) best = {c, task, history.known[c][t], correlation};
+      if (task == 0 || std::abs(correlation) > std::abs(best.correlation))
+        best = {c, task, history.known[c][t], correlation};
     }
     if (history.depth(c) > 0) evidence.push_back(best);
   }
-  std::stable_sort(evidence.begin(), evidence.end(),
-                   [](const Evidence& a, const Evidence& b) { return a.correlation > b.correlation; });
+  std::stable_sort(evidence.begin(), evidence.end(), [](const Evidence& a, const Evidence& b) {
+    return std::abs(a.correlation) > std::abs(b.correlation);
+  });
   evidence.resize(std::min(evidence.size(), count));
   return evidence;
 }

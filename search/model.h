@@ -71,21 +71,33 @@ class Places {
 
 class Model {
  public:
+  /// widening: of the variances that predict() and predict_observations() tell, in the units the process is fitted in.
   Model(Places places, gp::MultiTaskGp gp, double widening = 1.0)
-      : places_(places), gp_(std::move(gp)), widening_(widening) {}
+      : places_(places),
+        gp_(std::move(gp)),
+        told_(widening == 1.0 ? gp_ : gp_.widened(widening)),
+        widening_(widening) {}
 
-  /// Accuracy of one task, without the noise of a single evaluation. Variances are those of gp() times widening().
-  gp::Posterior predict(const std::vector<Candidate>& candidates, int task) const;
-  /// Of observations at places(), with their noise; variances, z and densities are those of the variances widened.
-  gp::LeaveOneOut predict_observations(const std::vector<gp::Observation>& held_out) const;
+  /// Accuracy of one task, without the noise of a single evaluation.
+  gp::Posterior predict(const std::vector<Candidate>& candidates, int task) const {
+    return told_.predict(places_(candidates), task);
+  }
+  /// Of observations at places(), with their noise.
+  gp::LeaveOneOut predict_observations(const std::vector<gp::Observation>& held_out) const {
+    return told_.predict_observations(held_out);
+  }
+  /// How far what is not known of a and of b goes together at one task, -1..1.
+  double correlation(const Candidate& a, const Candidate& b, int task) const {
+    return gp_.correlation(places_(a), places_(b), task);
+  }
   double widening() const { return widening_; }
   int tasks() const { return gp_.tasks(); }
-  const gp::MultiTaskGp& gp() const { return gp_; }
+  const gp::MultiTaskGp& gp() const { return gp_; }  ///< as fitted
   const Places& places() const { return places_; }
 
  private:
   Places places_;
-  gp::MultiTaskGp gp_;
+  gp::MultiTaskGp gp_, told_;
   double widening_;
 };
 
@@ -112,7 +124,8 @@ struct Evidence {
   double accuracy = 0.0;
   double correlation = 0.0;  ///< of its noisy value with the accuracy asked about, before anything is observed
 };
-/// The most telling measurements about `candidate`, one per configuration, by falling correlation (ties: the first).
+/// The most telling measurements about `candidate`, one per configuration, by falling correlation, either way (ties: the
+/// first).
 std::vector<Evidence> evidence_for(const Model& model, const History& history, const Candidate& candidate,
                                    size_t count);
 

@@ -28,15 +28,16 @@ std::vector<size_t> pareto_front(const std::vector<double>& prices, const std::v
   return front;
 }
 
-std::vector<Ranked> rank(const Model& model, const std::vector<Candidate>& candidates,
-                         const std::vector<std::optional<double>>& measured, const Goal& goal, const Limits& limits) {
+std::vector<Ranked> rank(const Model& model, const Explorer& explorer, const std::vector<Candidate>& candidates,
+                         const Goal& goal, const Limits& limits) {
+  const std::vector<std::optional<double>> measured = measured_at_last_task(explorer);
   KB_CHECK_EQ(measured.size(), candidates.size());
   const gp::Posterior posterior = model.predict(candidates, model.tasks() - 1);
   std::vector<Ranked> ranked;
   std::vector<double> bytes, accuracies;
   for (size_t c = 0; c < candidates.size(); ++c) {
     const Candidate& candidate = candidates[c];
-    if (!limits.allow(candidate.cost)) continue;
+    if (!limits.allow(candidate.cost) || (explorer.history().dropped[c] && !measured[c])) continue;
     const double accuracy = std::clamp(posterior.mean[c], 0.0, 1.0);
     ranked.push_back({c, accuracy, std::sqrt(std::max(0.0, posterior.variance[c])), measured[c],
                       effective_accuracy(accuracy, candidate.bits, goal.k),
@@ -64,14 +65,14 @@ Bits nearest_uniform(int64_t layers, double bytes, const CostOf& cost) {
   return nearest;
 }
 
-Bits reversed(const Bits& bits) { return {bits.rbegin(), bits.rend()}; }
-
 Bits reversed_of_equal_size(const Curve& curve, const Candidate& candidate, const CostOf& cost) {
   constexpr int kSteps = 16;
   const size_t n = candidate.bits.size();
-  std::vector<double> heights;
-  for (size_t i = n; i >= 1; --i)
-    heights.push_back(8.0 * curve.value(static_cast<double>(i) / static_cast<double>(n), candidate.w) + 1.0);
+  std::vector<double> heights(candidate.bits.rbegin(), candidate.bits.rend());
+  if (candidate.w.size() == static_cast<size_t>(curve.weights()) &&
+      curve.bits(candidate.w, static_cast<int64_t>(n)) == candidate.bits)
+    for (size_t i = n; i >= 1; --i)
+      heights[n - i] = 8.0 * curve.value(static_cast<double>(i) / static_cast<double>(n), candidate.w) + 1.0;
   Bits nearest;
   double smallest = 0.0;
   for (int step = 0; step <= 2 * 7 * kSteps; ++step) {

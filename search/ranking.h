@@ -21,11 +21,12 @@ struct Ranked {
   bool on_front = false;  ///< no other candidate within the limits is expected to be as small and more accurate
 };
 
-/// The candidates within `limits`, best score first (ties: fewer bytes, then lower index). A measured value is ranked
-/// by the expectation too, which has seen it: the largest of many noisy values is too good to be true. measured: per
-/// candidate. Source: paper §3.3
-std::vector<Ranked> rank(const Model& model, const std::vector<Candidate>& candidates,
-                         const std::vector<std::optional<double>>& measured, const Goal& goal, const Limits& limits);
+/// The candidates within `limits`, best score first (ties: fewer bytes, then lower index), without those that failed for
+/// good before their last task was known: nobody could use them. A measured value is ranked by the expectation too,
+/// which has seen it: the largest of many noisy values is too good to be true. candidates: the explorer's, priced as
+/// the goal wants. Source: paper §3.3
+std::vector<Ranked> rank(const Model& model, const Explorer& explorer, const std::vector<Candidate>& candidates,
+                         const Goal& goal, const Limits& limits);
 /// Accuracies at the last task, where it was run.
 std::vector<std::optional<double>> measured_at_last_task(const Explorer& explorer);
 
@@ -37,10 +38,10 @@ std::vector<size_t> pareto_front(const std::vector<double>& prices, const std::v
 
 /// The same bits for every layer, of the size nearest to `bytes` (ties: fewer bits).
 Bits nearest_uniform(int64_t layers, double bytes, const CostOf& cost);
-/// The bit list back to front.
-Bits reversed(const Bits& bits);
-/// The curve of `candidate` back to front, raised or lowered as a whole until its size is nearest to the candidate's.
-/// Formula:  round_half_up(clamp(8 p(x_{n+1-i}) + 1 + s, 1, 8)), s the best of -7, -7 + 1/16 .. 7 (ties: smallest |s|)
+/// The candidate back to front, raised or lowered as a whole until its size is nearest to the candidate's: its curve, or
+/// its bits where no curve draws them.
+/// Formula:  round_half_up(clamp(h_{n+1-i} + s, 1, 8)), h_i = 8 p(x_i) + 1 of the curve or b_i, s the best of -7,
+///           -7 + 1/16 .. 7 (ties: smallest |s|)
 Bits reversed_of_equal_size(const Curve& curve, const Candidate& candidate, const CostOf& cost);
 
 }  // namespace kronbit::search

@@ -114,8 +114,7 @@ class Run {
 
   void choose() {
     const Goal& goal = options_.strategy.goal;
-    const std::vector<Ranked> ranked =
-        rank(explorer_.fit(), problem_.candidates, measured_at_last_task(explorer_), goal, goal.limits);
+    const std::vector<Ranked> ranked = rank(explorer_.fit(), explorer_, problem_.candidates, goal, goal.limits);
     if (!ranked.empty()) result_.model_choice = ranked.front().candidate;
   }
 

@@ -1,6 +1,6 @@
 // Figure 5 of the paper, and Figure 1, which is one view of it: what the model expects of every bit list of a linear
 // Bezier curve, against its size, for three networks on CIFAR-10 and on ImageNet32.
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -105,8 +105,8 @@ void fill(Panel& panel) {
   }
   search::Goal goal = run.space.goal;
   goal.by = search::By::Accuracy;
-  for (const search::Ranked& r : search::rank(panel.search->model(), run.space.candidates,
-                                              search::measured_at_last_task(run.state.explorer()), goal, {})) {
+  for (const search::Ranked& r :
+       search::rank(panel.search->model(), run.state.explorer(), run.space.candidates, goal, {})) {
     Point p = point(run.space.candidates[r.candidate].bits, r.accuracy, r.sd);
     if (const std::optional<double> line = line_at(panel.uniform, p.bytes)) p.gain = p.accuracy - *line;
     panel.points.push_back(std::move(p));

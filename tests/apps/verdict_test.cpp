@@ -31,6 +31,14 @@ TEST(Verdict, OfEqualsSaysSo) {
   EXPECT_EQ(verdict(kUniform, kUniform, Source::Model), "is the uniform 4-bit network");
 }
 
+TEST(Verdict, WhatIsUnknownOfBothAlikeIsNoDoubt) {
+  // 2 sqrt(0.003² + 0.001² - 2 · 0.9 · 0.003 · 0.001) = 0.43 points
+  EXPECT_EQ(verdict(best(0.906, 900, 0.003), kUniform, Source::Model, 0.9),
+            "is expected to beat the uniform 4-bit network by 0.60 points with 10.0 % fewer bytes");
+  EXPECT_NEAR(sd_of_difference(0.003, 0.001, 0.9), std::sqrt(4.6e-6), 1e-12);
+  EXPECT_EQ(sd_of_difference(0.2, 0.2, 1.0), 0.0);
+}
+
 TEST(Verdict, WithinTheDoubtSaysSo) {
   // 2 sqrt(0.003^2 + 0.001^2) = 0.63 points
   EXPECT_EQ(verdict(best(0.906, 900, 0.003), kUniform, Source::Test),

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
+#include <numeric>
 #include <set>
 
 #include "fake.h"
@@ -217,8 +219,7 @@ TEST(Ranking, ParetoFrontMatchesBruteForce) {
 TEST(Ranking, FindsTheBestOfAKnownFunction) {
   Explorer explorer(fake_candidates(), {}, options_for({1, 4, 9}));
   drive(explorer, 34);
-  const std::vector<Ranked> ranked =
-      rank(explorer.fit(), explorer.candidates(), measured_at_last_task(explorer), Goal{}, Limits{});
+  const std::vector<Ranked> ranked = rank(explorer.fit(), explorer, explorer.candidates(), Goal{}, Limits{});
   ASSERT_EQ(ranked.size(), explorer.candidates().size());
   double best = 0.0;
   for (const Candidate& candidate : explorer.candidates())
@@ -242,11 +243,10 @@ TEST(Ranking, LimitsAndFloors) {
   Explorer explorer(fake_candidates(), {}, options_for({1, 4, 9}));
   drive(explorer, 14);
   const Model model = explorer.fit();
-  const auto measured = measured_at_last_task(explorer);
   Goal goal;
   goal.by = By::Size;
   goal.min_accuracy = 0.6;
-  const std::vector<Ranked> by_size = rank(model, explorer.candidates(), measured, goal, {});
+  const std::vector<Ranked> by_size = rank(model, explorer, explorer.candidates(), goal, {});
   ASSERT_GE(by_size[0].accuracy, 0.6);
   for (const Ranked& entry : by_size) {
     if (entry.accuracy >= 0.6) {
@@ -257,7 +257,7 @@ TEST(Ranking, LimitsAndFloors) {
   EXPECT_LT(by_size.back().accuracy, 0.6);
   Limits limits;
   limits.max_bytes = 2000;
-  for (const Ranked& entry : rank(model, explorer.candidates(), measured, Goal{}, limits))
+  for (const Ranked& entry : rank(model, explorer, explorer.candidates(), Goal{}, limits))
     EXPECT_LE(explorer.candidates()[entry.candidate].cost.bytes, 2000);
 }
 
@@ -267,7 +267,6 @@ TEST(Ranking, ComparisonsOfEqualSize) {
     for (size_t i = 0; i < bits.size(); ++i) sum.bytes += static_cast<double>((i + 1) * static_cast<size_t>(bits[i]));
     return sum;
   };
-  EXPECT_EQ(reversed({6, 5, 4}), (Bits{4, 5, 6}));
   EXPECT_EQ(nearest_uniform(4, 31.0, cost), Bits(4, 3));
   const Curve curve = Curve::bezier(1);
   Candidate candidate = {{}, {0.9, 0.1}, {}};
@@ -276,7 +275,39 @@ TEST(Ranking, ComparisonsOfEqualSize) {
   const Bits back = reversed_of_equal_size(curve, candidate, cost);
   EXPECT_LT(back.front(), back.back());
   EXPECT_NEAR(cost(back).bytes, candidate.cost.bytes, 0.06 * candidate.cost.bytes);
-  EXPECT_GT(cost(reversed(candidate.bits)).bytes, 1.2 * candidate.cost.bytes);
+  const Bits plainly(candidate.bits.rbegin(), candidate.bits.rend());
+  EXPECT_GT(cost(plainly).bytes, 1.2 * candidate.cost.bytes);
+}
+
+TEST(Ranking, WhatNoCurveDrawsIsReversedItself) {
+  const CostOf cost = [](const Bits& bits) {
+    return Cost{.bytes = static_cast<double>(std::accumulate(bits.begin(), bits.end(), 0))};
+  };
+  const Curve curve = Curve::bezier(1);
+  const Bits bits = {8, 1, 8, 1, 6, 1, 8, 2};
+  const Candidate free{bits, curve.fit(bits), cost(bits)};
+  EXPECT_EQ(reversed_of_equal_size(curve, free, cost), Bits(bits.rbegin(), bits.rend()));
+}
+
+TEST(Ranking, WhatFailedForGoodIsNoAnswer) {
+  Explorer explorer(fake_candidates(), {}, options_for({1, 4, 9}));
+  drive(explorer, 14);
+  while (!explorer.round_finished()) drive(explorer, 1);
+  const auto ranked = [&] { return rank(explorer.fit(), explorer, explorer.candidates(), Goal{}, Limits{}); };
+  const std::vector<Ranked> before = ranked();
+  const auto run = [&](size_t candidate) {
+    Plan plan;
+    plan.round = explorer.rounds();
+    plan.runs = {{explorer.history().runs, candidate, 2}};
+    explorer.begin_round(std::move(plan));
+  };
+  const auto open = [&](const Ranked& r) { return explorer.known(r.candidate).empty(); };
+  const size_t best = std::find_if(before.begin(), before.end(), open)->candidate;
+  run(best);
+  explorer.drop();
+  const std::vector<Ranked> after = ranked();
+  EXPECT_EQ(after.size(), before.size() - 1);
+  for (const Ranked& r : after) EXPECT_NE(r.candidate, best);
 }
 
 TEST(Goal, ByLatencyThePromptestThatIsAccurateEnough) {

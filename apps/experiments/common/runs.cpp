@@ -1,6 +1,6 @@
 #include "apps/experiments/common/runs.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -140,8 +140,8 @@ Search::Search(const std::filesystem::path& folder, std::string command)
 app::Expected Search::expect(const Bits& bits) const { return app::expect(*run_, *model_, run_->space.goal, bits); }
 
 std::optional<app::Expected> Search::best(search::By by, const search::Limits& limits) const {
-  const std::vector<search::Ranked> ranked = search::rank(
-      *model_, run_->space.candidates, search::measured_at_last_task(run_->state.explorer()), {.by = by}, limits);
+  const std::vector<search::Ranked> ranked =
+      search::rank(*model_, run_->state.explorer(), run_->space.candidates, {.by = by}, limits);
   if (ranked.empty()) return std::nullopt;
   return expect(run_->space.candidates[ranked[0].candidate].bits);
 }

@@ -1,4 +1,6 @@
 // kronbit rank: every candidate of a search, run or not, ordered by what the model expects of it.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -140,7 +142,8 @@ void print_why(const RunView& run, const search::Model& model, const Expected& b
                history.candidates[e.candidate].bits == best.bits ? " (itself)" : "");
   for (const auto& [name, other] : {std::pair{"uniform", others.uniform}, {"reversed", others.reversed}})
     fmt::print("{} {}: {:+.2f} points (+- {:.2f}), {:+.1f} % bytes, {:+.1f} % bit operations against it\n", name,
-               format_bits(other.bits), 100 * (other.accuracy - best.accuracy), 100 * std::hypot(other.sd, best.sd),
+               format_bits(other.bits), 100 * (other.accuracy - best.accuracy),
+               100 * sd_of_difference(other.sd, best.sd, other.correlation),
                100 * (other.cost.bytes / best.cost.bytes - 1), 100 * (other.cost.bops / best.cost.bops - 1));
   if (!best.measured)
     fmt::print("It was not measured at the last task: kronbit finetune --bits '{}' would.\n", format_bits(best.bits));
@@ -172,8 +175,8 @@ int run_rank(const Frame& frame, const Options& options) {
   const search::Goal goal = goal_of(wish, run.settings.fp32_validation);
   if (!run.state.explorer().anything_known()) input_error(options.run, "wanted a search with results, got none yet");
   const search::Model model = run.state.explorer().fit();
-  std::vector<search::Ranked> ranked = search::rank(
-      model, run.space.candidates, search::measured_at_last_task(run.state.explorer()), goal, limits_of(wish));
+  std::vector<search::Ranked> ranked =
+      search::rank(model, run.state.explorer(), run.space.candidates, goal, limits_of(wish));
   check_limits(run, ranked);
   keep_accurate(run, goal, ranked);
   const size_t candidates = ranked.size(), winner = ranked[0].candidate;

@@ -81,8 +81,7 @@ void fit_model(SearchReport& report) {
     report.model_problem = e.what();
     return;
   }
-  report.ranked =
-      search::rank(*report.model, space.candidates, search::measured_at_last_task(explorer), space.goal, space.limits);
+  report.ranked = search::rank(*report.model, explorer, space.candidates, space.goal, space.limits);
   for (int b = kMinBits; b <= kMaxBits; ++b) {
     report.uniform.push_back(expect(report.run, *report.model, space.goal, Bits(space.layers.size(), b)));
     if (!space.limits.allow(report.uniform.back().cost)) break;  // further out the model has never looked

@@ -162,8 +162,8 @@ std::string search_section(const SearchReport& report, Plotter& plotter) {
                             "configuration so far in the sense of the goal.");
   html += figure(
       plot_information(plotter, report),
-      "What each run was to tell about the last task when it was chosen (nats), for each unit of cost; the unit is the "
-      "cost of the first task.");
+      "What each run was to tell when it was chosen (nats), for each unit of cost: about the last task, or with a "
+      "strategy that looks for the highest score about that. The unit is the cost of the first task.");
   std::string slices;
   for (int task = 0; task < report.tasks(); ++task) {
     slices +=

@@ -22,11 +22,20 @@ Expected expect(const RunView& run, const search::Model& model, const search::Go
 Rivals rivals(const RunView& run, const search::Model& model, const search::Goal& goal, size_t candidate) {
   const search::Candidate& c = run.space.candidates[candidate];
   const auto layers = static_cast<int64_t>(run.space.layers.size());
-  return {expect(run, model, goal, search::nearest_uniform(layers, c.cost.bytes, run.space.cost_of)),
-          expect(run, model, goal, search::reversed_of_equal_size(run.space.curve, c, run.space.cost_of))};
+  const auto rival = [&](const Bits& bits) {
+    Expected expected = expect(run, model, goal, bits);
+    expected.correlation = model.correlation(c, run.space.configuration(bits), model.tasks() - 1);
+    return expected;
+  };
+  return {rival(search::nearest_uniform(layers, c.cost.bytes, run.space.cost_of)),
+          rival(search::reversed_of_equal_size(run.space.curve, c, run.space.cost_of))};
 }
 
-std::string verdict(const Contender& best, const Contender& uniform, Source source) {
+double sd_of_difference(double sd_a, double sd_b, double correlation) {
+  return std::sqrt(std::max(0.0, sd_a * sd_a + sd_b * sd_b - 2 * correlation * sd_a * sd_b));
+}
+
+std::string verdict(const Contender& best, const Contender& uniform, Source source, double correlation) {
   const bool expected = source == Source::Model;
   const std::string other = fmt::format("the uniform {}-bit network", uniform.bits[0]);
   if (best.bits == uniform.bits) return "is " + other;
@@ -45,7 +54,7 @@ std::string verdict(const Contender& best, const Contender& uniform, Source sour
     return fmt::format("{}{} as well as {} {}", lead, expected ? "do" : "does", other, size);
 
   const std::string verb = points > 0 ? (expected ? "beat" : "beats") : (expected ? "lose to" : "loses to");
-  const double doubt = 200 * std::hypot(best.sd, uniform.sd);
+  const double doubt = 200 * sd_of_difference(best.sd, uniform.sd, correlation);
   return fmt::format("{}{} {} by {:.2f} points {}{}", lead, verb, other, std::abs(points), size,
                      std::abs(points) < doubt ? fmt::format(", which is within the doubt of the {} (+- {:.2f})",
                                                             expected ? "model" : "test", doubt)
@@ -56,7 +65,7 @@ std::string expected_verdict(const Expected& best, const Expected& uniform) {
   const auto side = [](const Expected& e) {
     return Contender{e.bits, e.accuracy, e.sd, e.cost.bytes, e.cost.milliseconds};
   };
-  return verdict(side(best), side(uniform), Source::Model);
+  return verdict(side(best), side(uniform), Source::Model, uniform.correlation);
 }
 
 double fp32_bytes(const SearchSpace& space) {

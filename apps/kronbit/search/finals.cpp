@@ -75,7 +75,7 @@ std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunS
                                     const FinalOptions& options) {
   const search::Model model = state.explorer().fit();
   const std::vector<search::Ranked> ranked =
-      search::rank(model, space.candidates, search::measured_at_last_task(state.explorer()), space.goal, space.limits);
+      search::rank(model, state.explorer(), space.candidates, space.goal, space.limits);
   std::vector<FinalRow> rows;
   const auto add = [&](const std::string& kind, const Bits& bits) {
     const search::Candidate configuration = space.configuration(bits);
