@@ -101,6 +101,27 @@ void Journal::append(Json line) {
   lines_.push_back(parse_json(text, kJournalName, kMaxJournalLineBytes));
 }
 
+const Json* find_note(const std::vector<Json>& lines, std::string_view key) {
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    const bool notes = (*line)["event"] == "settings" || (*line)["event"] == "resumed";
+    if (notes && has(*line, key)) return &get(*line, key, kJournalName);
+  }
+  return nullptr;
+}
+
+std::optional<Json> resumed_line(const std::vector<Json>& lines, const Json& notes) {
+  const auto told = [&](const auto& note) {
+    const Json* const before = find_note(lines, note.key());
+    return before && *before == note.value();
+  };
+  bool same = true;
+  for (const auto& note : notes.items()) same = same && told(note);
+  if (same) return std::nullopt;
+  Json line = {{"event", "resumed"}};
+  line.update(notes);
+  return line;
+}
+
 void check_same_settings(const Json& old_settings, const Json& new_settings, std::string_view where) {
   std::map<std::string, std::string> old_leaves, new_leaves;
   flatten(old_settings, "", old_leaves);

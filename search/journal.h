@@ -1,10 +1,13 @@
 // The journal of a run: one JSON object per line, appended and synced before anything else learns of it. It is the
 // truth; everything else in the run folder can be made again from it. Every line has "event", "n" (its number from 0)
-// and, last, "crc" (CRC-32 of the text before `,"crc"`). Line 0 is the settings: what the run was started with.
+// and, last, "crc" (CRC-32 of the text before `,"crc"`). Line 0 is the settings: what the run was started with, and
+// beside them its notes, which are not compared: a run resumed with others has a line "resumed" with those.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tensor/io/file.h"
@@ -45,6 +48,11 @@ class Journal {
   AppendLog log_;
   std::vector<Json> lines_;
 };
+
+/// The value of `key` in the latest notes; nullptr where no line has it.
+const Json* find_note(const std::vector<Json>& lines, std::string_view key);
+/// The line to append to a journal that is gone on with under these notes (an object); nothing where it has them.
+std::optional<Json> resumed_line(const std::vector<Json>& lines, const Json& notes);
 
 /// Throws: InputError listing every field that differs, old and new, unless the two are equal. Objects are compared
 /// field by field, whatever their order.

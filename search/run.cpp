@@ -31,10 +31,10 @@ SearchRun::SearchRun(SearchSpec spec)
              std::move(spec.epochs), spec.budget) {
   make_folder(folder_);
   lock_.emplace(folder_);
-  open(spec.resume, spec.settings, spec.budget);
+  open(spec.resume, spec.settings, spec.notes, spec.budget);
 }
 
-void SearchRun::open(bool resume, const Json& settings, const Budget& budget) {
+void SearchRun::open(bool resume, const Json& settings, const Json& notes, const Budget& budget) {
   const JournalContent content = read_journal(folder_);
   if (!content.lines.empty() && !resume)
     input_error(printable(folder_.string()),
@@ -51,10 +51,14 @@ void SearchRun::open(bool resume, const Json& settings, const Budget& budget) {
   resumed_ = !content.lines.empty();
   repaired_ = !content.torn.empty();
   if (!resumed_) {
-    append(state_.settings_line(settings), {});
-  } else if (budget.evaluations > state_.budget().evaluations || budget.seconds > state_.budget().seconds) {
-    append(state_.budget_line(budget), {});
+    Json line = state_.settings_line(settings);
+    line.update(notes);
+    append(line, {});
+    return;
   }
+  if (const std::optional<Json> line = resumed_line(content.lines, notes)) append(*line, {});
+  if (budget.evaluations > state_.budget().evaluations || budget.seconds > state_.budget().seconds)
+    append(state_.budget_line(budget), {});
 }
 
 void SearchRun::append(const Json& line, const Callbacks& callbacks) {
@@ -70,7 +74,7 @@ void SearchRun::append(const Json& line, const Callbacks& callbacks) {
 
 void SearchRun::record(const Json& line) {
   const std::string& event = get_string(line, "event", "journal");
-  for (const char* ours : {"settings", "budget", "plan", "evaluation", "failed"}) KB_CHECK(event != ours);
+  for (const char* ours : {"settings", "resumed", "budget", "plan", "evaluation", "failed"}) KB_CHECK(event != ours);
   append(line, {});
 }
 

@@ -22,8 +22,9 @@ struct SearchSpec {
   std::filesystem::path folder;
   bool resume = false;
   Json settings;  ///< the application's own: network, weights, data, precision ...; must be the same on resume
-  Budget budget;  ///< may be larger on resume
-  std::vector<double> epochs;  ///< of each task, ascending
+  Json notes = Json::object();  ///< kept beside the settings; may be others on resume (journal.h)
+  Budget budget;                ///< may be larger on resume
+  std::vector<double> epochs;   ///< of each task, ascending
   std::vector<Candidate> candidates;
   std::vector<size_t> tries;  ///< candidates that are run first
   ExplorerOptions explorer;
@@ -76,7 +77,7 @@ class SearchRun {
   bool repaired() const { return repaired_; }  ///< the journal ended in a torn line, now in journal.torn
 
  private:
-  void open(bool resume, const Json& settings, const Budget& budget);
+  void open(bool resume, const Json& settings, const Json& notes, const Budget& budget);
   void submit_waiting(Evaluator& evaluator, std::map<int64_t, int>& running, const std::map<int64_t, Result>& finished,
                       bool time_is_up) const;
   void commit(const Result& result, const Callbacks& callbacks);

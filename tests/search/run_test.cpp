@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "run_support.h"
@@ -165,6 +166,28 @@ TEST(Run, OtherSettingsAreListed) {
   const std::string other = message_of([&] { SearchRun{std::move(seed)}; });
   EXPECT_THAT(other, HasSubstr("seed: 3 in the run, 4 now"));
   EXPECT_THAT(other, HasSubstr("candidates: 431 in the run, 430 now"));
+}
+
+TEST(Run, NotesAreKeptAndMayBeOthersOnResume) {
+  const auto folder = fresh_folder("notes");
+  const auto go_on = [&](const std::string& place) {
+    SearchSpec spec = fake_spec(folder, true, "7evals");
+    spec.notes = {{"made_by", {{"place", place}}}, {"kept", 1}};
+    SearchRun run(std::move(spec));
+    return run.lines();
+  };
+  const auto count = [](const std::vector<Json>& lines) {
+    return std::count_if(lines.begin(), lines.end(), [](const Json& line) { return line["event"] == "resumed"; });
+  };
+  EXPECT_EQ(go_on("here")[0]["made_by"]["place"], "here");
+  EXPECT_EQ(go_on("here").size(), 1u);
+  EXPECT_EQ(count(go_on("there")), 1);
+  const std::vector<Json> lines = go_on("there");
+  EXPECT_EQ(count(lines), 1);
+  EXPECT_EQ((*find_note(lines, "made_by"))["place"], "there");
+  EXPECT_EQ(find_note(lines, "else"), nullptr);
+  EXPECT_EQ(count(go_on("here")), 2);
+  EXPECT_EQ(search(folder, true, "7evals"), Ended::BudgetSpent);  // a program that notes nothing
 }
 
 TEST(Run, BudgetIsATotalThatMayGrow) {
