@@ -12,6 +12,7 @@
 
 #include "apps/kronbit/command.h"
 #include "apps/kronbit/command_line.h"
+#include "apps/kronbit/made_by.h"
 #include "quant/kernels/block_product.h"
 #include "quant/kernels/cuda/device_product.h"
 #include "tensor/base/error.h"
@@ -75,7 +76,7 @@ void force_kernel(KernelChoice kernels, const std::string& name) {
 int run(int argc, char** argv) {
   CLI::App app{"How many bits does each layer of this CNN deserve, and what do you gain?", "kronbit"};
   app.require_subcommand(0, 1);  // an unknown one is named; none is noticed below
-  app.set_version_flag("--version", KRONBIT_VERSION);
+  app.set_version_flag("--version", version_text());
   app.option_defaults()->always_capture_default();
   app.footer(
       "Start: kronbit search --help. Exit codes: 0 done, 1 failed, 2 wrong input, 130/143 stopped by a signal or "

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "apps/kronbit/made_by.h"
 #include "apps/kronbit/options/common.h"
 #include "nn/models/models.h"
 #include "nn/summary.h"
@@ -92,6 +93,7 @@ int run_machine(const Frame& frame) {
   const std::string expected = openblas_core_expected();
   const Json gpu = describe_gpu(), gpu_kernels = describe_gpu_kernels();
   const Json info = {{"version", KRONBIT_VERSION},
+                     {"commit", program_commit()},
                      {"compiler", __VERSION__},
                      {"cpu", cpu().model},
                      {"features", cpu_feature_list()},
@@ -110,7 +112,7 @@ int run_machine(const Frame& frame) {
     print_json(info);
     return 0;
   }
-  fmt::print("kronbit {} ({})\n", KRONBIT_VERSION, __VERSION__);
+  fmt::print("kronbit {} ({}, {})\n", KRONBIT_VERSION, program_commit(), __VERSION__);
   fmt::print("cpu       {}\n          {}\n", cpu().model, cpu_feature_list());
   fmt::print("level     {}; bf16 products are {} than f32\n", name_of(isa_level()),
              native_bf16() ? "faster" : "no faster");

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "apps/kronbit/made_by.h"
 #include "apps/kronbit/options/device.h"
 #include "apps/kronbit/progress.h"
 #include "nn/state_dict.h"
@@ -83,16 +84,18 @@ search::JournalContent known_journal(const std::filesystem::path& folder, bool r
   return content;
 }
 
-/// The journal of a run that is new, or is resumed with the same settings.
+/// The journal of a run that is new, or is resumed with the same settings, perhaps by another program or machine.
 search::Journal open_journal(const std::filesystem::path& folder, bool resume, const Json& settings) {
   const search::JournalContent content = known_journal(folder, resume);
   if (content.lines.empty()) refuse_leftovers(folder);
   search::Journal journal(folder, content);
   if (content.lines.empty()) {
-    journal.append({{"event", "settings"}, {"schema", search::kJournalSchema}, {"settings", settings}});
+    journal.append(
+        {{"event", "settings"}, {"schema", search::kJournalSchema}, {"settings", settings}, {"made_by", made_by()}});
   } else {
     const std::string where = (folder / search::kJournalName).string();
     search::check_same_settings(get_object(content.lines[0], "settings", where), settings, where);
+    if (const auto line = search::resumed_line(content.lines, {{"made_by", made_by()}})) journal.append(*line);
   }
   return journal;
 }
