@@ -18,19 +18,6 @@ import sys
 import zlib
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-# Settings that a command always shows, and those it shows where they are not the program's defaults
-# (apps/kronbit/search/settings.h and the options it is made of). The journal has the names with underscores.
-ALWAYS = ("validation", "normalize", "tasks", "curve", "by", "strategy", "model", "warp", "covariance",
-          "observe", "probe", "lr", "batch", "precision", "seed")
-DEFAULTS = {"input_size": "", "image_size": "", "data_seed": "1", "mode": "signed-extreme", "block": "32", "optimiser": "sgd",
-            "momentum": "0.9", "weight_decay": "0.0001", "device": "cpu", "k": "100", "min_accuracy": "", "max_drop": "",
-            "max_size": "", "max_avg_bits": "", "max_bops": "", "max_latency": "", "cost": "work", "bits_min": "1",
-            "bits_max": "8", "choices": ""}
-# Settings with words of their own in command_line(), and what a run only notes. No other may be in a journal: a command
-# without it would not make this run.
-OTHERS = {"net", "weights", "data", "classes_option", "latency", "fix", "tie", "try", "refine", "no_baselines",
-          "weights_crc", "fingerprint", "normalization", "train_images", "validation_images", "test_images", "classes",
-          "fp32_validation", "errors", "numerics", "space"}
 
 
 def bits_text(bits):
@@ -65,6 +52,9 @@ def without_folders(lines):
     settings["weights"] = pathlib.Path(settings["weights"]).name
     name, colon, folder = settings["data"].partition(":")
     settings["data"] = name + colon + (pathlib.Path(folder).name if folder else "")
+    for line in lines:
+        if "profile" in line.get("options", {}):
+            line["options"]["profile"] = pathlib.Path(line["options"]["profile"]).name
     return lines
 
 
@@ -118,35 +108,10 @@ def explanation(settings, fp32, report):
             f"delta lies in the images. One standard error of {images} test images is {100 * (p * (1 - p) / images) ** 0.5:.1f} points.").strip()
 
 
-def command_line(settings, lines):
-    settings = {"covariance": "se", "observe": "accuracy"} | settings  # of journals older than these options
-    unknown = settings.keys() - OTHERS - DEFAULTS.keys() - set(ALWAYS)
-    if unknown:
-        sys.exit(f"settings: wanted those that update.py knows, got also {', '.join(sorted(unknown))}")
-    words = ["kronbit search", "--net", settings["net"], "--weights", pathlib.Path(settings["weights"]).name]
-    name, _, folder = settings["data"].partition(":")
-    words += ["--data", name + (":" + pathlib.Path(folder).name if folder else "")]
-    for option in ALWAYS:
-        if settings[option]:
-            words += ["--" + option.replace("_", "-"), settings[option]]
-    for option, default in DEFAULTS.items():
-        if settings.get(option, default) != default:
-            words += ["--" + option.replace("_", "-"), settings[option]]
-    if settings["classes_option"]:
-        words += ["--classes", settings["classes_option"]]
-    if settings.get("latency"):
-        words += ["--profile", "profile.json"]
-    for option in ("fix", "tie", "try"):
-        for value in settings[option]:
-            words += ["--" + option, value]
-    words += ["--" + flag.replace("_", "-") for flag in ("refine", "no_baselines") if settings[flag]]
-    budget = [line["budget"] for line in lines if "budget" in line][-1]
-    words += ["--budget", f"{budget['evaluations']}evals" if "evaluations" in budget else f"{budget['seconds']:g}s"]
-    finals = [line for line in lines if line["event"] == "final"]
-    words += ["--final-top", str(len({line["kind"] for line in finals if line["kind"].startswith("best ")}))]
-    words += ["--final-epochs", f"{finals[0]['epochs']:g}", "--final-seeds", str(len({line["seed"] for line in finals}))]
-    words += ["--out", "RUN"]
-    return words[0] + " " + shlex.join(words[1:])
+def command_line(folder, kronbit):
+    """What made the run in `folder`, as the program says it, but for the folder that it is made in."""
+    said = subprocess.run([kronbit, "status", str(folder), "--command"], check=True, capture_output=True, text=True).stdout
+    return shlex.join(shlex.split(said)[:-1] + ["RUN"])
 
 
 def machine_here(kronbit):
@@ -190,7 +155,7 @@ def main():
              f"{machine['cpu']}, {machine['processors']} processors, {arithmetic(settings)}.")
     rows_text = table(args.kronbit, settings, rows, fp32)
     below = explanation(settings, fp32, (folder / "report.html").read_text())
-    page = [f"# {settings['net']}: a search on {data}", "", "    " + command_line(settings, lines), "", facts, "",
+    page = [f"# {settings['net']}: a search on {data}", "", "    " + command_line(folder, args.kronbit), "", facts, "",
             *rows_text, "", below, "",
             "The [journal](journal.jsonl) and the [report](report.html) are those of the run; this page is written by "
             "`docs/results/update.py` from them." + ("" if "space" in settings else " Its candidates were chosen by an "

@@ -46,14 +46,23 @@ void examine_sensitivity(SearchSettings& s, const Frame& frame, const nn::Networ
   s.errors = quant::measure_sensitivity(net, splits.train.spread(images), splits.normalization, options).mse;
 }
 
+/// Paths as the journal keeps them: whole, so that the run can be gone on with from anywhere. Runs from before data were
+/// kept so have them as they were given.
+void make_absolute(SearchSettings& s, const search::JournalContent& known) {
+  s.network.weights = std::filesystem::absolute(s.network.weights).lexically_normal().string();
+  const bool as_in_run = !known.lines.empty() && get_string(get_object(known.lines[0], "settings", "journal"), "data",
+                                                            "journal") == s.data.data;
+  if (!as_in_run) s.data.data = with_absolute_folder(s.data.data);
+}
+
 /// Fills in what only the files can tell: fingerprints, numbers of images, the accuracy before quantization.
 void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path& out, bool dry_run) {
   const search::JournalContent known = out.empty() ? search::JournalContent{} : search::read_journal(out);
   s.weights_crc = "crc32:" + hex_of(crc32_of_file(s.network.weights));
-  s.network.weights = std::filesystem::absolute(s.network.weights).lexically_normal().string();
   const int64_t size = input_size(s.network);  // settings keep one that is not the usual one: jobs and reports need it
   if (size != nn::usual_input_size(s.network.net)) s.network.input_size = fmt::format("{}", size);
   const data::Splits splits = open_data(s.data, s.network);
+  make_absolute(s, known);
   s.fingerprint = splits.fingerprint;
   s.normalization = splits.normalization.text();
   s.train_images = splits.train.size();
@@ -154,6 +163,29 @@ int run_replicates(const Frame& frame, const SearchOptions& options, const Searc
   return 0;
 }
 
+/// Where the first of several searches is, which tells what all began with: they differ in nothing but the seed.
+std::string first_folder(const SearchOptions& o) {
+  return o.out.empty() || o.replicates == "1"
+             ? o.out
+             : replicate_folder(o.out, parse_int(o.settings.seed, 0, INT64_MAX, "--seed"));
+}
+
+/// The options of the run that is gone on with, but for those given; without one those given, which have to be enough.
+SearchOptions of_run_or_given(const CLI::App& command, const Frame& frame, const SearchOptions& given) {
+  SearchOptions options = given;
+  const search::JournalContent known =
+      given.resume && !given.out.empty() ? search::read_journal(first_folder(given)) : search::JournalContent{};
+  if (!known.lines.empty()) options = given_over(command, options_of_run(known.lines, first_folder(given)));
+  if (!frame.kernel.empty()) options.kernel = frame.kernel == "auto" ? "" : frame.kernel;
+  const std::string none =
+      given.resume && !given.out.empty() ? "got none, and there is no run in " + given.out : "got none";
+  if (options.settings.network.net.empty())
+    input_error("--net", "wanted a network (kronbit search --help lists them), {}", none);
+  if (options.settings.network.weights.empty())
+    input_error("--weights", "wanted a file with trained weights, {}", none);
+  return options;
+}
+
 int run(const Frame& frame, const SearchOptions& options) {
   stop_gently();
   set_time_limit(options.time_limit);
@@ -169,8 +201,7 @@ int run(const Frame& frame, const SearchOptions& options) {
     refuse_a_run_in(options.out);
     for (int64_t r = 0; r < replicates && replicates > 1; ++r) refuse_a_run_in(replicate_folder(options.out, seed + r));
   }
-  // Those of a replicated search differ in nothing but the seed, so the first tells what all began with.
-  const std::string first = replicates == 1 || options.out.empty() ? options.out : replicate_folder(options.out, seed);
+  const std::string first = first_folder(options);
   settings.tune.precision = resolve_precision(settings.tune.precision, settings.tune.device, first);
   examine(settings, frame, first, options.dry_run);
   if (replicates > 1 && !options.dry_run) return run_replicates(frame, options, settings, seed, replicates);
@@ -190,29 +221,11 @@ void add_search(CLI::App& app, Frame& frame) {
       "  kronbit search --net resnet20 --weights resnet20-cifar10.safetensors --data cifar10:DIR --normalize imagenet "
       "\\\n"
       "                 --validation test:5000 --budget 2h --max-size 150KB --workers 2 --out runs/s2\n"
-      "  the same command with --resume goes on after any interruption; --dry-run shows the plan and writes nothing.\n"
+      "  kronbit search --resume --out runs/s2              goes on after any interruption, as the run was begun\n"
+      "--net and --weights are required but with --resume; --dry-run shows the plan and writes nothing.\n"
       "RUN/report.html is the answer, RUN/best/model.safetensors the packed network.",
-      [&frame, options] { return run(frame, *options); });
-  add_search_settings(command, options->settings);
-  command->add_option("--budget", options->budget, "in all, over resumes: 65evals, 30min, 2h");
-  command->add_option("--out", options->out, "run folder");
-  command->add_flag("--resume", options->resume, "go on with the run in --out, if there is one");
-  command->add_flag("--dry-run", options->dry_run, "show space, costs and first round; write nothing");
-  add_time_limit_option(command, options->time_limit);
-  command->add_option("--workers", options->workers, "evaluations at the same time");
-  command
-      ->add_option("--launch", options->launch,
-                   "run command put before each evaluation: \"srun --exclusive -N1 -n1\"; {worker} is its number")
-      ->check(not_empty());
-  command->add_option("--deadline", options->deadline,
-                      "of one evaluation: auto (10 times what is expected), 0 (none) or a time such as 10min");
-  command->add_option("--final-top", options->final_top,
-                      "first of the ranking to fine-tune and test at the end, beside the best measured");
-  command->add_option("--final-epochs", options->final_epochs, "of that fine-tuning (default: the last task's)");
-  command->add_option("--final-schedule", options->final_schedule, "learning rate of that fine-tuning");
-  command->add_option("--final-seeds", options->final_seeds, "trainings of each, for mean and sd");
-  command->add_option("--replicates", options->replicates,
-                      "searches with as many seeds, in OUT/seed-S each; ends with their spread");
+      [&app, &frame, options] { return run(frame, of_run_or_given(*app.get_subcommand("search"), frame, *options)); });
+  add_search_options(command, *options);
 }
 
 }  // namespace kronbit::app

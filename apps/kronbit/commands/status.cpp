@@ -2,8 +2,10 @@
 #include <chrono>
 #include <set>
 
+#include "apps/kronbit/made_by.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/search/run_view.h"
+#include "apps/kronbit/search/search_options.h"
 #include "search/journal.h"
 #include "tensor/io/file.h"
 #include "tensor/io/parse.h"
@@ -25,7 +27,8 @@ Json common_status(const std::filesystem::path& folder, const std::vector<Json>&
   return {{"run", folder.string()},
           {"running", holder ? Json(*holder) : Json(nullptr)},
           {"last_event", lines.back()["event"]},
-          {"last_event_seconds_ago", silence(folder)}};
+          {"last_event_seconds_ago", silence(folder)},
+          {"made_by", makers_of(lines)}};
 }
 
 /// Seconds until the budget is spent, were the rest like the last evaluations; they ran side by side on as many workers
@@ -77,7 +80,8 @@ Json search_status(const std::filesystem::path& folder) {
                  {"seconds", run.state.seconds()},
                  {"eta_seconds", time_left(run)},
                  {"finals", finals},
-                 {"best", best_of(run)}});
+                 {"best", best_of(run)},
+                 {"command", command_of_run(run.lines, folder.string())}});
   return status;
 }
 
@@ -131,9 +135,16 @@ void print_training(const Json& s) {
   fmt::print("\n");
 }
 
-int run(const Frame& frame, const std::string& folder) {
+int print_command(const std::string& folder, const std::vector<Json>& lines) {
+  fmt::print("{}\n", printable(command_of_run(lines, folder)));
+  for (const std::string& doubt : doubts_of_command(lines, folder)) tell("{}\n", doubt);
+  return 0;
+}
+
+int run(const Frame& frame, const std::string& folder, bool command) {
   const search::JournalContent content = search::read_journal(folder);
   if (content.lines.empty()) input_error(folder, "wanted the folder of a run, found no journal in it");
+  if (command && !frame.json) return print_command(folder, content.lines);
   const bool search = has(get_object(content.lines[0], "settings", folder), "curve");
   const Json status = search ? search_status(folder) : training_status(folder, content.lines);
   if (frame.json) {
@@ -150,6 +161,7 @@ int run(const Frame& frame, const std::string& folder) {
              eta > 0 ? ", about " + duration_text(eta) + " to go" : "");
   fmt::print("last event {}, {} ago\n", printable(status["last_event"].get<std::string>()),
              duration_text(status["last_event_seconds_ago"].get<double>()));
+  for (const Json& by : status["made_by"]) fmt::print("made by    {}\n", printable(maker_text(by)));
   return 0;
 }
 
@@ -157,10 +169,13 @@ int run(const Frame& frame, const std::string& folder) {
 
 void add_status(CLI::App& app, Frame& frame) {
   auto folder = std::make_shared<std::string>();
-  CLI::App* command = add_command(app, frame, "status", "where a run stands; safe while it runs",
-                                  "Examples:\n  kronbit status RUN\n  kronbit status RUN --json",
-                                  [&frame, folder] { return run(frame, *folder); });
+  auto only_command = std::make_shared<bool>(false);
+  CLI::App* command =
+      add_command(app, frame, "status", "where a run stands; safe while it runs",
+                  "Examples:\n  kronbit status RUN\n  kronbit status RUN --json\n  kronbit status RUN --command",
+                  [&frame, folder, only_command] { return run(frame, *folder, *only_command); });
   command->add_option("RUN", *folder, "folder of a search or a training")->required();
+  command->add_flag("--command", *only_command, "print the command that makes a search again, in the folder RUN-again");
 }
 
 }  // namespace kronbit::app

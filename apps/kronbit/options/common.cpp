@@ -106,6 +106,13 @@ void require_data(const DataOptions& options, const std::string& file) {
     input_error("--data", "wanted the images that {} is for (synthetic: the built-in ones), got nothing", file);
 }
 
+std::string with_absolute_folder(const std::string& data) {
+  const size_t colon = data.find(':');
+  if (colon == std::string::npos || data.starts_with("synthetic")) return data;
+  const std::filesystem::path folder = std::filesystem::absolute(data.substr(colon + 1)).lexically_normal();
+  return data.substr(0, colon + 1) + folder.string();
+}
+
 data::Normalization parse_normalize(const std::string& text) {
   const data::Normalization normalization = data::parse_normalization(text);
   for (const float mean : normalization.mean) {

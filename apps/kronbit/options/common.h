@@ -57,6 +57,9 @@ data::Splits open_data(const DataOptions& options, const NetworkOptions& network
 /// The same of a packed network, which `file` holds; --data is not required.
 data::Splits open_data(const DataOptions& options, const std::string& file, const quant::PackedNetwork& packed);
 
+/// --data with the whole path of its folder, if it has one.
+std::string with_absolute_folder(const std::string& data);
+
 /// What --normalize says. Throws: InputError, also for means outside [0, 1], as of pixels from 0 to 255.
 data::Normalization parse_normalize(const std::string& text);
 

@@ -3,6 +3,7 @@
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/report/html.h"
 #include "apps/kronbit/report/sections.h"
+#include "apps/kronbit/search/search_options.h"
 #include "search/journal.h"
 #include "tensor/io/file.h"
 #include "tensor/io/text.h"
@@ -15,7 +16,7 @@ std::string search_body(const SearchReport& report, Plotter& plotter) {
          price_section(report, plotter, Price::Time) + bits_section(report, plotter) + finals_section(report) +
          ranking_section(report) + why_section(report) + search_section(report, plotter) +
          trust_section(report, plotter) + failures_section(report) +
-         settings_section(get_object(report.run.lines[0], "settings", "journal"));
+         settings_section(report.run.lines, command_of_run(report.run.lines, report.name));
 }
 
 }  // namespace

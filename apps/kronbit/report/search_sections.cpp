@@ -238,16 +238,6 @@ std::string failures_section(const SearchReport& report) {
                      table.html());
 }
 
-std::string settings_section(const Json& settings) {
-  Table table{.head = {"setting", "value"}, .rows = {}, .text_columns = 2};
-  for (const auto& [key, value] : settings.items()) {
-    if (key == "errors" || key == "latency") continue;  // tables of numbers, shown where they matter
-    const std::string text = value.is_string() ? value.get<std::string>() : dump_line(value);
-    if (!text.empty() && text != "[]" && text != "null") table.rows.push_back({escape(key), escape(text)});
-  }
-  return section("Settings", table.html());
-}
-
 Json report_json(const SearchReport& report) {
   const auto ranked_json = [&](const search::Ranked& r) -> Json {
     const search::Candidate& c = report.run.space.candidates[r.candidate];

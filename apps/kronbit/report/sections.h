@@ -23,7 +23,8 @@ std::string why_section(const SearchReport& report);                       ///< 
 std::string search_section(const SearchReport& report, Plotter& plotter);  ///< progress, information, slices
 std::string trust_section(const SearchReport& report, Plotter& plotter);
 std::string failures_section(const SearchReport& report);
-std::string settings_section(const Json& settings);
+/// Settings, what made the run, and where a command is given, that to make it again. lines: of the journal.
+std::string settings_section(const std::vector<Json>& lines, const std::string& command);
 /// What is shown, as JSON for other programs.
 Json report_json(const SearchReport& report);
 

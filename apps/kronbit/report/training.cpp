@@ -86,7 +86,7 @@ std::string training_body(const std::string& name, const std::vector<Json>& line
                             fmt::format("{:.1f}", e.seconds)});
     html += section("Epochs", table.html());
   }
-  return html + settings_section(settings);
+  return html + settings_section(lines, "");
 }
 
 }  // namespace kronbit::app

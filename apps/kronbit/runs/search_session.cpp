@@ -112,8 +112,15 @@ class Session {
   search::SearchSpec spec(const SearchOptions& options) const {
     Json settings = to_json(settings_);
     settings["numerics"] = to_json(numerics_);
-    return {options.out,   options.resume,    std::move(settings), search::Budget::parse(options.budget),
-            space_.epochs, space_.candidates, space_.tries,        space_.explorer};
+    return {.folder = options.out,
+            .resume = options.resume,
+            .settings = std::move(settings),
+            .notes = notes_of(options),
+            .budget = search::Budget::parse(options.budget),
+            .epochs = space_.epochs,
+            .candidates = space_.candidates,
+            .tries = space_.tries,
+            .explorer = space_.explorer};
   }
 
   /// What later evaluations may be expected to take.
@@ -172,8 +179,8 @@ class Session {
 
   int stopped() {
     write_report(run_.folder());
-    tell("{} after {} evaluations; the same command with --resume goes on\n", stop_reason(),
-         run_.state().evaluations());
+    tell("{} after {} evaluations; kronbit search --resume --out {} goes on\n", stop_reason(),
+         run_.state().evaluations(), shell_word(run_.folder().string()));
     return stop_exit_code();
   }
 

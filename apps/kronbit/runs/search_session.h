@@ -6,16 +6,9 @@
 #include <string>
 
 #include "apps/kronbit/runs/replicates.h"
-#include "apps/kronbit/search/settings.h"
+#include "apps/kronbit/search/search_options.h"
 
 namespace kronbit::app {
-
-struct SearchOptions {
-  SearchSettings settings;
-  std::string budget = "40evals", workers = "1", launch, deadline = "auto", out, final_top = "3", final_epochs,
-              final_schedule = "cosine", final_seeds = "1", replicates = "1", time_limit;
-  bool resume = false, dry_run = false;
-};
 
 /// Throws: InputError naming the option for workers, a launcher, a deadline or final trainings that make no sense, or for
 /// a path that evaluations could not be told.

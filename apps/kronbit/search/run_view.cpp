@@ -9,9 +9,7 @@ RunView open_run(const std::filesystem::path& folder) {
   const search::JournalContent content = search::read_journal(folder);
   if (content.lines.empty()) input_error(folder.string(), "wanted the folder of a search, found no journal in it");
   const std::string where = (folder / search::kJournalName).string();
-  const Json& application = get_object(content.lines[0], "settings", where);
-  if (!has(application, "curve")) input_error(folder.string(), "wanted the folder of a search, got that of a training");
-  SearchSettings settings = settings_from_json(application, where);
+  SearchSettings settings = settings_from_json(settings_of_search(content.lines, folder.string()), where);
   SearchSpace space = make_space(settings);
   search::RunState state =
       search::read_state(content, search::Explorer(space.candidates, space.tries, space.explorer), space.epochs);

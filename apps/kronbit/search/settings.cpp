@@ -169,6 +169,12 @@ int space_from_json(const Json& json, std::string_view where) {
   return has(json, "space") ? static_cast<int>(get_int(json, "space", 2, kSpace, where)) : 1;
 }
 
+const Json& settings_of_search(const std::vector<Json>& lines, const std::string& folder) {
+  const Json& settings = get_object(lines[0], "settings", folder);
+  if (!has(settings, "curve")) input_error(folder, "wanted the folder of a search, got that of a training");
+  return settings;
+}
+
 SearchSettings settings_from_json(const Json& json, std::string_view where) {
   SearchSettings s;
   for (const auto& [key, value] : text_fields(s)) *value = get_string(json, key, where);

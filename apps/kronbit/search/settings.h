@@ -60,6 +60,9 @@ Json to_json(const SearchSettings& settings);
 search::ErrorTable errors_from_json(const Json& json, std::string_view where);
 /// SearchSettings::space of a run with these settings.
 int space_from_json(const Json& json, std::string_view where);
+/// What the first line of a journal has under "settings". lines: the journal in `folder`, not empty.
+/// Throws: InputError when it is that of a training.
+const Json& settings_of_search(const std::vector<Json>& lines, const std::string& folder);
 SearchSettings settings_from_json(const Json& json, std::string_view where);
 
 /// The evaluation every request becomes.

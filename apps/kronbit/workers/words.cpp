@@ -41,6 +41,14 @@ std::vector<std::string> split_words(std::string_view text, std::string_view whe
   return words;
 }
 
+std::string shell_word(const std::string& word) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
 bool is_program(const std::string& name) {
   const auto runs = [](const std::filesystem::path& path) {
     std::error_code ignored;
