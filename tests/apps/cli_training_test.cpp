@@ -95,7 +95,7 @@ TEST(Training, WeightsWithoutTheirJournalAreKept) {
   fs::remove(left / search::kJournalName);
   const std::string before = file_text(weights);
   for (const Words& more : {Words{}, Words{"--resume"}}) {
-    refused(finetune(left, "1", "0", more), "best/weights.safetensors but no journal");
+    refused(finetune(left, "1", "0", more), "best/bits.json but no journal");
     EXPECT_EQ(file_text(weights), before);
     EXPECT_TRUE(search::read_journal(left).lines.empty());
   }

@@ -138,6 +138,12 @@ TEST_F(FinalsOfARun, WorkKeepsWhatALongerSearchMayNeed) {
   EXPECT_TRUE(fs::exists(kept));
   EXPECT_FALSE(fs::exists(evaluation));
   EXPECT_FALSE(fs::exists(folder_ / "work" / "reference.safetensors"));
+  const fs::path foreign = folder_ / "work" / "thesis" / "chapter.tex";
+  fs::create_directories(foreign.parent_path());
+  write_file(foreign, "mine");
+  clear_work(folder_);
+  EXPECT_TRUE(fs::exists(foreign));
+  fs::remove_all(foreign.parent_path());
   fs::remove(kept);
   clear_work(folder_);
   EXPECT_FALSE(fs::exists(folder_ / "work"));

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "apps/kronbit/progress.h"
+#include "apps/kronbit/runs/run_folder.h"
 #include "apps/kronbit/runs/search_session.h"
 #include "apps/kronbit/search/search_space.h"
 #include "apps/kronbit/workers/job_pool.h"
@@ -134,12 +135,6 @@ int print_plan(const Frame& frame, const SearchSettings& s, const SearchSpace& s
   return 0;
 }
 
-/// Before anything is computed; the run itself looks again.
-void refuse_a_run_in(const std::string& folder) {
-  if (!search::read_journal(folder).lines.empty())
-    input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder", folder);
-}
-
 /// OUT/seed-S, of one of several searches.
 std::string replicate_folder(const std::string& out, int64_t seed) {
   return (std::filesystem::path(out) / fmt::format("seed-{}", seed)).string();
@@ -197,9 +192,11 @@ int run(const Frame& frame, const SearchOptions& options) {
   check_job(job_of(settings, frame, 1));
   const int64_t replicates = parse_int(options.replicates, 1, 1000, "--replicates");
   const int64_t seed = parse_int(settings.seed, 0, INT64_MAX - replicates + 1, "--seed");
-  if (!options.resume && !options.dry_run) {
-    refuse_a_run_in(options.out);
-    for (int64_t r = 0; r < replicates && replicates > 1; ++r) refuse_a_run_in(replicate_folder(options.out, seed + r));
+  if (!options.dry_run) {
+    const std::vector<std::string> own = {"best", "work"};  // what a search makes in its folder
+    known_journal(options.out, options.resume, own);
+    for (int64_t r = 0; r < replicates && replicates > 1; ++r)
+      known_journal(replicate_folder(options.out, seed + r), options.resume, own);
   }
   const std::string first = first_folder(options);
   settings.tune.precision = resolve_precision(settings.tune.precision, settings.tune.device, first);

@@ -5,6 +5,7 @@
 #include "apps/kronbit/made_by.h"
 #include "apps/kronbit/options/device.h"
 #include "apps/kronbit/progress.h"
+#include "apps/kronbit/runs/run_folder.h"
 #include "nn/state_dict.h"
 #include "nn/train.h"
 #include "quant/bits_file.h"
@@ -22,6 +23,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kEvaluationBatch = 250;
+
+const std::vector<std::string> kOwn = {"checkpoint.safetensors", "best"};  // what a training makes in its folder
 
 /// What must be the same when a run is resumed.
 Json settings_of(const std::string& command, const TrainingOptions& o, const nn::Network& net,
@@ -65,29 +68,9 @@ void check_images(const nn::Network& net, const data::Dataset& images) {
                 width);
 }
 
-/// Weights without the journal that they belong to are somebody's: neither gone on from nor replaced.
-void refuse_leftovers(const std::filesystem::path& folder) {
-  for (const char* name :
-       {"checkpoint.safetensors", "best/weights.safetensors", "best/model.safetensors", "best/bits.json"}) {
-    if (std::filesystem::exists(folder / name))
-      input_error("--out", "{} holds {} but no journal: choose another folder or remove it", folder.string(), name);
-  }
-}
-
-/// The journal that is there, if there is one. Throws: InputError when it must not be gone on with.
-search::JournalContent known_journal(const std::filesystem::path& folder, bool resume) {
-  search::JournalContent content = search::read_journal(folder);
-  if (!content.lines.empty() && !resume) {
-    input_error("--out", "{} holds a run already: add --resume to go on with it, or choose another folder",
-                folder.string());
-  }
-  return content;
-}
-
 /// The journal of a run that is new, or is resumed with the same settings, perhaps by another program or machine.
 search::Journal open_journal(const std::filesystem::path& folder, bool resume, const Json& settings) {
-  const search::JournalContent content = known_journal(folder, resume);
-  if (content.lines.empty()) refuse_leftovers(folder);
+  const search::JournalContent content = known_journal(folder, resume, kOwn);
   search::Journal journal(folder, content);
   if (content.lines.empty()) {
     journal.append(
@@ -299,7 +282,7 @@ void add_training_options(CLI::App* command, TrainingOptions& options) {
 int run_training(const Frame& frame, const std::string& command, const TrainingOptions& options) {
   stop_gently();
   set_time_limit(options.time_limit);
-  known_journal(options.out, options.resume);  // before all pictures are read; the lock is for later
+  known_journal(options.out, options.resume, kOwn);  // before all pictures are read; the lock is for later
   nn::TrainOptions train;
   train.epochs = parse_number(options.epochs, 0, 1e6, "--epochs");
   train.batch = parse_int(options.tune.batch, 1, 1 << 20, "--batch");

@@ -255,13 +255,16 @@ std::filesystem::path final_path(const std::filesystem::path& run, const Bits& b
 }
 
 void clear_work(const std::filesystem::path& run) {
+  const std::filesystem::path work = run / "work";
+  if (!std::filesystem::is_directory(work)) return;
+  remove_stale_temporaries(work);
   std::error_code ignored;
   std::vector<std::filesystem::path> done;
-  for (const auto& entry : std::filesystem::directory_iterator(run / "work", ignored)) {
-    if (entry.path().filename().string().find(kFinal) == std::string::npos) done.push_back(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(work, ignored)) {
+    if (is_evaluation_file(entry.path())) done.push_back(entry.path());
   }
-  for (const std::filesystem::path& path : done) std::filesystem::remove_all(path, ignored);
-  std::filesystem::remove(run / "work", ignored);  // if it is empty
+  for (const std::filesystem::path& path : done) std::filesystem::remove(path, ignored);
+  std::filesystem::remove(work, ignored);  // if it is empty
 }
 
 }  // namespace kronbit::app

@@ -28,8 +28,8 @@ bool publish_champion(const search::SearchRun& run, const SearchSpace& space);
 /// Where a final training leaves its packed network.
 std::filesystem::path final_path(const std::filesystem::path& run, const Bits& bits, int seed,
                                  const FinalTuning& tuning);
-/// Empties work/ of a run that has ended, but for what final trainings left: a longer search may make any of them the
-/// champion.
+/// Removes from work/ of a run that has ended what its evaluations left, and work/ itself where that was all. What final
+/// trainings left stays: a longer search may make any of them the champion.
 void clear_work(const std::filesystem::path& run);
 
 }  // namespace kronbit::app

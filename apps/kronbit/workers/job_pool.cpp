@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <regex>
 
 #include "apps/kronbit/evaluation/protocol.h"
 #include "apps/kronbit/workers/child.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr double kLook = 0.1;   // seconds between looks at what no pipe tells: an end, a deadline
 constexpr double kGrace = 5.0;  // seconds that a launcher gets to end its job before it is killed itself
+constexpr const char* kReference = "reference.safetensors";  // the logits before quantization, beside packed networks
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -191,6 +193,12 @@ std::filesystem::path packed_path(const std::filesystem::path& work, const Bits&
   return work / fmt::format("{}-task{}.safetensors", digits(bits), task);
 }
 
+bool is_evaluation_file(const std::filesystem::path& path) {
+  static const std::regex packed("[1-8]+-task[0-9]+\\.safetensors");
+  const std::string name = path.filename().string();
+  return name == kReference || std::regex_match(name, packed);
+}
+
 ProcessEvaluator::ProcessEvaluator(Job job, std::vector<double> epochs, std::filesystem::path work, PoolOptions options)
     : job_(std::move(job)), epochs_(std::move(epochs)), work_(std::move(work)), pool_(std::move(options)) {}
 
@@ -200,7 +208,7 @@ Job ProcessEvaluator::job_for(const Bits& bits, int task, uint64_t seed) const {
   job.epochs.assign(epochs_.begin(), epochs_.begin() + task + 1);
   job.seed = seed;
   job.keep = packed_path(work_, bits, task).string();
-  job.reference = (work_ / "reference.safetensors").string();
+  job.reference = (work_ / kReference).string();
   return job;
 }
 

@@ -87,5 +87,7 @@ class ProcessEvaluator final : public search::Evaluator {
 
 /// Where the packed network of a configuration after a task is kept.
 std::filesystem::path packed_path(const std::filesystem::path& work, const Bits& bits, int task);
+/// Whether `path` has the name of what an evaluation leaves: a packed_path(), or the logits before quantization.
+bool is_evaluation_file(const std::filesystem::path& path);
 
 }  // namespace kronbit::app
