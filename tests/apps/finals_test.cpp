@@ -185,6 +185,21 @@ std::string toy_weights() {
   return weights.string();
 }
 
+TEST_F(FinalsOfARun, OfOtherWeightsOrDataAreNotBegun) {
+  settings_.network.weights = toy_weights();
+  settings_.data = {.data = "synthetic:200", .validation = "train:20"};
+  const auto refusal = [&] {
+    return testing::Throws<Refusal>(testing::Property(
+        &Refusal::what,
+        testing::HasSubstr(settings_.weights_crc == "crc32:00000000" ? "other weights: wanted crc32:0"
+                                                                     : "other data: wanted none, has")));
+  };
+  const auto begin = [&] { run_finals(*run_, settings_, *space_, Frame{}, FinalOptions{}, PoolOptions{}); };
+  EXPECT_THAT(begin, refusal());
+  settings_.weights_crc = "crc32:" + hex_of(crc32_of_file(settings_.network.weights));
+  EXPECT_THAT(begin, refusal());
+}
+
 /// A search on toy10 of which all candidates have 4 bits.
 Words four_bits(const fs::path& out) {
   return words(

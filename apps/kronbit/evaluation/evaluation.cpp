@@ -100,6 +100,8 @@ Json to_json(const Job& job) {
           {"weights", job.network.weights},
           {"classes", job.network.classes},
           {"input_size", job.network.input_size},
+          {"weights_crc", job.weights_crc},
+          {"fingerprint", job.fingerprint},
           {"data", job.data.data},
           {"validation", job.data.validation},
           {"normalize", job.data.normalize},
@@ -134,6 +136,8 @@ Job job_from_json(const Json& j) {
                  get_string(j, "input_size", where)};
   job.data = {get_string(j, "data", where), get_string(j, "validation", where), get_string(j, "normalize", where),
               get_string(j, "image_size", where), get_string(j, "data_seed", where)};
+  job.weights_crc = get_string(j, "weights_crc", where);
+  job.fingerprint = get_string(j, "fingerprint", where);
   job.bits = {"", get_string(j, "mode", where), get_string(j, "block", where)};
   job.tune = {get_string(j, "optimiser", where),    get_string(j, "lr", where),    get_string(j, "momentum", where),
               get_string(j, "weight_decay", where), get_string(j, "batch", where), get_string(j, "precision", where),
@@ -152,6 +156,17 @@ Job job_from_json(const Json& j) {
   return job;
 }
 
+void check_inputs(const Job& job, const data::Splits& splits) {
+  const auto check = [](const char* what, const std::string& wanted, const std::string& has, const std::string& place) {
+    if (wanted.empty() || has == wanted) return;
+    throw Refusal(
+        fmt::format("worker {} has other {}: wanted {}, has {} in {}", host_name(), what, wanted, has, place));
+  };
+  if (!job.weights_crc.empty())
+    check("weights", job.weights_crc, "crc32:" + hex_of(crc32_of_file(job.network.weights)), job.network.weights);
+  check("data", job.fingerprint, splits.fingerprint, job.data.data);
+}
+
 void check_job(const Job& job) {
   training_options(job);
   assign_options(job.bits);
@@ -160,6 +175,7 @@ void check_job(const Job& job) {
 Json run_job(const Job& job) {
   const Clock::time_point start = Clock::now();
   const data::Splits splits = open_data(job.data, input_size(job.network));
+  check_inputs(job, splits);
   nn::Network net = load_network(job.network, splits.train.classes()).net;
   const Tensor reference = reference_of(job, net, splits);
   quant::assign_bits(net, job.layers, assign_options(job.bits));

@@ -25,6 +25,7 @@ nn::OptimiserOptions optimiser_options(const TuneOptions& options);
 struct Job {
   NetworkOptions network;
   DataOptions data;
+  std::string weights_crc, fingerprint;  ///< "crc32:1f2e3d4c" of the weights file, Splits::fingerprint; "" = any
   BitsOptions bits = usual_quantizer();  ///< mode and block; the list itself is `layers`
   TuneOptions tune;
   Bits layers;
@@ -41,6 +42,9 @@ struct Job {
 };
 Json to_json(const Job& job);
 Job job_from_json(const Json& json);
+/// Whether this machine has the weights and the data that the job means. Throws: Refusal naming what is another:
+/// "worker node7 has other weights: wanted crc32:1f2e3d4c, has crc32:00000000 in w.safetensors".
+void check_inputs(const Job& job, const data::Splits& splits);
 /// Reads every option of the job, so that mistakes show before anything runs. Throws: InputError.
 void check_job(const Job& job);
 
@@ -49,8 +53,8 @@ void check_job(const Job& job);
 /// the validation images (reference.h); a training loss is the mean since the task before, null without a step; seconds
 /// of evaluation are those of the validation images.
 /// With `test` also "test": {top1, top5, loss, images}; with `test_every_task` "test_tasks": {"accuracies": [..],
-/// "losses": [..], "images": ..}. Throws: InputError, NumericalError (a loss that is not finite), Refusal (what is to
-/// be kept cannot be written), Error (stopped).
+/// "losses": [..], "images": ..}. Throws: InputError, NumericalError (a loss that is not finite), Refusal
+/// (check_inputs(); what is to be kept cannot be written), Error (stopped).
 Json run_job(const Job& job);
 
 }  // namespace kronbit::app

@@ -19,6 +19,7 @@ void record_fp32(search::SearchRun& run, const SearchSettings& settings) {
   }
   const Job job = job_of(settings, {}, 1);
   const data::Splits splits = open_data(job.data, input_size(job.network));
+  check_inputs(job, splits);
   nn::Network net = load_network(job.network).net;
   const nn::Accuracy a = nn::evaluate(net, splits.test, splits.normalization, 250, {}, &stop_requested,
                                       parse_precision(settings.tune.precision));

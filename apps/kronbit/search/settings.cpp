@@ -204,6 +204,8 @@ Job job_of(const SearchSettings& s, const Frame& frame, int workers) {
   job.network.classes = fmt::format("{}", s.classes);
   job.data = s.data;
   job.data.normalize = s.normalization;
+  job.weights_crc = s.weights_crc;
+  job.fingerprint = s.fingerprint;
   job.bits = s.quantizer;
   job.tune = s.tune;
   job.kernel = frame.kernel == "auto" ? "" : frame.kernel;
