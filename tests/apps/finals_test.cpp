@@ -377,6 +377,18 @@ TEST(SearchFinals, ALaterChoiceTakesTheWholeTable) {
   EXPECT_EQ(kinds(kronbit_json(longer)), three);
 }
 
+TEST(SearchFinals, TellAWishThatNothingReached) {
+  Words arguments = played(fresh("wish"), fresh("wish.log"), "none");
+  const Words wished = with_flag(arguments, "--min-accuracy", "0.9");
+  const Ended end = kronbit(wished);
+  EXPECT_EQ(end.code, 0) << end.err;
+  EXPECT_THAT(end.out, testing::HasSubstr(": wanted at least 90.00 % on validation images; nothing reached it"));
+  EXPECT_EQ(kronbit_json(wished)["wish_met"], false);
+  arguments = with_flag(played(fresh("met"), fresh("met.log"), "none"), "--min-accuracy", "0.3");
+  EXPECT_THAT(kronbit(arguments).out, testing::Not(testing::HasSubstr("wanted at least")));
+  EXPECT_EQ(kronbit_json(arguments)["wish_met"], true);
+}
+
 TEST(SearchFinals, WithoutThemThereIsNoTable) {
   const Ended end = kronbit(with_flag(played(fresh("no_table"), fresh("no_table.log"), "none"), "--final-top", "0"));
   EXPECT_EQ(end.code, 0) << end.err;

@@ -60,6 +60,25 @@ TEST(Report, OfAFinishedSearchAnswersFirst) {
   }
 }
 
+TEST(Report, TellsAWishThatNothingReached) {
+  const std::string unmet = "on validation images; nothing reached it, this is the nearest";
+  for (const char* wish : {"", "0.3", "0.999"}) {
+    const bool missed = std::string(wish) == "0.999";
+    for (const bool finals : {true, false}) {
+      SCOPED_TRACE(fmt::format("{} {}", wish, finals));
+      const auto folder = search::fresh_folder("wish");
+      SearchSettings settings = fake_settings();
+      settings.wish.min_accuracy = wish;
+      make_fake_run(folder, settings, {.budget = "12evals", .finals = finals});
+      write_report(folder);
+      EXPECT_EQ(count(checked_page(folder), "wanted at least 99.90 % " + unmet), missed ? 1u : 0u);
+      const Json status = kronbit_json({"status", folder.string()});
+      EXPECT_EQ(status["wish_met"], *wish ? Json(!missed) : Json(nullptr));
+      EXPECT_EQ(count(kronbit({"status", folder.string()}).out, unmet), missed ? 1u : 0u);
+    }
+  }
+}
+
 TEST(Report, OfASearchWithTimesShowsThem) {
   const auto folder = search::fresh_folder("timed");
   SearchSettings settings = fake_settings();

@@ -4,6 +4,7 @@
 
 #include "apps/kronbit/made_by.h"
 #include "apps/kronbit/progress.h"
+#include "apps/kronbit/search/finals.h"
 #include "apps/kronbit/search/run_view.h"
 #include "apps/kronbit/search/search_options.h"
 #include "search/journal.h"
@@ -70,6 +71,8 @@ Json search_status(const std::filesystem::path& folder) {
   const search::Budget& budget = run.state.budget();
   int64_t finals = 0;
   for (const Json& line : run.lines) finals += line["event"] == "final";
+  const Json best = best_of(run);
+  const search::Goal& goal = run.space.goal;
   Json status = common_status(folder, run.lines);
   status.update({{"kind", "search"},
                  {"evaluations", run.state.evaluations()},
@@ -80,7 +83,9 @@ Json search_status(const std::filesystem::path& folder) {
                  {"seconds", run.state.seconds()},
                  {"eta_seconds", time_left(run)},
                  {"finals", finals},
-                 {"best", best_of(run)},
+                 {"best", best},
+                 {"wish_met", best.is_null() ? Json(nullptr) : wish_met(goal, best["accuracy"].get<double>())},
+                 {"wish", best.is_null() ? "" : unmet_wish(goal, best["accuracy"].get<double>())},
                  {"command", command_of_run(run.lines, folder.string())}});
   return status;
 }
@@ -125,6 +130,7 @@ void print_search(const Json& s) {
     fmt::print("best       {}  {} after {:g} epochs (validation), {:.4f} MB\n", best["text"].get<std::string>(),
                percent_of(best["accuracy"]), best["epochs"].get<double>(), best["bytes"].get<double>() / 1e6);
   }
+  if (const auto& wish = s["wish"].get_ref<const std::string&>(); !wish.empty()) fmt::print("wish       {}\n", wish);
 }
 
 void print_training(const Json& s) {

@@ -36,6 +36,17 @@ std::string expected_answer(const SearchReport& report, const Expected& best) {
       task_name(report, report.tasks() - 1), escape(expected_verdict(best, report.rivals->uniform)));
 }
 
+/// The accuracy that was wished for, where the answer does not reach it.
+std::string missed_wish(const SearchReport& report) {
+  const FinalRow* champion = report.champion();
+  if (!champion && !report.best) return "";
+  const double accuracy = champion ? champion->mean_validation() : report.best->accuracy;
+  const std::string unmet = unmet_wish(report.run.space.goal, accuracy);
+  if (unmet.empty()) return "";
+  return warning(fmt::format("{} {} ({}).", champion ? "Not what was asked for:" : "Not yet what was asked for:", unmet,
+                             percent(accuracy)));
+}
+
 std::string tile(const std::string& value, const std::string& what) {
   return fmt::format("<div><b>{}</b><span>{}</span></div>\n", value, what);
 }
@@ -89,7 +100,7 @@ std::string answer_section(const SearchReport& report) {
           ? expected_answer(report, *report.best)
           : "No answer yet: " +
                 escape(report.model_problem.empty() ? "nothing is within the limits" : report.model_problem) + ".";
-  html += "<p class=\"answer\">" + answer + "</p>\n" + tiles(report) + optimism(report);
+  html += "<p class=\"answer\">" + answer + "</p>\n" + missed_wish(report) + tiles(report) + optimism(report);
   if (!report.trust.empty() && report.trust.back().r2 && *report.trust.back().r2 < 0.1) {
     html +=
         warning(fmt::format("The model hardly foretells the last task (R&sup2; = {:.2f}): trust measurements, not "

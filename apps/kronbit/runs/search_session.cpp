@@ -187,10 +187,13 @@ class Session {
   void print_result() {
     const Finals finals = read_finals(run_.lines(), space_);
     const std::string report = (run_.folder() / "report.html").string();
+    const std::optional<Outcome> answer = outcome();
     if (!frame_.json) {
       if (!finals.rows.empty()) fmt::print("{}", format_finals(finals));
       const std::string sentence = final_verdict(finals, space_);
       if (!sentence.empty()) fmt::print("{} {}\n", format_bits(finals.champion(space_)->bits), sentence);
+      if (answer && !unmet_wish(space_.goal, answer->validation).empty())
+        fmt::print("{}: {}\n", format_bits(answer->bits), unmet_wish(space_.goal, answer->validation));
       fmt::print("{} evaluations in {}, peak memory of one {:.0f} MB, best/ and report.html in {}\n",
                  run_.state().evaluations(), settings_.tune.precision,
                  static_cast<double>(peak_resident_bytes_of_children()) / 1e6, run_.folder().string());
@@ -214,6 +217,7 @@ class Session {
                 {"fp32_top1", finals.fp32_top1 ? Json(*finals.fp32_top1) : Json(nullptr)},
                 {"finals", rows},
                 {"verdict", final_verdict(finals, space_)},
+                {"wish_met", answer ? wish_met(space_.goal, answer->validation) : Json(nullptr)},
                 {"report", report}});
   }
 

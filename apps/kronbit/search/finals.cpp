@@ -142,6 +142,16 @@ Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
   return finals;
 }
 
+Json wish_met(const search::Goal& goal, double validation) {
+  return goal.min_accuracy > 0 ? Json(validation >= goal.min_accuracy) : Json(nullptr);
+}
+
+std::string unmet_wish(const search::Goal& goal, double validation) {
+  if (validation >= goal.min_accuracy) return "";
+  return fmt::format("wanted at least {:.2f} % on validation images; nothing reached it, this is the nearest",
+                     100 * goal.min_accuracy);
+}
+
 std::string format_finals(const Finals& finals) {
   size_t width = 13;
   bool timed = false;

@@ -64,6 +64,12 @@ std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunS
 /// The table in a journal, in the order of the choice.
 Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space);
 
+/// Whether an answer reaches the accuracy that was wished for (validation images); null where none was.
+Json wish_met(const search::Goal& goal, double validation);
+/// "wanted at least 90.00 % on validation images; nothing reached it, this is the nearest"; "" for an answer that does,
+/// and where nothing was wished for.
+std::string unmet_wish(const search::Goal& goal, double validation);
+
 /// The table as text: configuration, estimate, mean top-1, sd, delta, bits, megabytes, milliseconds where known.
 std::string format_finals(const Finals& finals);
 /// Does the champion beat the uniform configuration? A sentence without its subject; "" without both.
