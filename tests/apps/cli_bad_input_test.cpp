@@ -225,6 +225,8 @@ TEST_F(BadInput, ValuesOfFlags) {
                                     {"--tasks", "nan"},
                                     {"--cost", "1"},
                                     {"--cost", "1,2,3"},
+                                    {"--cost", "5,4"},
+                                    {"--device", "abacus"},
                                     {"--choices", "2,9"},
                                     {"--choices", "2,,4"},
                                     {"--probe", "-1"},

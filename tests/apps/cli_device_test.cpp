@@ -128,6 +128,11 @@ TEST(OnADevice, IsRefusedInOneLine) {
   EXPECT_EQ(none.code, 1);
   EXPECT_EQ(none.error_lines(), 1);
   EXPECT_THAT(none.err, StartsWith("kronbit: [--device] cuda: " + why));
+  const fs::path run = fresh("no-gpu");
+  const Ended search = kronbit(search_arguments(run, {"--device", "cuda"}));
+  EXPECT_EQ(search.code, 1);
+  EXPECT_EQ(search.err, none.err) << "evaluations were tried";
+  EXPECT_FALSE(fs::exists(run));
 }
 
 }  // namespace

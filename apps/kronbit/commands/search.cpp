@@ -1,6 +1,7 @@
 // kronbit search: explores bit assignments, ranks them, fine-tunes the best and writes the report.
 #include <algorithm>
 
+#include "apps/kronbit/options/device.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/runs/run_folder.h"
 #include "apps/kronbit/runs/search_session.h"
@@ -190,6 +191,7 @@ int run(const Frame& frame, const SearchOptions& options) {
   SearchSettings settings = options.settings;
   search::Curve::parse(settings.curve);
   check_job(job_of(settings, frame, 1));
+  if (options.launch.empty() && !options.dry_run) open_device(settings.tune.device);  // elsewhere there may be one
   const int64_t replicates = parse_int(options.replicates, 1, 1000, "--replicates");
   const int64_t seed = parse_int(settings.seed, 0, INT64_MAX - replicates + 1, "--seed");
   if (!options.dry_run) {

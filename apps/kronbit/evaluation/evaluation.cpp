@@ -168,6 +168,7 @@ void check_inputs(const Job& job, const data::Splits& splits) {
 }
 
 void check_job(const Job& job) {
+  check_device(job.tune.device);
   training_options(job);
   assign_options(job.bits);
 }

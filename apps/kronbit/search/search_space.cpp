@@ -101,6 +101,8 @@ std::vector<double> parse_costs(const SearchSettings& s, const std::vector<doubl
   costs = parse_numbers(s.cost, 1e-9, 1e12, "--cost");
   if (costs.size() != epochs.size())
     input_error("--cost", "wanted {} numbers, one per task, got {}", epochs.size(), costs.size());
+  if (!std::is_sorted(costs.begin(), costs.end()))
+    input_error("--cost", "wanted numbers that do not fall from task to task, got {}", s.cost);
   return costs;
 }
 
