@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "tensor/base/error.h"
+#include "tensor/base/stopped.h"
 #include "tensor/parallel.h"
 
 namespace kronbit::data {
@@ -64,7 +65,7 @@ Dataset::Dataset(std::shared_ptr<const ImageSource> source, std::vector<int64_t>
 void Dataset::check(const std::atomic<bool>* stop) const {
   parallel_for(size(), 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      if (stop && *stop) throw Error("[data] stopped");
+      if (stop && *stop) throw Stopped("[data] stopped");
       source_->check(chosen_[static_cast<size_t>(i)]);
     }
   });

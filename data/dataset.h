@@ -73,7 +73,7 @@ class Dataset {
   int64_t width() const { return source_->width; }
   int label(int64_t index) const { return source_->labels[static_cast<size_t>(chosen_[static_cast<size_t>(index)])]; }
   const ImageSource& source() const { return *source_; }
-  /// Checks every image of the set. Throws: InputError as ImageSource::check(); Error when `stop` becomes true.
+  /// Checks every image of the set. Throws: InputError as ImageSource::check(); Stopped when `stop` becomes true.
   void check(const std::atomic<bool>* stop = nullptr) const;
   /// Positions in the source, one per image.
   const std::vector<int64_t>& chosen() const { return chosen_; }

@@ -9,6 +9,7 @@
 #include "nn/cuda/device_network.h"
 #include "nn/ops/conv2d_products.h"
 #include "nn/ops/softmax_cross_entropy.h"
+#include "tensor/base/stopped.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/cpu.h"
 #include "tensor/io/parse.h"
@@ -219,7 +220,7 @@ Accuracy evaluate(const std::function<Tensor(const Tensor&)>& classify, const da
   int64_t top1 = 0, top5 = 0;
   double loss = 0;
   for (int64_t i = 0; i < loader.batches(); ++i) {
-    if (stop && *stop) throw Error("[evaluate] stopped");
+    if (stop && *stop) throw Stopped("[evaluate] stopped");
     const data::Batch b = loader.batch(0, i);
     const Tensor logits = classify(b.images);
     const auto n = static_cast<int64_t>(b.labels.size());

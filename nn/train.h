@@ -100,7 +100,7 @@ DType fastest_precision();
 
 /// Runs every image of `dataset` once, without augmentation, through `classify`: images [H][W][N][3] to logits
 /// [1][1][N][classes]. With fewer than 6 classes top5 is 1.
-/// `progress(done, total)` is called after every batch; a true `*stop` ends early with an Error.
+/// `progress(done, total)` is called after every batch; a true `*stop` ends early with Stopped.
 Accuracy evaluate(const std::function<Tensor(const Tensor& images)>& classify, const data::Dataset& dataset,
                   const data::Normalization& normalization, int64_t batch,
                   const std::function<void(int64_t done, int64_t total)>& progress = {},

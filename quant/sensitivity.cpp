@@ -6,6 +6,7 @@
 #include "data/loader.h"
 #include "nn/layers.h"
 #include "nn/ops/conv2d_products.h"
+#include "tensor/base/stopped.h"
 
 namespace kronbit::quant {
 namespace {
@@ -122,7 +123,7 @@ Sensitivity measure_sensitivity(const nn::Network& net, const data::Dataset& ima
   const int64_t passes = 1 + kMaxBits * std::ssize(nodes);
   int64_t done = 0;
   const auto pass = [&](nn::ConvWeightCache& weights, const std::string& what) {
-    if (options.stop && *options.stop) throw Error("[sensitivity] stopped");
+    if (options.stop && *options.stop) throw Stopped("[sensitivity] stopped");
     const nn::RunContext context{.precision = options.precision, .weights = &weights};
     Logits logits = logits_of(probe, batches, context, what);
     if (options.progress) options.progress(++done, passes);

@@ -43,7 +43,7 @@ struct SensitivityOptions {
   int64_t batch = 100;  ///< images at a time; all of them stay in memory
   DType precision = DType::F32;
   std::function<void(int64_t done, int64_t total)> progress = {};  ///< in forward passes over the images
-  const std::atomic<bool>* stop = nullptr;                         ///< a true value ends early with an Error
+  const std::atomic<bool>* stop = nullptr;                         ///< a true value ends early with Stopped
 };
 
 /// Measures the table with 1 + 8 n passes over `images`. Bits that the network has are not looked at.

@@ -1,5 +1,5 @@
 // kronbit: how many bits does each layer of this CNN deserve? Exit codes: 0 done, 1 the work failed, 2 the command line
-// or an input is wrong, 130/143 stopped by a signal or --time-limit.
+// or an input is wrong, 130/143 stopped by a signal or --time-limit; what then failed, such as a last write, has its line.
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include "quant/kernels/block_product.h"
 #include "quant/kernels/cuda/device_product.h"
 #include "tensor/base/error.h"
+#include "tensor/base/stopped.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/cpu.h"
 #include "tensor/io/file.h"
@@ -124,8 +125,10 @@ int main(int argc, char** argv) {
     return app::run(argc, argv);
   } catch (const InputError& e) {
     return app::fail(2, e.what());
+  } catch (const Stopped&) {
+    return app::stop_exit_code();
   } catch (const Error& e) {
-    return app::stop_requested ? app::stop_exit_code() : app::fail(1, e.what());
+    return app::fail(app::stop_requested ? app::stop_exit_code() : 1, e.what());  // what failed is told, stopped or not
   } catch (const std::bad_alloc&) {
     return app::fail(1, "[memory] not enough memory");
   } catch (const std::filesystem::filesystem_error& e) {

@@ -228,6 +228,20 @@ TEST(Killed, ATrainingEndsWithTheSameWeights) {
   EXPECT_THAT(temporaries(broken), IsEmpty());
 }
 
+TEST(Killed, ATrainingTellsWhenItCannotWriteWhereItStopped) {
+  const fs::path run = fresh("train_full");
+  Surroundings full;
+  full.most_file_bytes = 20000;  // journal lines fit, a checkpoint does not
+  Program program(train_arguments(run, {"--quiet"}), full);
+  ASSERT_TRUE(program.wait_for_lines(run / search::kJournalName, 1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  program.signal(SIGINT);
+  const Ended end = program.wait();
+  EXPECT_EQ(end.code, 130);
+  EXPECT_THAT(end.err, HasSubstr("checkpoint.safetensors"));
+  EXPECT_THAT(end.err, HasSubstr("File too large"));
+}
+
 TEST(Search, OnAFullDiskGivesNoConfigurationUp) {
   const fs::path run = fresh("full_work");
   Surroundings full;

@@ -7,6 +7,7 @@
 #include "apps/kronbit/evaluation/reference.h"
 #include "apps/kronbit/options/device.h"
 #include "quant/packed.h"
+#include "tensor/base/stopped.h"
 #include "tensor/io/crc32.h"
 #include "tensor/io/parse.h"
 #include "tensor/memory.h"
@@ -49,7 +50,7 @@ void train_to(nn::Trainer& trainer, double epochs, PerTask& tasks) {
   double loss = 0;
   int64_t images = 0;
   while (trainer.step() < trainer.steps_in(epochs)) {
-    if (stop_requested) throw Error("[evaluate] stopped");
+    if (stop_requested) throw Stopped("[evaluate] stopped");
     const nn::StepReport step = trainer.advance();
     loss += step.loss * static_cast<double>(step.images);
     images += step.images;

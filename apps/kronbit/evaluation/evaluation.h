@@ -54,7 +54,7 @@ void check_job(const Job& job);
 /// of evaluation are those of the validation images.
 /// With `test` also "test": {top1, top5, loss, images}; with `test_every_task` "test_tasks": {"accuracies": [..],
 /// "losses": [..], "images": ..}. Throws: InputError, NumericalError (a loss that is not finite), Refusal
-/// (check_inputs(); what is to be kept cannot be written), Error (stopped).
+/// (check_inputs(); what is to be kept cannot be written), Stopped.
 Json run_job(const Job& job);
 
 }  // namespace kronbit::app

@@ -26,7 +26,7 @@ struct Answers {
   nn::Accuracy accuracy;
   Tensor logits;  ///< [images][classes] f32
 };
-/// Throws: Error when `*stop` becomes true.
+/// Throws: Stopped when `*stop` becomes true.
 Answers answers_of(const std::function<Tensor(const Tensor& images)>& classify, const data::Dataset& images,
                    const data::Normalization& normalization, const std::atomic<bool>* stop);
 
