@@ -341,12 +341,24 @@ TEST(SearchFinals, OneThatBreaksDownLeavesTheOthersTheirRows) {
     EXPECT_THAT(end.err, testing::HasSubstr("kronbit: [search] the final training of " + format_bits(bad.get<Bits>()) +
                                             " failed: the loss is not finite"));
     EXPECT_EQ(parse_json(end.out, "stdout")["finals"], others);
-    EXPECT_TRUE(fs::exists(run / "report.html"));
+    const Json status = kronbit_json({"status", run.string()});
+    EXPECT_EQ(status["finals_failed"], 1);
+    EXPECT_EQ(status["best"]["top1"], 0.6);
+    const Bits best = status["best"]["bits"].get<Bits>();
+    const RunView view = open_run(run);
+    EXPECT_EQ(best, read_finals(view.lines, view.space).champion(view.space)->bits);
+    EXPECT_THAT(kronbit({"status", run.string()}).out,
+                testing::HasSubstr(fmt::format("{} final trainings, 1 failed", others.size())));
+    const std::string page = file_text(run / "report.html");
+    EXPECT_THAT(page, testing::HasSubstr("1 final training failed, the last of"));
+    EXPECT_THAT(page, testing::HasSubstr("Failed attempts"));
     std::set<Json> seeds;
     for (const Json& job : jobs_in(log)) seeds.insert(job["seed"]);
     EXPECT_EQ(seeds.size(), attempts) << "the same seed would break down again";
   }
   EXPECT_EQ(kronbit_json(played(run, log, "none"))["finals"], whole);
+  EXPECT_EQ(kronbit_json({"status", run.string()})["finals_failed"], 0);
+  EXPECT_THAT(file_text(run / "report.html"), testing::Not(testing::HasSubstr("Failed attempts")));
 }
 
 TEST(SearchFinals, RefusedTheyEnd) {

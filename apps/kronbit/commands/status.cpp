@@ -54,7 +54,17 @@ double time_left(const RunView& run) {
   return std::max(0.0, left) / static_cast<double>(workers.size());
 }
 
-Json best_of(const RunView& run) {
+/// What best/ is made of: the champion of the final trainings, before there is one the best of the search.
+Json best_of(const RunView& run, const Finals& finals) {
+  if (const FinalRow* champion = finals.champion(run.space)) {
+    return {{"bits", champion->bits},
+            {"text", format_bits(champion->bits)},
+            {"accuracy", champion->mean_validation()},
+            {"task", nullptr},
+            {"epochs", finals.tuning.epochs},
+            {"bytes", champion->cost.bytes},
+            {"top1", champion->mean_top1()}};
+  }
   const std::optional<search::Best>& best = run.state.best();
   if (!best) return nullptr;
   const search::Candidate& c = run.space.candidates[best->candidate];
@@ -63,7 +73,8 @@ Json best_of(const RunView& run) {
           {"accuracy", best->accuracy},
           {"task", best->task},
           {"epochs", run.space.epochs[static_cast<size_t>(best->task)]},
-          {"bytes", c.cost.bytes}};
+          {"bytes", c.cost.bytes},
+          {"top1", nullptr}};
 }
 
 Json search_status(const std::filesystem::path& folder) {
@@ -71,7 +82,7 @@ Json search_status(const std::filesystem::path& folder) {
   const search::Budget& budget = run.state.budget();
   int64_t finals = 0;
   for (const Json& line : run.lines) finals += line["event"] == "final";
-  const Json best = best_of(run);
+  const Json best = best_of(run, read_finals(run.lines, run.space));
   const search::Goal& goal = run.space.goal;
   Json status = common_status(folder, run.lines);
   status.update({{"kind", "search"},
@@ -83,6 +94,7 @@ Json search_status(const std::filesystem::path& folder) {
                  {"seconds", run.state.seconds()},
                  {"eta_seconds", time_left(run)},
                  {"finals", finals},
+                 {"finals_failed", failed_trainings(open_failures(run.lines))},
                  {"best", best},
                  {"wish_met", best.is_null() ? Json(nullptr) : wish_met(goal, best["accuracy"].get<double>())},
                  {"wish", best.is_null() ? "" : unmet_wish(goal, best["accuracy"].get<double>())},
@@ -123,12 +135,15 @@ void print_search(const Json& s) {
   const std::string budget = s["budget"].is_null()
                                  ? duration_text(s["budget_seconds"].get<double>()) + " of evaluations"
                                  : fmt::format("{} evaluations", s["budget"].get<int64_t>());
-  fmt::print("progress   {} of {}: {} evaluations done, {} attempts failed, {} final trainings\n",
+  const auto failed = s["finals_failed"].get<int64_t>();
+  fmt::print("progress   {} of {}: {} evaluations done, {} attempts failed, {} final trainings{}\n",
              percent_of(s["fraction"]), budget, s["evaluations"].get<int64_t>(), s["failed"].get<int64_t>(),
-             s["finals"].get<int64_t>());
+             s["finals"].get<int64_t>(), failed > 0 ? fmt::format(", {} failed", failed) : "");
   if (const Json& best = s["best"]; !best.is_null()) {
-    fmt::print("best       {}  {} after {:g} epochs (validation), {:.4f} MB\n", best["text"].get<std::string>(),
-               percent_of(best["accuracy"]), best["epochs"].get<double>(), best["bytes"].get<double>() / 1e6);
+    fmt::print("best       {}  {} after {:g} epochs (validation), {}{:.4f} MB\n", best["text"].get<std::string>(),
+               percent_of(best["accuracy"]), best["epochs"].get<double>(),
+               best["top1"].is_null() ? "" : percent_of(best["top1"]) + " on the test split, ",
+               best["bytes"].get<double>() / 1e6);
   }
   if (const auto& wish = s["wish"].get_ref<const std::string&>(); !wish.empty()) fmt::print("wish       {}\n", wish);
 }

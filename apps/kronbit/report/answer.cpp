@@ -47,6 +47,18 @@ std::string missed_wish(const SearchReport& report) {
                              percent(accuracy)));
 }
 
+/// Final trainings whose rows are missing, and why.
+std::string missing_finals(const SearchReport& report) {
+  if (report.failed_finals.empty()) return "";
+  const Json& last = report.failed_finals.back();
+  const int64_t count = failed_trainings(report.failed_finals);
+  return warning(
+      fmt::format("{} final training{} failed, the last of {}: {}. The table is without {}; the search with "
+                  "<code>--resume</code> tries again.",
+                  count, count == 1 ? "" : "s", code(get(last, "bits", "journal").get<Bits>()),
+                  escape(get_string(last, "reason", "journal")), count == 1 ? "it" : "them"));
+}
+
 std::string tile(const std::string& value, const std::string& what) {
   return fmt::format("<div><b>{}</b><span>{}</span></div>\n", value, what);
 }
@@ -100,7 +112,8 @@ std::string answer_section(const SearchReport& report) {
           ? expected_answer(report, *report.best)
           : "No answer yet: " +
                 escape(report.model_problem.empty() ? "nothing is within the limits" : report.model_problem) + ".";
-  html += "<p class=\"answer\">" + answer + "</p>\n" + missed_wish(report) + tiles(report) + optimism(report);
+  html += "<p class=\"answer\">" + answer + "</p>\n" + missed_wish(report) + missing_finals(report) + tiles(report) +
+          optimism(report);
   if (!report.trust.empty() && report.trust.back().r2 && *report.trust.back().r2 < 0.1) {
     html +=
         warning(fmt::format("The model hardly foretells the last task (R&sup2; = {:.2f}): trust measurements, not "

@@ -108,6 +108,7 @@ std::string folder_name(const std::filesystem::path& folder) {
 SearchReport read_search_report(const std::filesystem::path& folder) {
   SearchReport report{.run = open_run(folder), .name = folder_name(folder)};
   report.finals = read_finals(report.run.lines, report.run.space);
+  report.failed_finals = open_failures(report.run.lines);
   read_lines(report);
   fit_model(report);
   return report;

@@ -38,7 +38,8 @@ struct SearchReport {
   std::string name = {};  ///< of the folder
   Finals finals = {};
   std::vector<PlannedEvaluation> plans = {};
-  std::vector<Json> failures = {};
+  std::vector<Json> failures = {};       ///< attempts at evaluations
+  std::vector<Json> failed_finals = {};  ///< open_failures()
 
   std::string model_problem = {};  ///< why there is no model
   std::optional<search::Model> model = {};

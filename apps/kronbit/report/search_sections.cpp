@@ -222,19 +222,24 @@ std::string trust_section(const SearchReport& report, Plotter& plotter) {
 }
 
 std::string failures_section(const SearchReport& report) {
-  if (report.failures.empty()) return "";
+  std::vector<Json> failures = report.failed_finals;
+  failures.insert(failures.end(), report.failures.begin(), report.failures.end());
+  if (failures.empty()) return "";
   Table table{.head = {"bits", "reason", "worker", "task", "attempt", "seconds"}, .rows = {}, .text_columns = 3};
-  for (const Json& line : report.failures) {
+  for (const Json& line : failures) {
     if (table.rows.size() == kMostFailures) break;
+    const bool final = get_string(line, "event", "journal") == "final_failed";
+    const std::string task =
+        final ? "final" : task_name(report, static_cast<int>(get_int(line, "task", 0, report.tasks() - 1, "journal")));
     table.rows.push_back({code(get(line, "bits", "journal").get<Bits>()), escape(get_string(line, "reason", "journal")),
-                          escape(get_string(line, "worker", "journal")),
-                          task_name(report, static_cast<int>(get_int(line, "task", 0, report.tasks() - 1, "journal"))),
+                          escape(get_string(line, "worker", "journal")), task,
                           fmt::format("{}", get_int(line, "attempt", 1, 1000, "journal")),
                           fmt::format("{:.1f}", get_number(line, "seconds", 0, 1e12, "journal"))});
   }
   return section("Failed attempts",
-                 fmt::format("<p>{} attempts failed; a configuration that fails {} times is left out.</p>\n",
-                             report.failures.size(), search::kAttempts) +
+                 fmt::format("<p>{} attempts failed; a configuration that fails {} times is left out, a final training "
+                             "that does is tried again on resume.</p>\n",
+                             failures.size(), search::kAttempts) +
                      table.html());
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "apps/kronbit/search/expectation.h"
 #include "apps/kronbit/search/statistics.h"
@@ -140,6 +141,25 @@ Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space) {
   }
   keep_the_last_choice(lines, last, finals.rows);
   return finals;
+}
+
+std::vector<Json> open_failures(const std::vector<Json>& lines) {
+  const auto same = [](const Json& a, const Json& b) {
+    return a["bits"] == b["bits"] && a["seed"] == b["seed"] && tuning_of(a) == tuning_of(b);
+  };
+  std::vector<Json> open;
+  for (const Json& line : lines) {
+    if (line["event"] == "finals") open.clear();  // another choice: what it still wants is tried again
+    if (line["event"] == "final_failed") open.push_back(line);
+    if (line["event"] == "final") std::erase_if(open, [&](const Json& failed) { return same(failed, line); });
+  }
+  return open;
+}
+
+int64_t failed_trainings(const std::vector<Json>& failures) {
+  std::set<std::pair<Json, Json>> trainings;
+  for (const Json& line : failures) trainings.emplace(line["bits"], line["seed"]);
+  return std::ssize(trainings);
 }
 
 Json wish_met(const search::Goal& goal, double validation) {

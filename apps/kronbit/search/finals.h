@@ -64,6 +64,12 @@ std::vector<FinalRow> choose_finals(const SearchSpace& space, const search::RunS
 /// The table in a journal, in the order of the choice.
 Finals read_finals(const std::vector<Json>& lines, const SearchSpace& space);
 
+/// Attempts at final trainings of the last choice that failed and have no result after them, oldest first: lines
+/// "final_failed" of the journal.
+std::vector<Json> open_failures(const std::vector<Json>& lines);
+/// How many trainings these are: configurations times seeds.
+int64_t failed_trainings(const std::vector<Json>& failures);
+
 /// Whether an answer reaches the accuracy that was wished for (validation images); null where none was.
 Json wish_met(const search::Goal& goal, double validation);
 /// "wanted at least 90.00 % on validation images; nothing reached it, this is the nearest"; "" for an answer that does,
