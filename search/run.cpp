@@ -74,7 +74,8 @@ void SearchRun::append(const Json& line, const Callbacks& callbacks) {
 
 void SearchRun::record(const Json& line) {
   const std::string& event = get_string(line, "event", "journal");
-  for (const char* ours : {"settings", "resumed", "budget", "plan", "evaluation", "failed"}) KB_CHECK(event != ours);
+  for (const char* ours : {"settings", "resumed", "budget", "plan", "evaluation", "failed", "exhausted"})
+    KB_CHECK(event != ours);
   append(line, {});
 }
 
@@ -132,7 +133,10 @@ Ended SearchRun::explore(Evaluator& evaluator, const Callbacks& callbacks) {
       if (state_.budget_spent()) return Ended::BudgetSpent;
       if (time_is_up) return Ended::Stopped;
       const Plan plan = explorer().plan_round();
-      if (plan.runs.empty()) return Ended::Exhausted;
+      if (plan.runs.empty()) {
+        if (!state_.exhausted()) append(RunState::exhausted_line(), callbacks);
+        return Ended::Exhausted;
+      }
       append(state_.plan_line(plan), callbacks);
     }
     submit_waiting(evaluator, running, finished, time_is_up);

@@ -255,6 +255,9 @@ void RunState::apply(const Json& line, std::string_view where) {
       input_error(where, "wanted a plan of new runs for round {}, got another for round {}", explorer_.rounds(),
                   plan.round);
     explorer_.begin_round(std::move(plan));
+    exhausted_ = false;
+  } else if (event == "exhausted") {
+    exhausted_ = true;
   }
 }
 

@@ -42,6 +42,7 @@ class RunState {
   Json settings_line(const Json& application_settings) const;
   Json budget_line(const Budget& budget) const;
   Json plan_line(const Plan& plan) const;
+  static Json exhausted_line() { return {{"event", "exhausted"}}; }
   /// Of the first waiting run. Requires: nothing against it in unusable().
   Json evaluation_line(const Result& result) const;
   /// Of the first waiting run.
@@ -67,6 +68,8 @@ class RunState {
   /// Those of them whose training broke down, so that the next one draws another seed.
   int failed_trainings() const { return failed_trainings_; }
   bool budget_spent() const;
+  /// The last plan was empty: nothing is left that is worth running, whatever the budget.
+  bool exhausted() const { return exhausted_; }
   double budget_fraction() const;
   const std::optional<Best>& best() const { return best_; }
 
@@ -85,6 +88,7 @@ class RunState {
   int failed_attempts_ = 0, failed_trainings_ = 0;
   int64_t evaluations_ = 0, failed_ = 0;
   double seconds_ = 0.0;
+  bool exhausted_ = false;
   std::optional<Best> best_;
 };
 

@@ -135,15 +135,10 @@ std::shared_ptr<void> allocate_zeroed(size_t bytes) { return take(bytes, true); 
 MemoryUse memory_use() { return pool().use(); }
 void trim_memory() { pool().trim(); }
 
-namespace {
-size_t peak_of(int whom) {
+size_t peak_resident_bytes() {
   rusage usage{};
-  getrusage(whom, &usage);
+  getrusage(RUSAGE_SELF, &usage);
   return static_cast<size_t>(usage.ru_maxrss) * 1024;
 }
-}  // namespace
-
-size_t peak_resident_bytes() { return peak_of(RUSAGE_SELF); }
-size_t peak_resident_bytes_of_children() { return peak_of(RUSAGE_CHILDREN); }
 
 }  // namespace kronbit

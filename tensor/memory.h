@@ -24,7 +24,5 @@ void trim_memory();
 
 /// Peak resident set of this process, bytes.
 size_t peak_resident_bytes();
-/// The largest peak of its child processes that have ended.
-size_t peak_resident_bytes_of_children();
 
 }  // namespace kronbit

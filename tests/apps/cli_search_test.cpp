@@ -171,6 +171,13 @@ TEST(SearchSpace, ARunKeepsTheOneItBeganWith) {
   EXPECT_GT(run.state.evaluations(), 0);
 }
 
+TEST(SearchOptions, ABudgetInTimeIsCountedInSeconds) {
+  const Words arguments = with_flag(search_arguments(fresh("seconds")), "--budget", "1s");
+  const Ended end = kronbit(with_flag(arguments, "--final-top", "0"));
+  EXPECT_EQ(end.code, 0) << end.err;
+  EXPECT_THAT(end.err, testing::HasSubstr("/1 seconds"));
+}
+
 TEST(SearchOptions, WhyNamesMeasurements) {
   const fs::path& run = unbroken_search();
   const Json rank = kronbit_json({"rank", run.string(), "--top", "1", "--why"});

@@ -208,6 +208,23 @@ Words four_bits(const fs::path& out) {
       {"--weights", toy_weights(), "--out", out.string()});
 }
 
+TEST(SearchSpace, ThatIsExhaustedIsTold) {
+  const fs::path run = fresh("exhausted");
+  Words arguments = with_flag(with_flag(four_bits(run), "--budget", "50evals"), "--final-top", "0");
+  const Ended end = kronbit(arguments);
+  EXPECT_EQ(end.code, 0) << end.err;
+  EXPECT_THAT(end.out, testing::HasSubstr("nothing is left to evaluate: the budget of 50 evaluations is more than"));
+  const Json status = kronbit_json({"status", run.string()});
+  EXPECT_EQ(status["exhausted"], true);
+  EXPECT_EQ(status["fraction"], 1.0);
+  EXPECT_EQ(status["eta_seconds"], 0.0);
+  EXPECT_THAT(kronbit({"status", run.string()}).out, testing::HasSubstr("nothing is left to evaluate"));
+  EXPECT_THAT(file_text(run / "report.html"), testing::HasSubstr("nothing is left to evaluate"));
+  arguments = with_flag(arguments, "--budget", "60evals");
+  arguments.emplace_back("--resume");
+  EXPECT_EQ(kronbit_json(arguments)["exhausted"], true);
+}
+
 std::vector<Json> final_lines(const fs::path& run) {
   std::vector<Json> lines = search::read_journal(run).lines;
   std::erase_if(lines, [](const Json& line) { return line["event"] != "final"; });

@@ -46,6 +46,18 @@ JobPool::Outcome outcome_of(const std::string& script, const std::string& deadli
   return outcome.value_or(JobPool::Outcome{});
 }
 
+TEST(JobPool, KnowsTheLargestPeakOfMemory) {
+  JobPool pool(options_for(kBegin + "peak=$(cat " + (scratch() / "peak").string() + "); " +
+                           R"(printf '\nkronbit-result {"result":{"accuracies":[0.5],"peak_bytes":%s}}\n' $peak)"));
+  for (const char* peak : {"2000", "3000", "1000"}) {
+    write_file(scratch() / "peak", peak);
+    pool.submit(tiny_job(), 1);
+    const std::optional<JobPool::Outcome> outcome = pool.wait(60);
+    ASSERT_TRUE(outcome && outcome->ok);
+  }
+  EXPECT_EQ(pool.peak_bytes(), 3000);
+}
+
 TEST(JobPool, FindsTheResultInWhateverALauncherPrints) {
   const JobPool::Outcome plain = outcome_of(kBegin + kGood);
   EXPECT_TRUE(plain.ok) << plain.reason;

@@ -60,6 +60,27 @@ TEST(Report, OfAFinishedSearchAnswersFirst) {
   }
 }
 
+TEST(Status, CountsWorkersWhereverTheyRan) {
+  const auto whole = search::fresh_folder("half");
+  make_fake_run(whole, fake_settings(), {.budget = "24evals", .evaluations = 12, .finals = false});
+  const auto eta = [&](const std::vector<std::string>& workers) {
+    const auto folder = search::fresh_folder("signed");
+    make_folder(folder);
+    search::Journal journal(folder, {});
+    size_t n = 0;
+    for (Json line : search::read_journal(whole).lines) {
+      for (const char* key : {"n", "crc"}) line.erase(key);
+      if (has(line, "worker")) line["worker"] = workers[n++ % workers.size()];
+      journal.append(line);
+    }
+    return kronbit_json({"status", folder.string()})["eta_seconds"].get<double>();
+  };
+  const double one = eta({"0"});
+  EXPECT_GT(one, 0);
+  EXPECT_EQ(eta({"0 nodeA", "0 nodeB", "0 nodeC"}), one);
+  EXPECT_EQ(eta({"0 nodeA", "1 nodeA", "1 nodeB"}), one / 2);
+}
+
 TEST(Report, TellsAWishThatNothingReached) {
   const std::string unmet = "on validation images; nothing reached it, this is the nearest";
   for (const char* wish : {"", "0.3", "0.999"}) {

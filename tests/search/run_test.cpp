@@ -304,13 +304,24 @@ TEST(Run, OneWriterPerRun) {
 }
 
 TEST(Run, EndsWhenNothingIsLeft) {
-  SearchSpec spec = fake_spec(fresh_folder("exhausted"), false, "100evals");
-  spec.candidates = {spec.candidates[5]};
-  spec.tries = {};
-  SearchRun run(std::move(spec));
-  FakeEvaluator evaluator(4);
-  EXPECT_EQ(run.explore(evaluator), Ended::Exhausted);
-  EXPECT_EQ(run.progress().evaluations, 1);
+  const auto one = fresh_folder("exhausted"), four = fresh_folder("exhausted_four");
+  const auto explore = [](const std::filesystem::path& folder, const char* budget, int slots) {
+    SearchSpec spec = fake_spec(folder, true, budget);
+    spec.candidates = {spec.candidates[5], spec.candidates[6]};
+    spec.tries = {};
+    SearchRun run(std::move(spec));
+    FakeEvaluator evaluator(slots);
+    EXPECT_EQ(run.explore(evaluator), Ended::Exhausted);
+    EXPECT_TRUE(run.state().exhausted());
+    EXPECT_GE(run.progress().evaluations, 2);
+    return read_journal(folder).lines.size();
+  };
+  const size_t lines = explore(one, "100evals", 1);
+  explore(four, "100evals", 4);
+  EXPECT_EQ(essence(one), essence(four));
+  EXPECT_EQ(read_journal(one).lines.back()["event"], "exhausted");
+  EXPECT_EQ(explore(one, "100evals", 1), lines) << "told again";
+  EXPECT_EQ(explore(one, "200evals", 1), lines + 1) << "more than the budget";
 }
 
 TEST(Run, SeedsFollowTheBitsNotTheOrder) {

@@ -43,10 +43,11 @@ double time_left(const RunView& run) {
     const Json& line = run.lines[i];
     if (line["event"] != "evaluation") continue;
     seconds += get_number(line, "seconds", 0, 1e12, "journal");
-    workers.insert(get_string(line, "worker", "journal"));
+    const std::string worker = get_string(line, "worker", "journal");  // "0 node7": its number, then where it ran
+    workers.insert(worker.substr(0, worker.find(' ')));
     ++count;
   }
-  if (count == 0) return 0;
+  if (count == 0 || run.state.exhausted()) return 0;
   const search::Budget& budget = run.state.budget();
   const double left = budget.evaluations > 0 ? seconds / static_cast<double>(count) *
                                                    static_cast<double>(budget.evaluations - run.state.evaluations())
@@ -89,7 +90,8 @@ Json search_status(const std::filesystem::path& folder) {
                  {"evaluations", run.state.evaluations()},
                  {"budget", budget.evaluations > 0 ? Json(budget.evaluations) : Json(nullptr)},
                  {"budget_seconds", budget.seconds > 0 ? Json(budget.seconds) : Json(nullptr)},
-                 {"fraction", run.state.budget_fraction()},
+                 {"fraction", run.state.exhausted() ? 1.0 : run.state.budget_fraction()},
+                 {"exhausted", run.state.exhausted()},
                  {"failed", run.state.failed()},
                  {"seconds", run.state.seconds()},
                  {"eta_seconds", time_left(run)},
@@ -135,6 +137,7 @@ void print_search(const Json& s) {
   const std::string budget = s["budget"].is_null()
                                  ? duration_text(s["budget_seconds"].get<double>()) + " of evaluations"
                                  : fmt::format("{} evaluations", s["budget"].get<int64_t>());
+  if (s["exhausted"] == true) fmt::print("space      nothing is left to evaluate, whatever the budget\n");
   const auto failed = s["finals_failed"].get<int64_t>();
   fmt::print("progress   {} of {}: {} evaluations done, {} attempts failed, {} final trainings{}\n",
              percent_of(s["fraction"]), budget, s["evaluations"].get<int64_t>(), s["failed"].get<int64_t>(),

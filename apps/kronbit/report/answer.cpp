@@ -76,8 +76,10 @@ std::string tiles(const SearchReport& report) {
   if (const FinalRow* best = report.champion()) html += tile(percent(best->mean_top1()), "test accuracy");
   if (report.finals.fp32_top1) html += tile(percent(*report.finals.fp32_top1), "fp32, test");
   html += tile(percent(report.run.settings.fp32_validation), "fp32, validation");
-  html += tile(fmt::format("{}", state.evaluations()),
-               state.budget().evaluations > 0 ? "of " + state.budget().text() : std::string("evaluations"));
+  html += tile(fmt::format("{}", state.evaluations()), state.exhausted()
+                                                           ? std::string("evaluations; nothing is left to evaluate")
+                                                       : state.budget().evaluations > 0 ? "of " + state.budget().text()
+                                                                                        : std::string("evaluations"));
   html += tile(duration_text(state.seconds()), "spent in them");
   return "<div class=\"facts\">\n" + html + "</div>\n";
 }

@@ -15,7 +15,6 @@
 #include "tensor/io/file.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/text.h"
-#include "tensor/memory.h"
 
 namespace kronbit::app {
 namespace {
@@ -98,6 +97,7 @@ class Session {
     if (final_.top > 0 && run_.state().evaluations() > 0)
       finals = run_finals(run_, settings_, space_, frame_, final_, pool_);
     if (finals.stopped) return stopped();
+    peak_bytes_ = std::max(peak_bytes_, finals.peak_bytes);
     clear_work(run_.folder());
     write_report(run_.folder());
     if (alone || !frame_.json) print_result();
@@ -131,13 +131,15 @@ class Session {
 
   search::Ended explore() {
     ProcessEvaluator evaluator(job_of(settings_, frame_, pool_.workers), space_.epochs, work_, pool_);
-    Progress progress(frame_, "search", "evaluations");
+    Progress progress(frame_, "search", run_.state().budget().evaluations > 0 ? "evaluations" : "seconds");
     search::Callbacks callbacks;
     callbacks.stop = [] { return stop_requested.load(); };
     callbacks.time_is_up = time_is_up;
     callbacks.journalled = [&](const Json& line, const search::Progress& p) { show(progress, line, p); };
     callbacks.improved = [&](const search::Best& best) { refresh_best(best); };
-    return run_.explore(evaluator, callbacks);
+    const search::Ended ended = run_.explore(evaluator, callbacks);
+    peak_bytes_ = evaluator.peak_bytes();
+    return ended;
   }
 
   void show(Progress& progress, const Json& line, const search::Progress& p) {
@@ -194,9 +196,13 @@ class Session {
       if (!sentence.empty()) fmt::print("{} {}\n", format_bits(finals.champion(space_)->bits), sentence);
       if (answer && !unmet_wish(space_.goal, answer->validation).empty())
         fmt::print("{}: {}\n", format_bits(answer->bits), unmet_wish(space_.goal, answer->validation));
-      fmt::print("{} evaluations in {}, peak memory of one {:.0f} MB, best/ and report.html in {}\n",
-                 run_.state().evaluations(), settings_.tune.precision,
-                 static_cast<double>(peak_resident_bytes_of_children()) / 1e6, run_.folder().string());
+      if (run_.state().exhausted())
+        fmt::print("nothing is left to evaluate: the budget of {} is more than the search space has\n",
+                   run_.state().budget().text());
+      const std::string peak =
+          peak_bytes_ > 0 ? fmt::format("peak memory of one {:.0f} MB, ", static_cast<double>(peak_bytes_) / 1e6) : "";
+      fmt::print("{} evaluations in {}, {}best/ and report.html in {}\n", run_.state().evaluations(),
+                 settings_.tune.precision, peak, run_.folder().string());
       return;
     }
     Json rows = Json::array();
@@ -213,7 +219,8 @@ class Session {
     }
     print_json({{"evaluations", run_.state().evaluations()},
                 {"precision", settings_.tune.precision},
-                {"peak_bytes", peak_resident_bytes_of_children()},
+                {"peak_bytes", peak_bytes_ > 0 ? Json(peak_bytes_) : Json(nullptr)},
+                {"exhausted", run_.state().exhausted()},
                 {"fp32_top1", finals.fp32_top1 ? Json(*finals.fp32_top1) : Json(nullptr)},
                 {"finals", rows},
                 {"verdict", final_verdict(finals, space_)},
@@ -229,6 +236,7 @@ class Session {
   Numerics numerics_;
   search::SearchRun run_;
   std::filesystem::path work_;
+  int64_t peak_bytes_ = 0;             // of one evaluation or final training of this process; 0 = none has said
   std::filesystem::path best_packed_;  // what best/ was last made from
 };
 

@@ -68,6 +68,8 @@ class FinalTrainings {
     return true;
   }
 
+  int64_t peak_bytes() const { return pool_.peak_bytes(); }
+
   /// One line on what failed; "" when nothing did.
   std::string problem() const {
     if (failed_.empty()) return "";
@@ -236,7 +238,7 @@ FinalsEnd run_finals(search::SearchRun& run, const SearchSettings& settings, con
   FinalTrainings trainings(run, settings, space, frame, options, pool);
   if (!trainings.train()) return {.stopped = true};
   publish_champion(run, space);
-  return {.problem = trainings.problem()};
+  return {.problem = trainings.problem(), .peak_bytes = trainings.peak_bytes()};
 }
 
 bool publish_champion(const search::SearchRun& run, const SearchSpace& space) {

@@ -14,6 +14,7 @@ namespace kronbit::app {
 struct FinalsEnd {
   bool stopped = false;      ///< early, by a signal or the time limit
   std::string problem = {};  ///< one line on those that failed and left no row; "" when none did
+  int64_t peak_bytes = 0;    ///< JobPool::peak_bytes()
 };
 
 /// Trains and tests what is missing in the journal of `run`, on the pool of `pool`, and leaves the champion in best/.

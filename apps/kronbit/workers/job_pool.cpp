@@ -163,6 +163,8 @@ JobPool::Outcome JobPool::finish(Running& job) {
   if (said && has(*said, "result")) {
     outcome.ok = true;
     outcome.result = (*said)["result"];
+    if (has(outcome.result, "peak_bytes"))
+      peak_bytes_ = std::max(peak_bytes_, get_int(outcome.result, "peak_bytes", 0, INT64_MAX, "evaluate"));
     options_.deadlines.learn(job.epochs, outcome.seconds);
     return outcome;
   }

@@ -48,6 +48,8 @@ class JobPool {
   /// The next outcome, or nothing after `seconds`. Kills what is past its deadline.
   std::optional<Outcome> wait(double seconds);
   void kill_all();
+  /// Of the memory of one job, the largest of those that gave a result; 0 = none has said.
+  int64_t peak_bytes() const { return peak_bytes_; }
 
  private:
   struct Running;
@@ -60,7 +62,7 @@ class JobPool {
   PoolOptions options_;
   std::string program_;                // its identity, where another machine's may differ
   std::vector<int64_t> last_failure_;  // of each worker, as a number that grows; 0 = none
-  int64_t failures_ = 0;
+  int64_t failures_ = 0, peak_bytes_ = 0;
   std::vector<std::unique_ptr<Running>> children_;
 };
 
@@ -74,6 +76,7 @@ class ProcessEvaluator final : public search::Evaluator {
   void submit(const search::Request& request) override;
   std::optional<search::Result> wait(double seconds) override;
   void cancel() override { pool_.kill_all(); }
+  int64_t peak_bytes() const { return pool_.peak_bytes(); }
   /// The job of a request.
   Job job_for(const Bits& bits, int task, uint64_t seed) const;
 
