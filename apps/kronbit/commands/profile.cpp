@@ -153,23 +153,36 @@ std::filesystem::path beside(const std::filesystem::path& out, const std::string
   return out.parent_path() / (out.stem().string() + ending);
 }
 
-/// Returns: the files.
-std::vector<std::string> write(const Options& options, const ProfileTable& table) {
+struct Output {
+  std::filesystem::path path;
+  std::string text;
+};
+
+/// What is to be written: the table as JSON and CSV, and its pictures.
+std::vector<Output> outputs_of(const Options& options, const ProfileTable& table) {
   const std::filesystem::path out = options.out;
-  std::vector<std::string> files = {out.string(), beside(out, ".csv").string()};
+  std::vector<Output> outputs = {{out, dump_pretty(to_json(table))}, {beside(out, ".csv"), csv_of(table)}};
   for (const ProfileBatch& batch : table.batches) {
     std::string problem;
     const std::string svg = picture_of(table, batch, problem);
     if (svg.empty()) {
       tell("no picture: {}\n", problem);
-      continue;
+    } else {
+      outputs.push_back({beside(out, fmt::format("-{}.svg", batch.batch)), standalone(svg)});
     }
-    files.push_back(beside(out, fmt::format("-{}.svg", batch.batch)).string());
-    publish(files.back(), standalone(svg));
   }
-  publish(files[1], csv_of(table));
-  publish(files[0], dump_pretty(to_json(table)));
-  return files;
+  return outputs;
+}
+
+/// Throws: InputError unless all files that --out names can be written, and none is one that --check reads.
+void check_outputs(const Options& options, const std::vector<int64_t>& batches) {
+  std::vector<std::filesystem::path> inputs;
+  for (const std::string& text : options.checks)
+    if (text.starts_with('@')) inputs.emplace_back(text.substr(1));
+  check_output(options.out, "--out", inputs);
+  check_output(beside(options.out, ".csv").string(), "--out", inputs);
+  for (const int64_t batch : batches)
+    check_output(beside(options.out, fmt::format("-{}.svg", batch)).string(), "--out", inputs);
 }
 
 Json json_of(const std::vector<Check>& checks) {
@@ -196,7 +209,8 @@ int run(const Frame& frame, const Options& options) {
   stop_gently();
   if (std::filesystem::path(options.out).extension() != ".json")
     input_error("--out", "wanted a file that ends in .json, got {}", options.out);
-  check_folder_of(options.out, "--out");
+  const std::vector<int64_t> batches = batches_of(options);
+  check_outputs(options, batches);
   const nn::Network net = build(options);
   ProfileTable table{.net = net.name(),
                      .classes = net.classes(),
@@ -218,10 +232,11 @@ int run(const Frame& frame, const Options& options) {
       if (b < table.bits_min || b > table.bits_max)
         input_error("--check", "wanted {}..{} bits, got {}", table.bits_min, table.bits_max, b);
   }
-  const std::vector<int64_t> batches = batches_of(options);
   std::vector<Check> checks = make_checks(frame, options, lists, batches);
   if (!measure(frame, options, batches, table, checks)) return stop_exit_code();
-  const std::vector<std::string> files = write(options, table);
+  const std::vector<Output> outputs = outputs_of(options, table);
+  std::vector<std::string> files;
+  for (const Output& output : outputs) files.push_back(output.path.string());
   if (frame.json) {
     Json sums = Json::object();
     for (const ProfileBatch& batch : table.batches) {
@@ -242,6 +257,7 @@ int run(const Frame& frame, const Options& options) {
     print_checks(checks);
     fmt::print("\n{}\n", fmt::join(files, "  "));
   }
+  for (const Output& output : outputs) publish(output.path, output.text);
   return 0;
 }
 

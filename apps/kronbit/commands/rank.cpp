@@ -6,6 +6,7 @@
 
 #include "apps/kronbit/search/expectation.h"
 #include "quant/bits_file.h"
+#include "search/journal.h"
 #include "tensor/io/parse.h"
 
 namespace kronbit::app {
@@ -165,9 +166,19 @@ void write_winner(const RunView& run, const Bits& bits, const std::string& path)
   quant::write_bits_file(path, run.space.net, {bits, assign_options(run.settings.quantizer)});
 }
 
+/// The files of the run, and the profile.
+std::vector<std::filesystem::path> inputs_of(const Options& options) {
+  std::vector<std::filesystem::path> inputs;
+  for (const char* name : {search::kJournalName, "journal.torn", "lock", "report.html", "best", "work"})
+    inputs.push_back(std::filesystem::path(options.run) / name);
+  if (!options.wish.profile.empty()) inputs.emplace_back(options.wish.profile);
+  return inputs;
+}
+
 int run_rank(const Frame& frame, const Options& options) {
   constexpr int64_t kAll = 1'000'000;
   const int64_t top = options.top.empty() ? (options.front ? kAll : 10) : parse_int(options.top, 1, kAll, "--top");
+  check_output(options.out, "--out", inputs_of(options));
   RunView run = open_run(options.run);
   const WishOptions wish = merged(run.settings.wish, options.wish);
   if (!options.wish.profile.empty()) use_profile(run, options.wish.profile);
@@ -190,7 +201,6 @@ int run_rank(const Frame& frame, const Options& options) {
     front.push_back(r.on_front);
   }
   const Rivals others = rivals(run, model, goal, winner);
-  if (!options.out.empty()) write_winner(run, best.bits, options.out);
 
   if (frame.json) {
     Json list = Json::array();
@@ -213,6 +223,7 @@ int run_rank(const Frame& frame, const Options& options) {
     print_table(run, best, rows, front, others);
     if (options.why) print_why(run, model, best, others);
   }
+  if (!options.out.empty()) write_winner(run, best.bits, options.out);
   return 0;
 }
 

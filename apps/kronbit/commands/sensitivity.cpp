@@ -144,8 +144,8 @@ int run(const Frame& frame, const Options& options) {
   // Mistakes of the command line first, then those of the weights; the data is read last.
   std::vector<search::Limits> targets;
   for (const std::string& text : options.allocate) targets.push_back(parse_target(text));
-  check_folder_of(options.out, "--out");
-  check_folder_of(options.plot, "--plot");
+  check_output(options.out, "--out", {options.network.weights});
+  check_output(options.plot, "--plot", {options.network.weights, options.out});
   levels_of(options);
   assign_options(options.quantizer);
   parse_precision(options.precision);
@@ -171,7 +171,6 @@ int run(const Frame& frame, const Options& options) {
     const search::AllocationProblem problem = problem_of(options, report.layers, report.table.mse, targets[i]);
     report.allocations.push_back({options.allocate[i], search::allocate(problem), largest_uniform(problem)});
   }
-  write_files(options, report);
   if (frame.json) {
     print_json(to_json(report));
   } else if (options.csv) {
@@ -180,6 +179,7 @@ int run(const Frame& frame, const Options& options) {
   } else {
     print_report(report);
   }
+  write_files(options, report);
   return 0;
 }
 

@@ -1,8 +1,13 @@
 #include "apps/kronbit/options/common.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "apps/kronbit/progress.h"
 #include "nn/models/models.h"
@@ -249,10 +254,24 @@ std::string kernel_summary(const std::vector<quant::LayerChoice>& choices) {
   return text;
 }
 
-void check_folder_of(const std::string& file, const char* flag) {
+void check_output(const std::string& file, const char* flag, const std::vector<std::filesystem::path>& inputs) {
   if (file.empty()) return;
-  if (!std::filesystem::is_directory(std::filesystem::absolute(file).parent_path()))
+  const std::filesystem::path path = std::filesystem::absolute(file).lexically_normal(), folder = path.parent_path();
+  if (!std::filesystem::is_directory(folder))
     input_error(flag, "{}: wanted a file in a folder that is there, got none", file);
+  if (!path.has_filename() || std::filesystem::is_directory(path))
+    input_error(flag, "{}: wanted a file name, got a folder", file);
+  if (faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    input_error(flag, "{}: wanted a folder that can be written to, got {}: {}", file, folder.string(),
+                std::strerror(errno));
+  for (const std::filesystem::path& input : inputs) {
+    std::error_code not_there;
+    const bool same = std::filesystem::equivalent(path, input, not_there) ||
+                      std::filesystem::weakly_canonical(path) == std::filesystem::weakly_canonical(input);
+    const bool within =
+        std::filesystem::is_directory(input, not_there) && std::filesystem::equivalent(folder, input, not_there);
+    if (same || within) input_error(flag, "wanted another file than {}, got {}", input.string(), file);
+  }
 }
 
 std::filesystem::path data_folder() {

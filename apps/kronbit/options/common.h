@@ -100,9 +100,10 @@ std::string kernel_summary(const std::vector<quant::LayerChoice>& choices);
 /// Prints `json` as one line on stdout.
 void print_json(const Json& json);
 
-/// Before minutes of work, not after them. Throws: InputError naming `flag` unless the folder that `file` is to lie in
-/// is there; no file is fine.
-void check_folder_of(const std::string& file, const char* flag);
+/// Before minutes of work, not after them. inputs: what is read or must stay: files, and folders with all that lies
+/// directly in them. Throws: InputError naming `flag` unless `file` can be written: in a folder that is there and may be
+/// written to, itself no folder and none of the inputs. No file ("") is fine.
+void check_output(const std::string& file, const char* flag, const std::vector<std::filesystem::path>& inputs);
 
 /// Path of the folder with the real data sets: $KRONBIT_DATA, else ~/.cache/kronbit.
 std::filesystem::path data_folder();
