@@ -11,7 +11,7 @@
 namespace kronbit::data {
 namespace {
 
-constexpr std::string_view kDefaultValidation = "train:5000";
+constexpr int64_t kUsualValidation = 5000;  // images, where the user says no number
 
 struct Format {
   std::string_view name;
@@ -32,7 +32,8 @@ const Format& find_format(std::string_view name, const std::string& spec) {
   for (const Format& format : kFormats) {
     if (format.name == name) return format;
   }
-  input_error("data", "wanted synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR, got {}", quote(spec));
+  input_error("data", "wanted synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR, got {}",
+              quote(spec));
 }
 
 /// Positions 0..total-1 in two: `count` of them drawn by the seed, and the others; both in order.
@@ -44,17 +45,19 @@ std::pair<std::vector<int64_t>, std::vector<int64_t>> draw(int64_t total, int64_
   return {{order.begin(), middle}, {middle, order.end()}};
 }
 
-/// Fills the three data sets of `splits`. Returns what was done, in words.
-void split(const Sources& sources, const OpenOptions& options, Splits& splits) {
-  const std::string& text = options.validation;
+/// Fills the three data sets of `splits`. Returns: "train:5000", where the validation images are from and how many.
+std::string split(const Sources& sources, const OpenOptions& options, Splits& splits) {
+  const Dataset all_train(sources.train), all_test(sources.test);
+  const std::string text =
+      !options.validation.empty()
+          ? options.validation
+          : fmt::format("train:{}", std::clamp<int64_t>(all_train.size() / 5, 1, kUsualValidation));
   const bool from_test = text.starts_with("test:");
   if (!from_test && !text.starts_with("train:")) {
     input_error("validation", "wanted train:N or test:N, got {}", quote(text));
   }
-  const Dataset all_train(sources.train), all_test(sources.test);
   const Dataset& from = from_test ? all_test : all_train;
-  int64_t count = parse_int(std::string_view(text).substr(text.find(':') + 1), 1, INT32_MAX, "validation");
-  if (text == kDefaultValidation) count = std::min(count, std::max<int64_t>(1, from.size() / 5));
+  const int64_t count = parse_int(std::string_view(text).substr(text.find(':') + 1), 1, INT32_MAX, "validation");
   if (count >= from.size()) {
     input_error("validation", "{}: wanted fewer than the {} images of the {} split", text, from.size(),
                 from_test ? "test" : "training");
@@ -63,6 +66,7 @@ void split(const Sources& sources, const OpenOptions& options, Splits& splits) {
   splits.validation = from.subset(held_out);
   splits.train = from_test ? all_train : all_train.subset(others);
   splits.test = from_test ? all_test.subset(others) : all_test;
+  return text;
 }
 
 std::string fingerprint(const Sources& sources, const Splits& splits) {
@@ -94,12 +98,11 @@ Splits open(const std::string& spec, const OpenOptions& options) {
   }
   Splits splits;
   splits.normalization = options.normalization.value_or(normalization);
-  split(sources, options, splits);
+  const std::string validation = split(sources, options, splits);
   splits.fingerprint = fingerprint(sources, splits);
-  splits.description =
-      fmt::format("{}: {} classes, {} x {}, {} train, {} validation ({}), {} test", spec, splits.train.classes(),
-                  splits.train.height(), splits.train.width(), splits.train.size(), splits.validation.size(),
-                  options.validation, splits.test.size());
+  splits.description = fmt::format("{}: {} classes, {} x {}, {} train, {} validation ({}), {} test", spec,
+                                   splits.train.classes(), splits.train.height(), splits.train.width(),
+                                   splits.train.size(), splits.validation.size(), validation, splits.test.size());
   return splits;
 }
 

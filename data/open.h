@@ -13,9 +13,8 @@ namespace kronbit::data {
 struct OpenOptions {
   /// "train:N": N images are held out of the training split, drawn by `seed`; the test split is read once, at the end.
   /// "test:N": N images of the test split, drawn by `seed`, are searched on and the others are reported on; for weights
-  /// that have already seen the whole training split. train:5000, the default, takes a fifth of sets of fewer than
-  /// 25,000 images.
-  std::string validation = "train:5000";
+  /// that have already seen the whole training split. "": 5000 of the training split, at most a fifth of it.
+  std::string validation = {};
   uint64_t seed = 1;
   /// Without one: the data set's own (CIFAR, synthetic), ImageNet's for the others.
   std::optional<Normalization> normalization = {};

@@ -105,8 +105,9 @@ std::string command_of(const Options& o, const Subject& s) {
       "--optimiser {} --lr {} --momentum {} --weight-decay {} --batch {} --precision {} --tasks {} --configurations {} "
       "--seeds {} --workers {} --threads {} --out FOLDER",
       o.network.net, std::filesystem::path(o.network.weights).filename().string(), data, s.job.data.normalize,
-      o.data.validation, o.data.seed, t.optimiser, t.lr, t.momentum, t.weight_decay, t.batch, t.precision, o.tasks,
-      o.configurations, o.seeds, o.workers, o.threads);
+      o.data.validation.empty() ? fmt::format("train:{}", s.splits.validation.size()) : o.data.validation, o.data.seed,
+      t.optimiser, t.lr, t.momentum, t.weight_decay, t.batch, t.precision, o.tasks, o.configurations, o.seeds,
+      o.workers, o.threads);
 }
 
 std::string accuracy_text(const nn::Accuracy& a) {

@@ -78,8 +78,8 @@ std::optional<Training> open_given(Experiment& experiment, const Subject& subjec
   bool tested = true;
   for (const char* split : {"val", "test"}) {
     const std::string place = fmt::format("{}/given/{}", subject.place(), split);
-    const auto result = experiment.step(place, {"eval", "--net", subject.net, "--data", subject.data, "--validation",
-                                                "train:5000", "--weights", file.string(), "--split", split});
+    const auto result = experiment.step(
+        place, {"eval", "--net", subject.net, "--data", subject.data, "--weights", file.string(), "--split", split});
     tested = tested && result;
     if (!result) continue;
     (split == std::string("val") ? training.validation : training.test) =

@@ -171,6 +171,23 @@ TEST(SearchSpace, ARunKeepsTheOneItBeganWith) {
   EXPECT_GT(run.state.evaluations(), 0);
 }
 
+TEST(SearchOptions, TheDefaultOfValidationIsAFifthAndANumberIsTakenAtItsWord) {
+  const fs::path run = fresh("a_fifth");
+  Words arguments = words(
+      "search --net toy10 --data synthetic:200 --tasks 0 --budget 1evals --no-baselines --probe 0 --final-top 0 "
+      "--threads 1",
+      {"--weights", tiny_weights("toy10").string(), "--out", run.string()});
+  refused(with_flag(arguments, "--validation", "train:5000"), "train:5000: wanted fewer than the 160 images");
+  refused(with_flag(arguments, "--validation", ""), "--validation");
+  kronbit_json(arguments);
+  const Json settings = search::read_journal(run).lines[0]["settings"];
+  EXPECT_EQ(settings["validation"], "train:5000") << "journals of before say it so";
+  EXPECT_EQ(settings["validation_images"], 32);
+  EXPECT_EQ(to_json(settings_from_json(settings, "test"))["validation"], "train:5000");
+  arguments.emplace_back("--resume");
+  EXPECT_EQ(kronbit_json(with_flag(arguments, "--budget", "2evals"))["evaluations"], 2);
+}
+
 TEST(SearchOptions, ABudgetInTimeIsCountedInSeconds) {
   const Words arguments = with_flag(search_arguments(fresh("seconds")), "--budget", "1s");
   const Ended end = kronbit(with_flag(arguments, "--final-top", "0"));

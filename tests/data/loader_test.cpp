@@ -213,11 +213,17 @@ TEST_F(Validation, DividesTheTestSplit) {
 TEST_F(Validation, DefaultTakesAFifthOfSmallSets) {
   const Splits splits = open_with(OpenOptions{}.validation);
   EXPECT_EQ(splits.validation.size(), 8);
-  EXPECT_NE(splits.description.find("32 train, 8 validation"), std::string::npos) << splits.description;
+  EXPECT_NE(splits.description.find("32 train, 8 validation (train:8)"), std::string::npos) << splits.description;
+}
+
+TEST_F(Validation, ANumberIsTakenAtItsWord) {
+  EXPECT_INPUT_ERROR(open_with("train:5000"), "train:5000: wanted fewer than the 40 images of the training split");
+  EXPECT_EQ(open("synthetic:7000", {.validation = "train:5000"}).validation.size(), 5000);
+  EXPECT_EQ(open("synthetic:7000").validation.size(), 1120);
 }
 
 TEST_F(Validation, RefusesOtherNumbers) {
-  for (const char* text : {"", "train", "train:", "val:5", "train:0", "train:-1", "train:1.5", "train:40", "test:20",
+  for (const char* text : {"train", "train:", "val:5", "train:0", "train:-1", "train:1.5", "train:40", "test:20",
                            "test:5000", "train:99999999999999999999", "train:5 "}) {
     EXPECT_INPUT_ERROR(open_with(text), "validation");
   }

@@ -82,7 +82,7 @@ void add(std::vector<std::string>& words, const std::vector<std::string>& more) 
 
 /// Words of every command that reads the data.
 std::vector<std::string> base(const std::string& command, const Subject& subject) {
-  return {command, "--net", subject.net, "--data", subject.data, "--validation", "train:5000"};
+  return {command, "--net", subject.net, "--data", subject.data};
 }
 
 /// Removes files of a finished step that no later step reads: a training leaves ten times its answer behind.

@@ -41,9 +41,11 @@ void add_data_options(CLI::App* command, DataOptions& options) {
                    "synthetic, synthetic:N, cifar10:DIR, cifar100:DIR, imagenet32:DIR or folder:DIR "
                    "(DIR/train/CLASS/*, DIR/val/CLASS/*); needed for trained weights, else synthetic")
       ->check(not_empty());
-  command->add_option(
-      "--validation", options.validation,
-      "train:N holds N training images out; test:N searches on N test images and reports on the others");
+  command
+      ->add_option("--validation", options.validation,
+                   "train:N holds N training images out; test:N searches on N test images and reports on the others "
+                   "(default: train:5000, at most a fifth of the training images)")
+      ->check(not_empty());
   command->add_option("--normalize", options.normalize,
                       "imagenet, cifar10, cifar100 or R,G,B/R,G,B (default: the weights', else the data set's)");
   command->add_option("--image-size", options.image_size,

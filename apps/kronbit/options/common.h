@@ -27,8 +27,9 @@ void add_network_options(CLI::App* command, NetworkOptions& options, bool weight
 
 /// --data --validation --normalize --image-size --data-seed
 struct DataOptions {
-  std::string data;  ///< "": synthetic, where there are no weights that need other data
-  std::string validation = "train:5000", normalize, image_size, seed = "1";
+  std::string data;        ///< "": synthetic, where there are no weights that need other data
+  std::string validation;  ///< "": 5000 training images, at most a fifth of them
+  std::string normalize, image_size, seed = "1";
 };
 void add_data_options(CLI::App* command, DataOptions& options);
 

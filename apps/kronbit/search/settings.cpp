@@ -50,6 +50,9 @@ std::vector<std::pair<const char*, std::string*>> text_fields(SearchSettings& s)
           {"choices", &s.rules.choices}};
 }
 
+// How journals name the default of --validation, also where its images are a fifth of the training split, not 5000.
+constexpr const char* kUsualValidation = "train:5000";
+
 std::string strategy_names() {
   std::string names;
   for (const search::StrategyInfo& info : search::strategies())
@@ -133,6 +136,7 @@ void add_search_settings(CLI::App* command, SearchSettings& s) {
 Json to_json(const SearchSettings& settings) {
   SearchSettings s = settings;
   Json json = Json::object();
+  if (s.data.validation.empty()) s.data.validation = kUsualValidation;
   for (const auto& [key, value] : text_fields(s)) json[key] = *value;
   if (s.tune.device != "cpu") json["device"] = s.tune.device;
   json["fix"] = s.rules.fix;
@@ -190,6 +194,7 @@ SearchSettings settings_from_json(const Json& json, std::string_view where) {
   s.train_images = get_int(json, "train_images", 0, INT64_MAX, where);
   s.validation_images = get_int(json, "validation_images", 0, INT64_MAX, where);
   s.test_images = get_int(json, "test_images", 0, INT64_MAX, where);
+  if (s.data.validation == kUsualValidation && s.validation_images != 5000) s.data.validation = "";
   s.classes = static_cast<int>(get_int(json, "classes", 1, 65536, where));
   s.fp32_validation = get_number(json, "fp32_validation", 0, 1, where);
   if (has(json, "max_latency")) s.wish.max_latency = get_string(json, "max_latency", where);
