@@ -34,7 +34,8 @@ void limit_the_instruction_set() {
 }
 
 // Two libraries read the environment before main(), so the program starts itself once more where they need telling:
-// OpenBLAS takes new CPUs for very old ones, and OpenMP's threads wait for milliseconds in a loop before they sleep,
+// OpenBLAS takes new CPUs for very old ones and starts threads that nothing here uses, of which those that get no
+// memory keep the program from ending; and OpenMP's threads wait for milliseconds in a loop before they sleep,
 // which doubles the time of everything when another process wants the processor.
 void restart_with_the_right_environment(char** argv) {
   bool changed = false;
@@ -43,6 +44,7 @@ void restart_with_the_right_environment(char** argv) {
   };
   if (const std::string core = openblas_core_expected(); !std::getenv("OPENBLAS_CORETYPE") && !core.empty())
     set("OPENBLAS_CORETYPE", core);
+  if (!std::getenv("OPENBLAS_NUM_THREADS")) set("OPENBLAS_NUM_THREADS", "1");
   if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT")) set("GOMP_SPINCOUNT", "5000");
   if (changed) execv("/proc/self/exe", argv);
   // Without /proc the program goes on as it is, slower.

@@ -45,6 +45,17 @@ TEST(Surroundings, OfTheEnvironment) {
   }
 }
 
+TEST(Surroundings, OfLittleAddressSpace) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer reserves far more";
+#endif
+  Surroundings little;
+  little.most_address_bytes = 150'000 * 1024;  // without threads the program takes less than 80 MB
+  const Ended end = kronbit(words("size --net resnet20 --bits 4"), little);
+  EXPECT_EQ(end.code, 0) << end.err;
+  EXPECT_LT(end.seconds, 30) << "threads that got no memory kept it from ending";
+}
+
 TEST(Surroundings, OfNumbersWithADecimalComma) {
   const fs::path folder = fresh("locale");
   fs::create_directories(folder);

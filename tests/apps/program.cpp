@@ -63,9 +63,10 @@ Words environment_of(const Surroundings& surroundings) {
   dup2(open(err, O_WRONLY | O_CREAT | O_TRUNC, 0644), 2);
   for (int fd = 3; fd < 64; ++fd) close(fd);
   if (s.close_out) close(1);
-  if (s.most_file_bytes) {
-    const rlimit limit{static_cast<rlim_t>(*s.most_file_bytes), static_cast<rlim_t>(*s.most_file_bytes)};
-    setrlimit(RLIMIT_FSIZE, &limit);
+  for (const auto& [what, most] : {std::pair{RLIMIT_FSIZE, s.most_file_bytes}, {RLIMIT_AS, s.most_address_bytes}}) {
+    if (!most) continue;
+    const rlimit limit{static_cast<rlim_t>(*most), static_cast<rlim_t>(*most)};
+    setrlimit(what, &limit);
   }
   execve(program, argv, environment);
   _exit(121);

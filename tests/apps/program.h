@@ -34,11 +34,12 @@ struct Surroundings {
   std::string program = "kronbit";  ///< in the build folder
   bool empty_environment = false;
   std::map<std::string, std::optional<std::string>> environment = {};  ///< set, or removed
-  std::string out = {};                         ///< path of stdout instead of a file that is read
-  std::string err = {};                         ///< the same of stderr: a terminal
-  bool close_out = false;                       ///< stdout is closed
-  std::optional<int64_t> most_file_bytes = {};  ///< no file may grow beyond
-  fs::path folder = {};                         ///< working directory
+  std::string out = {};                            ///< path of stdout instead of a file that is read
+  std::string err = {};                            ///< the same of stderr: a terminal
+  bool close_out = false;                          ///< stdout is closed
+  std::optional<int64_t> most_file_bytes = {};     ///< no file may grow beyond
+  std::optional<int64_t> most_address_bytes = {};  ///< of memory, used or only reserved
+  fs::path folder = {};                            ///< working directory
 };
 
 /// A kronbit that runs. The destructor kills it.
