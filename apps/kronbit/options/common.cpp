@@ -16,6 +16,7 @@
 #include "quant/bits_file.h"
 #include "search/journal.h"
 #include "tensor/brgemm/brgemm.h"
+#include "tensor/io/file.h"
 #include "tensor/io/parse.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/text.h"
@@ -263,9 +264,13 @@ void check_output(const std::string& file, const char* flag, const std::vector<s
     input_error(flag, "{}: wanted a file in a folder that is there, got none", file);
   if (!path.has_filename() || std::filesystem::is_directory(path))
     input_error(flag, "{}: wanted a file name, got a folder", file);
-  if (faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+  // Only trying tells: access() knows of permissions, not of what the file system refuses.
+  const std::filesystem::path trial = folder / fmt::format(".{}.tmp-{}", path.filename().string(), getpid());
+  const Descriptor fd(::open(trial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (fd.get() < 0)
     input_error(flag, "{}: wanted a folder that can be written to, got {}: {}", file, folder.string(),
                 std::strerror(errno));
+  ::unlink(trial.c_str());
   for (const std::filesystem::path& input : inputs) {
     std::error_code not_there;
     const bool same = std::filesystem::equivalent(path, input, not_there) ||
