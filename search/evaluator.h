@@ -30,15 +30,26 @@ enum class Fault {
   Worker,    ///< the process died, hung or never started: the next attempt is the same request, with the same seed
   Training,  ///< it broke down by itself (a loss that is not finite), as it would again: the next draws another seed
   Refused,   ///< this machine cannot do what is asked; another one may
+  Input  ///< its data or files are wrong, and would be for every other request: the search ends until they are right
 };
 inline const char* name_of(Fault fault) {
-  return fault == Fault::Worker ? "worker" : fault == Fault::Training ? "training" : "refused";
+  switch (fault) {
+    case Fault::Worker:
+      return "worker";
+    case Fault::Training:
+      return "training";
+    case Fault::Refused:
+      return "refused";
+    case Fault::Input:
+      return "input";
+  }
+  return "";
 }
 /// Throws: InputError naming `where`.
 inline Fault parse_fault(std::string_view name, std::string_view where) {
-  for (const Fault fault : {Fault::Worker, Fault::Training, Fault::Refused})
+  for (const Fault fault : {Fault::Worker, Fault::Training, Fault::Refused, Fault::Input})
     if (name == name_of(fault)) return fault;
-  input_error(where, "fault: wanted worker, training or refused, got {}", name);
+  input_error(where, "fault: wanted worker, training, refused or input, got {}", name);
 }
 
 /// How it ended.
@@ -51,7 +62,7 @@ struct Result {
   std::vector<double> accuracies;  ///< of the tasks 0..task, in [0,1]
   double seconds = 0.0;            ///< of the evaluation
   std::string worker;              ///< who ran it
-  Json details;                    ///< anything else worth keeping: an object, or null
+  Json details;                    ///< anything else worth keeping in the journal's line: an object, or null
 };
 
 /// Requires of implementations: a result depends on its request only, never on order, time or worker.

@@ -116,6 +116,13 @@ void SearchRun::commit(const Result& result, const Callbacks& callbacks) {
     throw Error(fmt::format("[search] {} evaluations in a row failed, the last one: {}", failures_in_a_row_, *failure));
 }
 
+void SearchRun::end_by_input(const Result& result, const Callbacks& callbacks) {
+  Json line = {{"event", "input"}, {"reason", result.reason}, {"worker", result.worker}};
+  if (!result.details.is_null()) line.update(result.details);
+  append(line, callbacks);
+  throw InputError(result.reason + "; nothing is lost, --resume goes on after the repair");
+}
+
 Ended SearchRun::explore(Evaluator& evaluator, const Callbacks& callbacks) {
   KB_CHECK(evaluator.slots() >= 1);
   started_at_ = now();
@@ -123,6 +130,7 @@ Ended SearchRun::explore(Evaluator& evaluator, const Callbacks& callbacks) {
   failures_in_a_row_ = 0;
   std::map<int64_t, int> running;      // index -> attempt
   std::map<int64_t, Result> finished;  // waiting for their turn
+  std::optional<Result> wrong_input;   // of the first that met one: nothing is submitted any more
   for (;;) {
     if (callbacks.stop && callbacks.stop()) {
       evaluator.cancel();
@@ -139,13 +147,19 @@ Ended SearchRun::explore(Evaluator& evaluator, const Callbacks& callbacks) {
       }
       append(state_.plan_line(plan), callbacks);
     }
-    submit_waiting(evaluator, running, finished, time_is_up);
+    if (wrong_input && (running.empty() || running.begin()->first > wrong_input->index))
+      end_by_input(*wrong_input, callbacks);
+    if (!wrong_input) submit_waiting(evaluator, running, finished, time_is_up);
     if (running.empty()) return state_.budget_spent() ? Ended::BudgetSpent : Ended::Stopped;
     std::optional<Result> result = evaluator.wait(kPollSeconds);
     if (!result) continue;
     const auto known = running.find(result->index);
     KB_CHECK(known != running.end() && known->second == result->attempt);
     running.erase(known);
+    if (!result->ok && result->fault == Fault::Input) {
+      if (!wrong_input || result->index < wrong_input->index) wrong_input = std::move(*result);
+      continue;
+    }
     finished[result->index] = std::move(*result);
     for (const PlannedRun* next = explorer().first_waiting(); next != nullptr && finished.contains(next->index);
          next = explorer().first_waiting())

@@ -60,9 +60,11 @@ class SearchRun {
   /// Results are journalled in plan order, so the journal is the same for any number of workers but for seconds and
   /// worker.
   /// A failed evaluation is tried again, three times in all; then its candidate is dropped. Refused for the third time
-  /// it ends the search instead, before that is journalled: no machine that is asked can do it.
-  /// Throws: Error when the journal cannot be written, or after kMaxFailuresInARow failures without a success between;
-  ///         NumericalError when the model cannot be fitted. Everything journalled stays.
+  /// it ends the search instead, before that is journalled: no machine that is asked can do it. A wrong input ends it
+  /// at the first failure, once what is planned before it and running has ended, with a line of the event "input".
+  /// Throws: InputError for a wrong input; Error when the journal cannot be written, or after kMaxFailuresInARow
+  ///         failures without a success between; NumericalError when the model cannot be fitted. Everything journalled
+  ///         stays.
   Ended explore(Evaluator& evaluator, const Callbacks& callbacks = {});
 
   /// Appends a line of the application's own, such as a final result; its "event" must not be one of ours.
@@ -81,6 +83,7 @@ class SearchRun {
   void submit_waiting(Evaluator& evaluator, std::map<int64_t, int>& running, const std::map<int64_t, Result>& finished,
                       bool time_is_up) const;
   void commit(const Result& result, const Callbacks& callbacks);
+  [[noreturn]] void end_by_input(const Result& result, const Callbacks& callbacks);
   void append(const Json& line, const Callbacks& callbacks);
   Request request(const PlannedRun& run, int attempt, int failed_trainings) const;
 

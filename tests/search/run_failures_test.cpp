@@ -14,6 +14,7 @@
 namespace kronbit::search {
 namespace {
 
+namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
 TEST(RunFailures, FailuresAreTheSameForAnyNumberOfWorkers) {
@@ -63,6 +64,7 @@ TEST(RunFailures, UselessResultsAreFailures) {
 /// Its failures say whose fault they are.
 class FaultyEvaluator : public FakeEvaluator {
  public:
+  using FakeEvaluator::FakeEvaluator;
   std::optional<Result> wait(double seconds) override {
     std::optional<Result> result = FakeEvaluator::wait(seconds);
     if (result && !result->ok) result->fault = parse_fault(result->reason, "test");
@@ -113,6 +115,59 @@ TEST(RunFailures, RefusedThreeTimesItEndsBeforeTheCandidateIsDropped) {
   EXPECT_EQ(run.explore(elsewhere), Ended::BudgetSpent);
   EXPECT_EQ(elsewhere.log.front().index, 2);
   EXPECT_EQ(elsewhere.log.front().attempt, 3);
+}
+
+TEST(RunFailures, AWrongInputEndsItAtOnceAndLosesNothing) {
+  const auto unbroken = fresh_folder("unbroken"), folder = fresh_folder("input");
+  const auto without_inputs = [](const fs::path& run) {
+    std::vector<std::string> lines;
+    for (Json line : read_journal(run).lines) {
+      for (const char* key : {"n", "seconds", "worker", "crc"}) line.erase(key);
+      if (line["event"] != "input") lines.push_back(dump_line(line));
+    }
+    return lines;
+  };
+  const auto dies_once = [](const Request& request) { return request.index == 3 && request.attempt == 1; };
+  FakeEvaluator whole;
+  whole.failure = [&](const Request& request) { return dies_once(request) ? "worker" : ""; };
+  SearchRun(fake_spec(unbroken, false, "9evals")).explore(whole);
+  for (const uint64_t seed : {1, 2, 3, 4, 5, 6}) {  // orders in which four workers end
+    fs::remove_all(folder);
+    for (const int slots : {1, 4}) {
+      FaultyEvaluator evaluator(slots, seed);
+      evaluator.failure = [&](const Request& request) {
+        return dies_once(request) ? "worker" : request.index == 5 ? "input" : "";
+      };
+      SearchRun run(fake_spec(folder, slots == 4, "9evals"));
+      EXPECT_THAT(message_of<InputError>([&] { run.explore(evaluator); }),
+                  HasSubstr("input; nothing is lost, --resume goes on after the repair"));
+      EXPECT_LE(run.progress().failed, 1);
+      EXPECT_LE(run.progress().evaluations, 5);
+      if (slots == 1) {
+        EXPECT_EQ(run.progress().evaluations, 5);
+      }
+      EXPECT_EQ(run.lines().back()["event"], "input");
+      EXPECT_EQ(run.lines().back()["reason"], "input");
+    }
+    FakeEvaluator repaired;
+    SearchRun run(fake_spec(folder, true, "9evals"));
+    EXPECT_EQ(run.explore(repaired), Ended::BudgetSpent);
+    EXPECT_EQ(without_inputs(folder), without_inputs(unbroken));
+  }
+}
+
+TEST(RunFailures, AWrongInputWaitsForWhatIsPlannedBeforeIt) {
+  const auto folder = fresh_folder("input4");
+  for (const uint64_t seed : {1, 2, 3, 4, 5, 6}) {
+    fs::remove_all(folder);
+    FaultyEvaluator evaluator(4, seed);
+    evaluator.failure = [&](const Request& request) {
+      return request.index == 1 && request.attempt == 1 ? "worker" : request.index == 3 ? "input" : "";
+    };
+    SearchRun run(fake_spec(folder, false, "9evals"));
+    EXPECT_THAT(message_of<InputError>([&] { run.explore(evaluator); }), HasSubstr("input"));
+    EXPECT_GE(run.progress().evaluations, 1);  // run 0, which was under way
+  }
 }
 
 TEST(RunFailures, GivesUpWhenEverythingFails) {
