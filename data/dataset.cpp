@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "tensor/base/error.h"
 #include "tensor/base/stopped.h"
 #include "tensor/parallel.h"
 
@@ -62,13 +61,23 @@ Dataset::Dataset(std::shared_ptr<const ImageSource> source, std::vector<int64_t>
   for (int64_t index : chosen_) KB_CHECK(index >= 0 && index < source_->size());
 }
 
-void Dataset::check(const std::atomic<bool>* stop) const {
-  parallel_for(size(), 16, [&](int64_t begin, int64_t end) {
+std::vector<Damage> Dataset::damaged(const std::atomic<bool>* stop) const {
+  constexpr int64_t kGrain = 16;
+  std::vector<std::vector<Damage>> parts(static_cast<size_t>(chunk_count(size(), kGrain)));
+  parallel_for(size(), kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       if (stop && *stop) throw Stopped("[data] stopped");
-      source_->check(chosen_[static_cast<size_t>(i)]);
+      const int64_t index = chosen_[static_cast<size_t>(i)];
+      try {
+        source_->check(index);
+      } catch (const InputError& e) {
+        parts[static_cast<size_t>(begin / kGrain)].push_back({source_->name(index), e.what()});
+      }
     }
   });
+  std::vector<Damage> all;
+  for (std::vector<Damage>& part : parts) std::ranges::move(part, std::back_inserter(all));
+  return all;
 }
 
 Dataset Dataset::subset(const std::vector<int64_t>& positions) const {

@@ -8,9 +8,23 @@
 #include <string>
 #include <vector>
 
+#include "tensor/base/error.h"
 #include "tensor/rng.h"
 
 namespace kronbit::data {
+
+/// The file of an image is damaged: what() says how.
+class DamagedImage : public InputError {
+ public:
+  DamagedImage(const std::string& what, std::string name, uint64_t bytes)
+      : InputError(what), name_(std::move(name)), bytes_(bytes) {}
+  const std::string& name() const { return name_; }  ///< ImageSource::name()
+  uint64_t bytes() const { return bytes_; }          ///< size of its file when the data set was opened
+
+ private:
+  std::string name_;
+  uint64_t bytes_;
+};
 
 /// Where images come from: decoded in memory (CIFAR, ImageNet32, synthetic) or read from files when asked for
 /// (folders). Reading is thread-safe.
@@ -23,7 +37,10 @@ class ImageSource {
   virtual void read_augmented(int64_t index, Rng& rng, uint8_t* rgb) const = 0;
   /// Whether read() decodes a file: work worth many threads.
   virtual bool decodes() const { return false; }
-  /// Throws: InputError where the file of an image is damaged, as far as can be told without decoding it.
+  /// Of the file of an image, below the folder of the data set: "train/cat/7.png". Images in memory have none.
+  virtual std::string name([[maybe_unused]] int64_t index) const { return ""; }
+  /// Throws: InputError where the file of an image cannot be read or is damaged (DamagedImage), as far as can be told
+  /// without decoding it.
   virtual void check([[maybe_unused]] int64_t index) const {}
   /// Of the images (folders: of names and file sizes) and the labels, in order.
   virtual uint32_t checksum() const = 0;
@@ -57,6 +74,12 @@ class MemorySource final : public ImageSource {
   std::vector<uint8_t> pixels;  ///< image after image
 };
 
+/// An image that its source does not want to read.
+struct Damage {
+  std::string name;  ///< ImageSource::name()
+  std::string what;  ///< one line: where and why
+};
+
 /// Chosen images of a source, in a chosen order. Copies share the source.
 class Dataset {
  public:
@@ -73,8 +96,8 @@ class Dataset {
   int64_t width() const { return source_->width; }
   int label(int64_t index) const { return source_->labels[static_cast<size_t>(chosen_[static_cast<size_t>(index)])]; }
   const ImageSource& source() const { return *source_; }
-  /// Checks every image of the set. Throws: InputError as ImageSource::check(); Stopped when `stop` becomes true.
-  void check(const std::atomic<bool>* stop = nullptr) const;
+  /// The images of the set that ImageSource::check() refuses, in order. Throws: Stopped when `stop` becomes true.
+  std::vector<Damage> damaged(const std::atomic<bool>* stop = nullptr) const;
   /// Positions in the source, one per image.
   const std::vector<int64_t>& chosen() const { return chosen_; }
   /// The images at `positions` of this set.

@@ -27,10 +27,11 @@ class FolderSource final : public ImageSource {
 
   bool decodes() const override { return true; }
 
-  void check(int64_t index) const override {
-    const fs::path path = path_of(index);
-    check_image(read_file(path, kMaxPictureBytes), path.native());
+  std::string name(int64_t index) const override {
+    return root.filename().native() + "/" + files[static_cast<size_t>(index)];
   }
+
+  void check(int64_t index) const override { decode(index, &check_image); }
 
   uint32_t checksum() const override {
     uint32_t sum = 0;
@@ -46,7 +47,19 @@ class FolderSource final : public ImageSource {
 
  private:
   fs::path path_of(int64_t index) const { return root / files[static_cast<size_t>(index)]; }
-  Image load(int64_t index) const { return load_image(path_of(index)); }
+  Image load(int64_t index) const { return decode(index, &decode_image); }
+
+  /// What `decoder` makes of the file. A file that cannot be read is no damaged picture: it may be whole.
+  template <typename Result>
+  Result decode(int64_t index, Result (*decoder)(std::span<const std::byte>, const std::string&)) const {
+    const fs::path path = path_of(index);
+    const auto bytes = read_file(path, kMaxPictureBytes);
+    try {
+      return decoder(bytes, path.native());
+    } catch (const InputError& e) {
+      throw DamagedImage(e.what(), name(index), sizes[static_cast<size_t>(index)]);
+    }
+  }
 
   /// 8 to 100 % of the area, 3:4 to 4:3 wide; the largest centred square when ten draws do not fit.
   static Image random_part(const Image& image, Rng& rng) {
@@ -98,8 +111,9 @@ std::vector<std::string> class_folders(const fs::path& split) {
 }
 
 /// The pictures of class `label`, in bytewise order of their names.
-void add_class(FolderSource& source, const std::string& name, int32_t label) {
+void add_class(FolderSource& source, const std::string& name, int32_t label, const OpenOptions& options) {
   const fs::path folder = source.root / name;
+  int64_t left_out = 0;
   for (const std::string& file : list_folder(folder)) {
     const fs::path path = folder / file;
     std::error_code failure;
@@ -107,15 +121,21 @@ void add_class(FolderSource& source, const std::string& name, int32_t label) {
     if (status.type() != fs::file_type::regular || !is_picture_name(file)) {
       input_error(path.native(), "wanted only .jpg, .jpeg and .png files in a class folder");
     }
+    const std::string known_as = fmt::format("{}/{}/{}", source.root.filename().native(), name, file);
+    if (std::ranges::binary_search(options.leave_out, known_as)) {
+      ++left_out;
+      continue;
+    }
     const uint64_t size = fs::file_size(path, failure);
     if (failure) input_error(path.native(), "cannot be looked at: {}", failure.message());
-    if (size == 0) input_error(path.native(), "wanted a JPEG or PNG picture, got an empty file");
+    const auto said = options.sizes.find(known_as);
     source.files.push_back(name + "/" + file);
-    source.sizes.push_back(size);
+    source.sizes.push_back(said == options.sizes.end() ? size : said->second);
     source.labels.push_back(label);
   }
   if (source.labels.empty() || source.labels.back() != label) {
-    input_error(folder.native(), "wanted at least one picture, got none");
+    input_error(folder.native(), "wanted at least one picture, got none{}",
+                left_out > 0 ? fmt::format(" but {} that are left out", left_out) : "");
   }
 }
 
@@ -128,19 +148,20 @@ std::shared_ptr<FolderSource> make_source(const fs::path& split, int64_t image_s
 
 }  // namespace
 
-Sources open_folder(const fs::path& folder, int64_t image_size) {
+Sources open_folder(const fs::path& folder, const OpenOptions& options) {
+  const int64_t image_size = options.image_size;
   if (image_size < 1 || image_size > 4096) input_error("image size", "wanted 1 to 4096, got {}", image_size);
   const auto train = make_source(folder / "train", image_size), test = make_source(folder / "val", image_size);
   train->class_names = test->class_names = class_folders(train->root);
   const std::vector<std::string>& names = train->class_names;
-  for (size_t k = 0; k < names.size(); ++k) add_class(*train, names[k], static_cast<int32_t>(k));
+  for (size_t k = 0; k < names.size(); ++k) add_class(*train, names[k], static_cast<int32_t>(k), options);
   for (const std::string& name : class_folders(test->root)) {
     const auto found = std::lower_bound(names.begin(), names.end(), name);
     if (found == names.end() || *found != name) {
       input_error((test->root / name).native(), "wanted only classes that are in {}, got another",
                   train->root.native());
     }
-    add_class(*test, name, static_cast<int32_t>(found - names.begin()));
+    add_class(*test, name, static_cast<int32_t>(found - names.begin()), options);
   }
   return {train, test};
 }

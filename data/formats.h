@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "data/dataset.h"
+#include "data/open.h"
 
 namespace kronbit::data {
 
@@ -21,9 +22,10 @@ Sources open_cifar10(const std::filesystem::path& folder);
 Sources open_cifar100(const std::filesystem::path& folder);
 /// Arrays `data` uint8 [N, 3072] and `labels` int64 [N], counted from 1; other arrays (`mean`) are not read.
 Sources open_imagenet32(const std::filesystem::path& folder);
-/// Pictures are found now (empty files are refused) and decoded when asked for. Training: a random part of the picture
-/// of 8 to 100 % of its area and 3:4 to 4:3 of its shape, resized; a random flip. Evaluation: fit() of data/image.h.
-Sources open_folder(const std::filesystem::path& folder, int64_t image_size);
+/// Pictures are found now and decoded when asked for; DamagedImage then where one cannot be. Training: a random part of
+/// the picture of 8 to 100 % of its area and 3:4 to 4:3 of its shape, resized; a random flip. Evaluation: fit() of
+/// data/image.h.
+Sources open_folder(const std::filesystem::path& folder, const OpenOptions& options);
 /// Images of kSyntheticSide x kSyntheticSide, four for training to one for tests; the same on every machine, and the
 /// first of a larger set are a smaller one. See data/synthetic.cpp for what is drawn.
 inline constexpr int64_t kSyntheticImages = 10000, kSyntheticSide = 32;

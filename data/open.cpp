@@ -25,7 +25,7 @@ const Format kFormats[] = {
     {"cifar100", kCifar100, [](const std::string& folder, const OpenOptions&) { return open_cifar100(folder); }},
     {"imagenet32", kImageNet, [](const std::string& folder, const OpenOptions&) { return open_imagenet32(folder); }},
     {"folder", kImageNet,
-     [](const std::string& folder, const OpenOptions& options) { return open_folder(folder, options.image_size); }},
+     [](const std::string& folder, const OpenOptions& options) { return open_folder(folder, options); }},
 };
 
 const Format& find_format(std::string_view name, const std::string& spec) {
@@ -99,6 +99,7 @@ Splits open(const std::string& spec, const OpenOptions& options) {
   Splits splits;
   splits.normalization = options.normalization.value_or(normalization);
   const std::string validation = split(sources, options, splits);
+  splits.left_out = options.leave_out;
   splits.fingerprint = fingerprint(sources, splits);
   splits.description = fmt::format("{}: {} classes, {} x {}, {} train, {} validation ({}), {} test", spec,
                                    splits.train.classes(), splits.train.height(), splits.train.width(),

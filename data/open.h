@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "data/dataset.h"
 #include "data/normalization.h"
@@ -19,6 +21,10 @@ struct OpenOptions {
   /// Without one: the data set's own (CIFAR, synthetic), ImageNet's for the others.
   std::optional<Normalization> normalization = {};
   int64_t image_size = 224;  ///< folders only: height and width, 1..4096
+  /// Folders only: pictures that are not part of the data set, as ImageSource::name(), in bytewise order.
+  std::vector<std::string> leave_out = {};
+  /// Folders only: sizes in bytes that stand for these pictures in the fingerprint, whatever their files have now.
+  std::map<std::string, uint64_t> sizes = {};
 };
 
 struct Splits {
@@ -27,7 +33,8 @@ struct Splits {
   /// "crc32:1f2e3d4c" of images, labels, splits and normalization: a run is resumed only on the same data. For folders
   /// the names and sizes of the files stand for the images.
   std::string fingerprint;
-  std::string description;  ///< one line: what was opened, and the sizes of the splits
+  std::vector<std::string> left_out;  ///< OpenOptions::leave_out
+  std::string description;            ///< one line: what was opened, and the sizes of the splits
 };
 
 /// `spec` is one of

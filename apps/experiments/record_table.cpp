@@ -17,6 +17,7 @@
 #include "apps/experiments/common/table_file.h"
 #include "apps/experiments/common/table_plan.h"
 #include "apps/kronbit/evaluation/reference.h"
+#include "apps/kronbit/options/pictures.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/workers/job_pool.h"
 #include "nn/state_dict.h"
@@ -89,6 +90,8 @@ Subject open_subject(const Options& options) {
   if (job.data.normalize.empty())
     job.data.normalize = nn::weights_info(SafetensorsFile::open(options.network.weights)).normalization;
   data::Splits splits = app::open_data(job.data, app::input_size(job.network));
+  app::check_pictures(job.data, {splits.train, splits.validation, splits.test});
+  if (job.data.skip_bad) job.data.left_out = splits.left_out;
   nn::Network net = app::load_network(job.network, splits.train.classes()).net;
   std::vector<nn::ConvInfo> layers = nn::conv_layers(net);
   return {std::move(job), std::move(splits), std::move(net), std::move(layers)};
@@ -103,11 +106,11 @@ std::string command_of(const Options& o, const Subject& s) {
   return fmt::format(
       "build/experiments/record_table --net {} --weights {} --data {} --normalize {} --validation {} --data-seed {} "
       "--optimiser {} --lr {} --momentum {} --weight-decay {} --batch {} --precision {} --tasks {} --configurations {} "
-      "--seeds {} --workers {} --threads {} --out FOLDER",
+      "--seeds {} --workers {} --threads {}{} --out FOLDER",
       o.network.net, std::filesystem::path(o.network.weights).filename().string(), data, s.job.data.normalize,
       o.data.validation.empty() ? fmt::format("train:{}", s.splits.validation.size()) : o.data.validation, o.data.seed,
       t.optimiser, t.lr, t.momentum, t.weight_decay, t.batch, t.precision, o.tasks, o.configurations, o.seeds,
-      o.workers, o.threads);
+      o.workers, o.threads, o.data.skip_bad ? " --skip-bad" : "");
 }
 
 std::string accuracy_text(const nn::Accuracy& a) {
@@ -263,6 +266,7 @@ class Recorder {
       while (next < left_.size() && pool_.running() < pool_.workers()) submit(next++);
       const std::optional<app::JobPool::Outcome> outcome = pool_.wait(0.5);
       if (!outcome || app::stop_requested) continue;
+      if (!outcome->ok && outcome->fault == search::Fault::Input) throw InputError(outcome->reason);
       Attempt& attempt = left_[static_cast<size_t>(outcome->tag)];
       const TableEntry& entry = plan_[attempt.job.entry];
       if (!outcome->ok && outcome->fault != search::Fault::Training && attempt.number < kAttempts) {

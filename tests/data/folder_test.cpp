@@ -1,4 +1,5 @@
 // Folders of pictures, right and wrong.
+#include <gmock/gmock.h>
 #include <sys/stat.h>
 
 #include "data/loader.h"
@@ -95,19 +96,67 @@ TEST_F(Folder, NamesABadPictureWhenItIsReached) {
 }
 
 TEST_F(Folder, ChecksPicturesWithoutDecodingThem) {
-  EXPECT_NO_THROW(open_it().validation.check());
-  EXPECT_NO_THROW(open_it().test.check());
-  const std::string whole = png(plain(16, 16, 90));
-  folder.write("val/b/1.png", whole.substr(0, whole.size() - 20));
+  EXPECT_THAT(open_it().train.damaged(), testing::IsEmpty());
+  const std::string whole = png(plain(40, 30, 50));
+  folder.write("train/b/2.png", whole.substr(0, whole.size() - 20));
+  folder.write("train/B/1.jpeg", "");
   const Splits splits = open_it();
-  EXPECT_INPUT_ERROR((splits.validation.check(), splits.test.check()), "val/b/1.png", "truncated");
+  std::filesystem::remove(folder.path() / "train/a c/1.png");
+  const KeepThreads keep;
+  for (const int n : {1, 3}) {
+    set_threads(n);
+    const std::vector<Damage> damaged = splits.train.damaged();
+    ASSERT_EQ(damaged.size(), 3u);
+    EXPECT_EQ(damaged[0].name, "train/B/1.jpeg");
+    EXPECT_THAT(damaged[0].what, testing::HasSubstr("train/B/1.jpeg] wanted a JPEG or PNG picture, got an empty file"));
+    EXPECT_EQ(damaged[1].name, "train/a c/1.png");
+    EXPECT_EQ(damaged[2].name, "train/b/2.png");
+    EXPECT_THAT(damaged[2].what, testing::HasSubstr("train/b/2.png] the picture is truncated"));
+  }
   const std::atomic<bool> stop = true;
-  EXPECT_THROW(splits.train.check(&stop), Error);
+  EXPECT_THROW(splits.train.damaged(&stop), Error);
 }
 
-TEST_F(Folder, RefusesEmptyFiles) {
-  folder.write("val/b/1.png", "");
-  EXPECT_INPUT_ERROR(open_it(), "val/b/1.png", "an empty file");
+TEST_F(Folder, LeavesPicturesOut) {
+  OpenOptions options{.validation = "test:1", .image_size = 16};
+  const auto open_with = [&] { return open("folder:" + folder.path().native(), options); };
+  const std::string all = open_with().fingerprint;
+  options.leave_out = {"train/b/10.PNG", "train/gone/7.png"};
+  const Splits splits = open_with();
+  EXPECT_EQ(splits.left_out, options.leave_out);
+  ASSERT_EQ(splits.train.size(), 3);
+  EXPECT_EQ(splits.train.source().name(2), "train/b/2.png");
+  EXPECT_EQ(splits.train.label(2), 2);
+  EXPECT_EQ(pixels_of(splits.train, 2)[0], 50);
+  EXPECT_NE(splits.fingerprint, all);
+  std::filesystem::remove(folder.path() / "train/b/10.PNG");
+  EXPECT_EQ(open_with().fingerprint, splits.fingerprint);
+  options.leave_out = {"train/b/2.png"};
+  EXPECT_INPUT_ERROR(open_with(), "train/b", "wanted at least one picture, got none but 1 that are left out");
+}
+
+TEST_F(Folder, ADamagedPictureSaysWhichItIs) {
+  folder.write("train/b/2.png", "GIF89a");
+  const Splits splits = open_it();
+  folder.write("train/b/2.png", "GIF89a, longer than it was");
+  std::vector<uint8_t> rgb(16 * 16 * 3);
+  try {
+    splits.train.source().read(3, rgb.data());
+    FAIL() << "it was read";
+  } catch (const DamagedImage& e) {
+    EXPECT_EQ(e.name(), "train/b/2.png");
+    EXPECT_EQ(e.bytes(), 6u);
+  }
+}
+
+TEST_F(Folder, ASizeMayStandForThatOfARepairedPicture) {
+  folder.write("train/b/2.png", "GIF89a");
+  const std::string before = open_it().fingerprint;
+  folder.write("train/b/2.png", png(plain(40, 30, 50)));
+  OpenOptions options{.validation = "test:1", .image_size = 16};
+  EXPECT_NE(open("folder:" + folder.path().native(), options).fingerprint, before);
+  options.sizes = {{"train/b/2.png", 6}};
+  EXPECT_EQ(open("folder:" + folder.path().native(), options).fingerprint, before);
 }
 
 TEST_F(Folder, FingerprintFollowsNamesAndSizes) {

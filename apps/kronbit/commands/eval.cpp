@@ -4,6 +4,7 @@
 
 #include "apps/kronbit/options/common.h"
 #include "apps/kronbit/options/packed_runner.h"
+#include "apps/kronbit/options/pictures.h"
 #include "apps/kronbit/progress.h"
 #include "nn/cuda/device_network.h"
 #include "nn/train.h"
@@ -109,11 +110,13 @@ int run(const Frame& frame, const Options& options) {
       packed ? std::optional(quant::PackedNetwork::load(file)) : std::nullopt;
   Subject subject = packed ? open_packed(frame, options, *network) : open_subject(options);
   require_data(options.data, file);
-  const data::Splits splits =
-      packed ? open_data(options.data, file, *network) : open_data(options.data, options.network);
+  DataOptions read = options.data;
+  read.test_only = options.split == "test";
+  const data::Splits splits = packed ? open_data(read, file, *network) : open_data(read, options.network);
   check_classes(file, subject.classes, subject.class_names, splits, Classes::Same);
   data::Dataset split = choose_split(splits, options.split);
   if (!options.images.empty()) split = split.spread(parse_int(options.images, 1, INT64_MAX, "--images"));
+  check_pictures(options.data, {split});
 
   Progress progress(frame, "eval", "images");
   const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };

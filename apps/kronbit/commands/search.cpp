@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "apps/kronbit/options/device.h"
+#include "apps/kronbit/options/pictures.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/runs/run_folder.h"
 #include "apps/kronbit/runs/search_session.h"
@@ -63,9 +64,13 @@ void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
   s.weights_crc = "crc32:" + hex_of(crc32_of_file(s.network.weights));
   const int64_t size = input_size(s.network);  // settings keep one that is not the usual one: jobs and reports need it
   if (size != nn::usual_input_size(s.network.net)) s.network.input_size = fmt::format("{}", size);
-  const data::Splits splits = open_data(s.data, s.network);
+  DataOptions read = s.data;
+  if (read.skip_bad) read.left_out = left_out_by(known.lines);
+  const data::Splits splits = open_data(read, s.network);
+  if (read.skip_bad) s.data.left_out = splits.left_out;
   make_absolute(s, known);
-  s.fingerprint = splits.fingerprint;
+  s.fingerprint = fingerprint_of(s.data, size, splits, known.lines, "fingerprint");
+  s.fingerprint_now = splits.fingerprint;
   s.normalization = splits.normalization.text();
   s.train_images = splits.train.size();
   s.validation_images = splits.validation.size();
@@ -79,6 +84,7 @@ void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
   examine_profile(s, net, known);
   if (!known.lines.empty()) s.space = space_from_json(get_object(known.lines[0], "settings", "journal"), "journal");
   make_space(s);  // mistakes in curve, limits and layers show before anything is computed or written
+  check_pictures(read, {splits.train, splits.validation, splits.test});  // before anything is computed in vain
   if (!known.lines.empty()) {
     // Already measured when the run began; were anything else different, the comparison of settings would say so.
     const Json& settings = get_object(known.lines[0], "settings", "journal");
@@ -88,8 +94,6 @@ void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
       return;
     }
   }
-  splits.validation.check(&stop_requested);  // before anything is computed in vain
-  splits.test.check(&stop_requested);
   if (!dry_run) make_folder(out);
   examine_sensitivity(s, frame, net, splits);
   if (dry_run) return;

@@ -1,6 +1,7 @@
 // kronbit sensitivity: which layers mind few bits, without training: one layer at a time down, or all but one.
 #include "apps/kronbit/report/sensitivity.h"
 #include "apps/kronbit/options/common.h"
+#include "apps/kronbit/options/pictures.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/report/html.h"
 #include "apps/kronbit/search/rule_options.h"
@@ -116,15 +117,16 @@ void measure_accuracies(const Frame& frame, const Options& options, nn::Network&
   }
 }
 
+int64_t probe_images(const Options& options) { return parse_int(options.probe, 1, INT64_MAX, "--probe"); }
+
 quant::Sensitivity measure_table(const Frame& frame, const Options& options, const nn::Network& net,
-                                 const data::Splits& splits) {
+                                 const data::Dataset& probe, const data::Normalization& normalization) {
   Progress progress(frame, "logits", "passes");
   quant::SensitivityOptions how{.assign = assign_options(options.quantizer),
                                 .precision = parse_precision(options.precision)};
   how.progress = [&](int64_t done, int64_t total) { progress.update(done, total); };
   how.stop = &stop_requested;
-  const int64_t images = parse_int(options.probe, 1, INT64_MAX, "--probe");
-  return quant::measure_sensitivity(net, splits.train.spread(images), splits.normalization, how);
+  return quant::measure_sensitivity(net, probe, normalization, how);
 }
 
 void write_files(const Options& options, const SensitivityReport& report) {
@@ -149,7 +151,7 @@ int run(const Frame& frame, const Options& options) {
   levels_of(options);
   assign_options(options.quantizer);
   parse_precision(options.precision);
-  parse_int(options.probe, 1, INT64_MAX, "--probe");
+  probe_images(options);
   const int64_t limit = options.images.empty() ? INT64_MAX : parse_int(options.images, 1, INT64_MAX, "--images");
   const std::vector<nn::ConvInfo> layers = nn::conv_layers(load_network(options.network).net);
   rules_of(options.rules, layers);
@@ -161,10 +163,12 @@ int run(const Frame& frame, const Options& options) {
   nn::Network& net = loaded.net;
   check_classes(options.network.weights, net.classes(), loaded.info.class_names, splits, Classes::Enough);
 
+  const data::Dataset images = splits.validation.spread(limit), probe = splits.train.spread(probe_images(options));
+  check_pictures(options.data, {probe, images});
+
   SensitivityReport report;
   report.layers = nn::conv_layers(net);
-  report.table = measure_table(frame, options, net, splits);
-  const data::Dataset images = splits.validation.spread(limit);
+  report.table = measure_table(frame, options, net, probe, splits.normalization);
   measure_accuracies(frame, options, net, images, splits.normalization, report);
   report.rank_bits = report.levels.front().bits;
   for (size_t i = 0; i < targets.size(); ++i) {

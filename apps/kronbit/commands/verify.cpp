@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "apps/kronbit/options/common.h"
+#include "apps/kronbit/options/pictures.h"
 #include "data/formats.h"
 #include "data/loader.h"
 #include "quant/packed.h"
@@ -22,7 +23,9 @@ struct Options {
 data::Splits open_test_data(const Options& options, const quant::PackedNetwork& packed) {
   if (options.data.data.empty() && packed.input_size() != data::kSyntheticSide)
     input_error("--data", "wanted images of {0} x {0} as {1} says, got nothing", packed.input_size(), options.model);
-  const data::Splits splits = open_data(options.data, options.model, packed);
+  DataOptions read = options.data;
+  read.test_only = true;
+  const data::Splits splits = open_data(read, options.model, packed);
   if (!options.data.data.empty() && packed.classes() == splits.test.classes())
     check_classes(options.model, packed.classes(), packed.class_names(), splits, Classes::Same);
   return splits;
@@ -35,7 +38,9 @@ int run(const Frame& frame, const Options& options) {
   const quant::PackedNetwork packed = quant::PackedNetwork::load(options.model);
   const data::Splits splits = open_test_data(options, packed);
   const int64_t n = std::min(parse_int(options.images, 1, 4096, "--images"), splits.test.size());
-  data::Loader loader(splits.test.spread(n), splits.normalization, {.batch_size = n, .seed = 0, .training = false});
+  const data::Dataset images = splits.test.spread(n);
+  check_pictures(options.data, {images});
+  data::Loader loader(images, splits.normalization, {.batch_size = n, .seed = 0, .training = false});
   const quant::Verification v = quant::verify(options.model, loader.batch(0, 0).images);
   if (frame.json) {
     print_json({{"ok", v.good()},

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "apps/kronbit/evaluation/protocol.h"
+#include "apps/kronbit/options/pictures.h"
 #include "search/evaluator.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/parallel.h"
@@ -45,6 +46,15 @@ int run_attended(const Job& job, const Attendance& attendance) {
     return 0;
   } catch (const Refusal& e) {
     say(search::Fault::Refused, e.what());
+    throw;
+  } catch (const data::DamagedImage& e) {
+    Json said = input_line(e);
+    said["fault"] = search::name_of(search::Fault::Input);
+    print_marked(kResult, said);
+    throw;
+  } catch (const InputError& e) {
+    // What is wrong here is wrong for all; on another machine only its own files may be.
+    say(attendance.folder.empty() ? search::Fault::Input : search::Fault::Refused, e.what());
     throw;
   } catch (const NumericalError& e) {
     say(search::Fault::Training, e.what());

@@ -108,6 +108,7 @@ Json to_json(const Job& job) {
           {"normalize", job.data.normalize},
           {"image_size", job.data.image_size},
           {"data_seed", job.data.seed},
+          {"left_out", job.data.left_out.value_or(std::vector<std::string>{})},
           {"mode", job.bits.mode},
           {"block", job.bits.block},
           {"optimiser", job.tune.optimiser},
@@ -135,8 +136,12 @@ Job job_from_json(const Json& j) {
   Job job;
   job.network = {get_string(j, "net", where), get_string(j, "weights", where), get_string(j, "classes", where),
                  get_string(j, "input_size", where)};
-  job.data = {get_string(j, "data", where), get_string(j, "validation", where), get_string(j, "normalize", where),
-              get_string(j, "image_size", where), get_string(j, "data_seed", where)};
+  job.data = {.data = get_string(j, "data", where),
+              .validation = get_string(j, "validation", where),
+              .normalize = get_string(j, "normalize", where),
+              .image_size = get_string(j, "image_size", where),
+              .seed = get_string(j, "data_seed", where),
+              .left_out = get_strings(j, "left_out", where)};
   job.weights_crc = get_string(j, "weights_crc", where);
   job.fingerprint = get_string(j, "fingerprint", where);
   job.bits = {"", get_string(j, "mode", where), get_string(j, "block", where)};

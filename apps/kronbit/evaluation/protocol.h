@@ -5,6 +5,7 @@
 //   out  kronbit-begins {"host": .., "pid": ..}            from here on time counts
 //   out  kronbit-result {"result": {..}}                   of run_job()
 //        kronbit-result {"fault": "refused", "reason": ..}
+//        kronbit-result {"fault": "input", "reason": .., "picture": .., "bytes": ..}     the last two of a damaged one
 #pragma once
 
 #include <optional>

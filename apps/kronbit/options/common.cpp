@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "apps/kronbit/options/pictures.h"
 #include "apps/kronbit/progress.h"
 #include "nn/models/models.h"
 #include "nn/state_dict.h"
@@ -52,6 +53,8 @@ void add_data_options(CLI::App* command, DataOptions& options) {
   command->add_option("--image-size", options.image_size,
                       "folder: only: height and width to read images at (default: what the network takes)");
   command->add_option("--data-seed", options.seed, "seed of the validation split");
+  command->add_flag("--skip-bad", options.skip_bad,
+                    "folder: only: leave damaged pictures out instead of refusing them");
 }
 
 void add_bits_options(CLI::App* command, BitsOptions& options, bool bits_required) {
@@ -134,14 +137,23 @@ data::Splits open_data(const DataOptions& options, int64_t input_size, const std
   data::OpenOptions open;
   open.validation = options.validation;
   open.seed = static_cast<uint64_t>(parse_int(options.seed, 0, INT64_MAX, "--data-seed"));
-  if (!options.image_size.empty() && !options.data.starts_with("folder:")) {
-    input_error("--image-size", "wanted with --data folder:DIR only, got --data {}",
-                options.data.empty() ? "synthetic" : options.data);
+  for (const auto& [given, flag] :
+       {std::pair{!options.image_size.empty(), "--image-size"}, {options.skip_bad, "--skip-bad"}}) {
+    if (given && !options.data.starts_with("folder:"))
+      input_error(flag, "wanted with --data folder:DIR only, got --data {}",
+                  options.data.empty() ? "synthetic" : options.data);
   }
   open.image_size = options.image_size.empty() ? input_size : parse_int(options.image_size, 1, 4096, "--image-size");
   const std::string& text = options.normalize.empty() ? normalization : options.normalize;
   if (!text.empty()) open.normalization = data::parse_normalization(text);
-  return data::open(options.data.empty() ? "synthetic" : options.data, open);
+  open.leave_out = options.left_out.value_or(std::vector<std::string>{});
+  open.sizes = options.sizes;
+  data::Splits splits = data::open(options.data.empty() ? "synthetic" : options.data, open);
+  if (!options.skip_bad || options.left_out) return splits;
+  const bool test_alone = options.test_only && options.validation.starts_with("train:");
+  open.leave_out =
+      find_left_out(test_alone ? std::vector{splits.test} : std::vector{splits.train, splits.validation, splits.test});
+  return open.leave_out.empty() ? splits : data::open(options.data, open);
 }
 
 data::Splits open_data(const DataOptions& options, const NetworkOptions& network) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,11 +26,17 @@ struct NetworkOptions {
 };
 void add_network_options(CLI::App* command, NetworkOptions& options, bool weights_required);
 
-/// --data --validation --normalize --image-size --data-seed
+/// --data --validation --normalize --image-size --data-seed --skip-bad
 struct DataOptions {
   std::string data;        ///< "": synthetic, where there are no weights that need other data
   std::string validation;  ///< "": 5000 training images, at most a fifth of them
   std::string normalize, image_size, seed = "1";
+  bool skip_bad = false;
+  bool test_only = false;  ///< only the test split is going to be read: what else is damaged does not matter
+  /// Damaged pictures of a folder that are not part of the data (data::OpenOptions::leave_out). None where nobody has
+  /// looked yet: then open_data() does, with skip_bad.
+  std::optional<std::vector<std::string>> left_out = {};
+  std::map<std::string, uint64_t> sizes = {};  ///< data::OpenOptions::sizes
 };
 void add_data_options(CLI::App* command, DataOptions& options);
 
@@ -50,7 +57,9 @@ int64_t input_size(const NetworkOptions& options);
 void require_data(const DataOptions& options, const std::string& file);
 
 /// Opens --data for a network that takes images of `input_size`; folders are read at --image-size, else at that.
-/// Without --normalize the given normalization applies, if there is one, else the data set's.
+/// Without --normalize the given normalization applies, if there is one, else the data set's. With --skip-bad damaged
+/// pictures are left out (options/pictures.h), all those of the folder or, where only the test split is read, of what it
+/// is made of; without it nobody looks at pictures here.
 data::Splits open_data(const DataOptions& options, int64_t input_size, const std::string& normalization = "");
 /// The same with the size and the normalization that the weights say. Where there are weights --data is required, and a
 /// line on stderr tells when they say no normalization.

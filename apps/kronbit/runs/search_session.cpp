@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apps/kronbit/options/pictures.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/report/report.h"
 #include "apps/kronbit/search/best.h"
@@ -94,13 +95,13 @@ class Session {
     space_.candidates = candidates();
     if (ended == search::Ended::Stopped) return stopped();
     FinalsEnd finals;
-    if (final_.top > 0 && run_.state().evaluations() > 0)
-      finals = run_finals(run_, settings_, space_, frame_, final_, pool_);
+    if (final_.top > 0 && run_.state().evaluations() > 0) finals = train_finals();
     if (finals.stopped) return stopped();
     peak_bytes_ = std::max(peak_bytes_, finals.peak_bytes);
     clear_work(run_.folder());
     write_report(run_.folder());
     if (alone || !frame_.json) print_result();
+    if (finals.input) throw InputError(finals.problem);
     if (!finals.problem.empty()) throw Error(finals.problem);
     return 0;
   }
@@ -127,6 +128,15 @@ class Session {
   void learn(const Json& line) {
     if (line["event"] == "evaluation")
       pool_.deadlines.learn(line["epochs"].get<double>(), line["seconds"].get<double>());
+  }
+
+  FinalsEnd train_finals() {
+    try {
+      return run_finals(run_, settings_, space_, frame_, final_, pool_);
+    } catch (const data::DamagedImage& e) {  // of the test split, which this process reads
+      run_.record(input_line(e));
+      throw;
+    }
   }
 
   search::Ended explore() {

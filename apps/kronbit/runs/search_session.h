@@ -20,7 +20,7 @@ struct SearchEnd {
 };
 /// Begins the search in options.out, or goes on with it. settings: those of the options, with what the files told.
 /// alone: not one of several, whose --json would be a line too many. Throws: as search::SearchRun; Error
-/// when a final training failed, after everything else is written.
+/// when a final training failed, after everything else is written: InputError where a wrong input was the reason.
 SearchEnd run_search(const Frame& frame, const SearchOptions& options, SearchSettings settings, bool alone = true);
 
 }  // namespace kronbit::app

@@ -4,6 +4,7 @@
 
 #include "apps/kronbit/made_by.h"
 #include "apps/kronbit/options/device.h"
+#include "apps/kronbit/options/pictures.h"
 #include "apps/kronbit/progress.h"
 #include "apps/kronbit/runs/run_folder.h"
 #include "nn/state_dict.h"
@@ -28,7 +29,7 @@ const std::vector<std::string> kOwn = {"checkpoint.safetensors", "best"};  // wh
 
 /// What must be the same when a run is resumed.
 Json settings_of(const std::string& command, const TrainingOptions& o, const nn::Network& net,
-                 const data::Splits& splits, DType precision) {
+                 const data::Splits& splits, const std::string& fingerprint, DType precision) {
   std::string weights = "none";
   if (!o.network.weights.empty()) weights = "crc32:" + hex_of(crc32_of_file(o.network.weights));
   const std::optional<quant::Assignment> quantized = quant::assignment_of(net);
@@ -37,7 +38,7 @@ Json settings_of(const std::string& command, const TrainingOptions& o, const nn:
                    {"net", net.name()},
                    {"classes", net.classes()},
                    {"weights", weights},
-                   {"data", splits.fingerprint},
+                   {"data", fingerprint},
                    {"normalization", splits.normalization.text()},
                    {"bits", quantized ? Json(quantized->bits) : Json(nullptr)},
                    {"mode", quant::name_of(how.mode)},
@@ -54,6 +55,7 @@ Json settings_of(const std::string& command, const TrainingOptions& o, const nn:
                    {"seed", o.seed},
                    {"precision", precision_name(precision)}};
   if (o.tune.device != "cpu") settings["device"] = o.tune.device;
+  if (o.data.skip_bad) settings["skip_bad"] = splits.left_out;
   if (!how.activations) settings["activations"] = false;
   return settings;
 }
@@ -115,7 +117,7 @@ class TrainingRun {
     Progress progress(frame_, "train", "steps");
     while (!trainer_.done()) {
       const auto start = Clock::now();
-      const nn::StepReport report = trainer_.advance();
+      const nn::StepReport report = advance();
       loss_ += report.loss * static_cast<double>(report.images);
       correct_ += report.correct;
       images_ += report.images;
@@ -130,6 +132,9 @@ class TrainingRun {
     }
     return true;
   }
+
+  /// Notes why the training ends here, for the run that goes on after the repair.
+  void end_by_input(const data::DamagedImage& picture) { journal_.append(input_line(picture)); }
 
   /// Reads the test split, once: a resumed run takes what is in the journal.
   Json test(const std::string& command) {
@@ -163,6 +168,16 @@ class TrainingRun {
 
  private:
   std::filesystem::path checkpoint() const { return folder_ / "checkpoint.safetensors"; }
+
+  /// One step; what was trained is kept where its images cannot be read.
+  nn::StepReport advance() {
+    try {
+      return trainer_.advance();
+    } catch (const InputError&) {
+      save_checkpoint();
+      throw;
+    }
+  }
 
   nn::Accuracy validate() {
     return nn::evaluate([&](const Tensor& images) { return trainer_.classify(images); }, splits_.validation,
@@ -282,7 +297,8 @@ void add_training_options(CLI::App* command, TrainingOptions& options) {
 int run_training(const Frame& frame, const std::string& command, const TrainingOptions& options) {
   stop_gently();
   set_time_limit(options.time_limit);
-  known_journal(options.out, options.resume, kOwn);  // before all pictures are read; the lock is for later
+  // Before all pictures are read; the lock is for later.
+  const search::JournalContent known = known_journal(options.out, options.resume, kOwn);
   nn::TrainOptions train;
   train.epochs = parse_number(options.epochs, 0, 1e6, "--epochs");
   train.batch = parse_int(options.tune.batch, 1, 1 << 20, "--batch");
@@ -296,7 +312,9 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   const std::unique_ptr<Device> device = open_device(options.tune.device);
   train.device = device.get();
 
-  data::Splits splits = open_data(options.data, options.network);
+  DataOptions read = options.data;
+  if (read.skip_bad) read.left_out = left_out_by(known.lines);
+  data::Splits splits = open_data(read, options.network);
   LoadedNetwork loaded = load_network(options.network, splits.train.classes());
   nn::Network& net = loaded.net;
   if (options.network.weights.empty()) {
@@ -307,20 +325,27 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   if (!options.bits.bits.empty())
     quant::assign_bits(net, read_bits(options.bits.bits, net), assign_options(options.bits));
   check_images(net, splits.train);
-  splits.validation.check(&stop_requested);  // better now than after hours of training
-  splits.test.check(&stop_requested);
+  check_pictures(read, {splits.train, splits.validation, splits.test});  // better now than after hours of training
+  const std::string fingerprint =
+      fingerprint_of(options.data, input_size(options.network), splits, known.lines, "data");
 
   make_folder(options.out);
   const FolderLock lock(options.out);
   remove_stale_temporaries(options.out);
-  search::Journal journal =
-      open_journal(options.out, options.resume, settings_of(command, options, net, splits, train.precision));
+  search::Journal journal = open_journal(options.out, options.resume,
+                                         settings_of(command, options, net, splits, fingerprint, train.precision));
   TrainingRun run(frame, options, std::move(net), std::move(splits), train, std::move(journal));
-  if (!run.train()) {
-    tell("{}; the same command with --resume goes on\n", stop_reason());
-    return stop_exit_code();
+  Json result;
+  try {
+    if (!run.train()) {
+      tell("{}; the same command with --resume goes on\n", stop_reason());
+      return stop_exit_code();
+    }
+    result = run.test(command);
+  } catch (const data::DamagedImage& e) {
+    run.end_by_input(e);
+    throw;
   }
-  const Json result = run.test(command);
   if (frame.json) {
     print_json(result);
   } else {

@@ -52,11 +52,11 @@ class FinalTrainings {
     Progress progress(frame_, "final", "trainings");
     const auto total = static_cast<int64_t>(tasks_.size());
     size_t started = 0, journalled = 0;
-    while (journalled < (refused_ ? started : tasks_.size())) {
+    while (journalled < (no_further_ ? started : tasks_.size())) {
       progress.update(static_cast<int64_t>(journalled), total);
       const bool closing = time_is_up();
       if (stop_requested || (closing && pool_.running() == 0)) return false;
-      for (; !closing && !refused_ && started < tasks_.size() && pool_.running() < pool_.workers(); ++started) {
+      for (; !closing && !no_further_ && started < tasks_.size() && pool_.running() < pool_.workers(); ++started) {
         if (needs_training(started)) pool_.submit(job(tasks_[started]), static_cast<int64_t>(started));
       }
       if (pool_.running() > 0) {
@@ -69,6 +69,7 @@ class FinalTrainings {
   }
 
   int64_t peak_bytes() const { return pool_.peak_bytes(); }
+  bool met_wrong_input() const { return wrong_input_; }
 
   /// One line on what failed; "" when nothing did.
   std::string problem() const {
@@ -115,7 +116,12 @@ class FinalTrainings {
   /// A failure is journalled and tried again, three times in all, after a breakdown with another seed.
   void take(JobPool::Outcome outcome, Progress& progress) {
     Task& task = tasks_[static_cast<size_t>(outcome.tag)];
-    if (!outcome.ok) {
+    if (!outcome.ok && outcome.fault == search::Fault::Input) {
+      Json line = {{"event", "input"}, {"reason", outcome.reason}, {"worker", outcome.worker}};
+      if (!outcome.result.is_null()) line.update(outcome.result);
+      run_.record(line);
+      no_further_ = wrong_input_ = true;
+    } else if (!outcome.ok) {
       ++task.failures;
       if (outcome.fault == search::Fault::Training) ++task.breakdowns;
       progress.log(fmt::format("failed: {}", outcome.reason));
@@ -130,8 +136,9 @@ class FinalTrainings {
                    {"reason", outcome.reason},
                    {"seconds", outcome.seconds},
                    {"worker", outcome.worker}});
-      if (task.failures < search::kAttempts && !refused_ && !time_is_up()) return pool_.submit(job(task), outcome.tag);
-      refused_ = refused_ || outcome.fault == search::Fault::Refused;  // no machine that was asked can do it
+      if (task.failures < search::kAttempts && !no_further_ && !time_is_up())
+        return pool_.submit(job(task), outcome.tag);
+      no_further_ = no_further_ || outcome.fault == search::Fault::Refused;  // no machine that was asked can do it
     }
     task.outcome = std::move(outcome);
   }
@@ -225,8 +232,9 @@ class FinalTrainings {
   std::vector<FinalRow> rows_;
   std::vector<Task> tasks_;
   std::vector<const Task*> failed_;
-  bool refused_ = false;
-  Finals finals_;  // as the journal has them
+  bool no_further_ = false;   // training begins
+  bool wrong_input_ = false;  // was met
+  Finals finals_;             // as the journal has them
 };
 
 }  // namespace
@@ -238,7 +246,9 @@ FinalsEnd run_finals(search::SearchRun& run, const SearchSettings& settings, con
   FinalTrainings trainings(run, settings, space, frame, options, pool);
   if (!trainings.train()) return {.stopped = true};
   publish_champion(run, space);
-  return {.problem = trainings.problem(), .peak_bytes = trainings.peak_bytes()};
+  return {.problem = trainings.problem(),
+          .peak_bytes = trainings.peak_bytes(),
+          .input = trainings.met_wrong_input()};
 }
 
 bool publish_champion(const search::SearchRun& run, const SearchSpace& space) {

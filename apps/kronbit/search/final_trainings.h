@@ -15,11 +15,12 @@ struct FinalsEnd {
   bool stopped = false;      ///< early, by a signal or the time limit
   std::string problem = {};  ///< one line on those that failed and left no row; "" when none did
   int64_t peak_bytes = 0;    ///< JobPool::peak_bytes()
+  bool input = false;        ///< the problem is a wrong input, such as a damaged picture
 };
 
 /// Trains and tests what is missing in the journal of `run`, on the pool of `pool`, and leaves the champion in best/.
 /// One training serves all rows of the same bits. One that fails for the third time leaves the others their rows; only
-/// when it was refused no further one begins.
+/// when it was refused no further one begins. A wrong input is such a refusal, at the first failure.
 FinalsEnd run_finals(search::SearchRun& run, const SearchSettings& settings, const SearchSpace& space,
                      const Frame& frame, const FinalOptions& options, const PoolOptions& pool);
 

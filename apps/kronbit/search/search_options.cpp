@@ -51,6 +51,7 @@ std::vector<std::string> lists_and_flags(const SearchSettings& s) {
   std::vector<std::string> words;
   for (const auto& [name, values] : {std::pair{"--fix", &s.rules.fix}, {"--tie", &s.rules.tie}, {"--try", &s.tries}})
     for (const std::string& value : *values) words.insert(words.end(), {name, value});
+  if (s.data.skip_bad) words.emplace_back("--skip-bad");
   if (s.refine) words.emplace_back("--refine");
   if (s.no_baselines) words.emplace_back("--no-baselines");
   return words;

@@ -147,6 +147,7 @@ Json to_json(const SearchSettings& settings) {
   json["observe"] = s.observe;
   json["covariance"] = s.covariance;
   if (s.space > 1) json["space"] = s.space;
+  if (s.data.skip_bad) json["skip_bad"] = s.data.left_out.value_or(std::vector<std::string>{});
   json["train_images"] = s.train_images;
   json["validation_images"] = s.validation_images;
   json["test_images"] = s.test_images;
@@ -191,6 +192,8 @@ SearchSettings settings_from_json(const Json& json, std::string_view where) {
   s.observe = has(json, "observe") ? get_string(json, "observe", where) : "accuracy";
   s.covariance = has(json, "covariance") ? get_string(json, "covariance", where) : "se";
   s.space = space_from_json(json, where);
+  s.data.skip_bad = has(json, "skip_bad");
+  if (s.data.skip_bad) s.data.left_out = get_strings(json, "skip_bad", where);
   s.train_images = get_int(json, "train_images", 0, INT64_MAX, where);
   s.validation_images = get_int(json, "validation_images", 0, INT64_MAX, where);
   s.test_images = get_int(json, "test_images", 0, INT64_MAX, where);
@@ -210,7 +213,7 @@ Job job_of(const SearchSettings& s, const Frame& frame, int workers) {
   job.data = s.data;
   job.data.normalize = s.normalization;
   job.weights_crc = s.weights_crc;
-  job.fingerprint = s.fingerprint;
+  job.fingerprint = s.fingerprint_now;
   job.bits = s.quantizer;
   job.tune = s.tune;
   job.kernel = frame.kernel == "auto" ? "" : frame.kernel;

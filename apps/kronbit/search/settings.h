@@ -48,6 +48,7 @@ struct SearchSettings {
   int space = kSpace;
   // Found when the search started.
   std::string weights_crc, fingerprint, normalization;
+  std::string fingerprint_now;  ///< of the data as they are, which a repaired picture changes: what evaluations check
   int64_t train_images = 0, validation_images = 0, test_images = 0;
   int classes = 0;
   double fp32_validation = 0;

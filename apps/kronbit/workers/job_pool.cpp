@@ -174,6 +174,9 @@ JobPool::Outcome JobPool::finish(Running& job) {
   } else if (said && has(*said, "fault") && has(*said, "reason")) {
     outcome.fault = search::parse_fault(get_string(*said, "fault", "evaluate"), "evaluate");
     outcome.reason = printable(get_string(*said, "reason", "evaluate"));
+    if (has(*said, "picture") && has(*said, "bytes"))
+      outcome.result = {{"picture", get_string(*said, "picture", "evaluate")},
+                        {"bytes", get_int(*said, "bytes", 0, INT64_MAX, "evaluate")}};
   } else {
     outcome.reason = reason_of(job.child.status(), job.child.errors());
   }
@@ -230,6 +233,7 @@ std::optional<search::Result> ProcessEvaluator::wait(double seconds) {
   result.reason = outcome->reason;
   result.seconds = outcome->seconds;
   result.worker = outcome->worker;
+  if (!outcome->ok) result.details = outcome->result;
   if (outcome->ok) {
     result.accuracies = get_numbers(outcome->result, "accuracies", 0, 1, "evaluate");
     result.details = {{"losses", outcome->result["losses"]}, {"kl", outcome->result["kl"]}};

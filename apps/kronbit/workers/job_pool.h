@@ -34,7 +34,7 @@ class JobPool {
   struct Outcome {
     int64_t tag = 0;
     bool ok = false;
-    Json result;                                  ///< of run_job(), when ok
+    Json result;  ///< of run_job(), when ok; else null or the damaged picture: {"picture", "bytes"}
     search::Fault fault = search::Fault::Worker;  ///< when not
     std::string reason;                           ///< one line, when not
     double seconds = 0;  ///< from its start to its end; waiting in a launcher's queue does not count
