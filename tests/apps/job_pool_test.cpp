@@ -96,6 +96,11 @@ TEST(JobPool, SaysWhyThereIsNoResult) {
             search::Fault::Refused);
   EXPECT_EQ(outcome_of("printf '\\nkronbit-result {\"fault\":\"training\",\"reason\":\"r\"}\\n'; exit 1").fault,
             search::Fault::Training);
+  const JobPool::Outcome damaged = outcome_of(
+      "printf '\\nkronbit-result {\"fault\":\"input\",\"reason\":\"r\",\"picture\":\"val/a/1.png\",\"bytes\":7}\\n'; "
+      "exit 2");
+  EXPECT_EQ(damaged.fault, search::Fault::Input);
+  EXPECT_EQ(damaged.result, Json({{"picture", "val/a/1.png"}, {"bytes", 7}}));
   PoolOptions missing;
   missing.launch = {"/nowhere/srun"};
   JobPool pool(missing);
