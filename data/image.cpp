@@ -12,8 +12,10 @@ namespace kronbit::data {
 namespace {
 
 // The decoder's memory: no block larger than the largest picture with 8 bytes per pixel, whatever a file unpacks to.
+// Zeros at first, because the decoder reads what damaged files leave unwritten: tables, the rows after lost data. The
+// same holds of its variables, by the compiler's option (CMakeLists.txt).
 constexpr size_t kMaxDecoderBlock = static_cast<size_t>(kMaxPicturePixels) * 8 + (1 << 20);
-void* decoder_allocate(size_t bytes) { return bytes <= kMaxDecoderBlock ? std::malloc(bytes) : nullptr; }
+void* decoder_allocate(size_t bytes) { return bytes <= kMaxDecoderBlock ? std::calloc(bytes, 1) : nullptr; }
 void* decoder_reallocate(void* block, size_t bytes) {
   return bytes <= kMaxDecoderBlock ? std::realloc(block, bytes) : nullptr;
 }

@@ -20,7 +20,8 @@ std::string cifar_record(const std::vector<int>& labels, uint64_t seed);
 /// A whole CIFAR-10 folder with `train` images over five files and `test` images.
 void write_cifar10(const TemporaryFolder& folder, int train, int test);
 
-/// A PNG file of 8-bit samples: colour type 0 grey, 2 RGB, 6 RGB and alpha.
+/// A PNG file of 8-bit samples: colour type 0 grey, 2 RGB, 3 numbers of colours (their PLTE chunk is to be put in at byte
+/// 33), 6 RGB and alpha.
 std::string png(int64_t width, int64_t height, int colour_type, const std::string& samples);
 /// Of an RGB image.
 std::string png(const Image& image);

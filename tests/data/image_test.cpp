@@ -1,5 +1,7 @@
 // Pictures: decoding, refusing, resizing, cropping.
 #include <cmath>
+#include <cstring>
+#include <memory>
 
 #include "tests/data/files.h"
 
@@ -102,6 +104,89 @@ TEST(ImageTest, RefusesDamagedJpeg) {
   EXPECT_INPUT_ERROR(decode(scans + "\xff\xd9"), "at most 100 scans");
   const size_t frame = good.find("\xff\xc0");
   EXPECT_INPUT_ERROR(decode(good.substr(0, frame) + good.substr(frame, 13) + good.substr(frame)), "got 2");
+}
+
+std::string jpeg_segment(char marker, const std::string& content) {
+  const size_t length = content.size() + 2;
+  return std::string{'\xff', marker, static_cast<char>(length >> 8), static_cast<char>(length)} + content;
+}
+
+/// grey_jpeg() with steps of `step` and whole segments left out or put in before the scan.
+std::string grey_jpeg_with(char step, const std::string& left_out, const std::string& before_scan = "") {
+  std::string picture = replaced(grey_jpeg(), std::string(64, '\x40'), std::string(64, step));
+  for (size_t at = 2; !left_out.empty() && picture[at + 1] != '\xda';) {
+    const size_t length = 2 + static_cast<uint8_t>(picture[at + 2]) * 256u + static_cast<uint8_t>(picture[at + 3]);
+    if (left_out.find(picture[at + 1]) != std::string::npos) {
+      picture.erase(at, length);
+    } else {
+      at += length;
+    }
+  }
+  return picture.insert(picture.find("\xff\xda"), before_scan);
+}
+
+TEST(ImageTest, RefusesJpegScansWithoutTheirTables) {
+  for (char step : {'\x40', '\x10'}) {  // whatever picture the decoder had before
+    for (const char* left_out : {"\xc4", "\xdb", "\xc4\xdb"}) {
+      EXPECT_NO_THROW(decode(grey_jpeg_with(step, "")));
+      EXPECT_INPUT_ERROR(decode(grey_jpeg_with('\x40', left_out)), "damaged", "a scan without its tables");
+    }
+  }
+  // One table of two; tables that nothing names.
+  const std::string one_code = std::string{'\x01'} + std::string(15, '\0');
+  const std::string dc = '\0' + one_code + '\x03', ac = '\x10' + one_code + '\0', steps(64, '\x40');
+  EXPECT_INPUT_ERROR(decode(grey_jpeg_with('\x40', "\xc4", jpeg_segment('\xc4', dc))), "without its tables");
+  EXPECT_INPUT_ERROR(decode(grey_jpeg_with('\x40', "\xc4", jpeg_segment('\xc4', ac))), "without its tables");
+  EXPECT_INPUT_ERROR(decode(grey_jpeg_with('\x40', "\xdb", jpeg_segment('\xdb', '\x01' + steps))),
+                     "without its tables");
+  EXPECT_INPUT_ERROR(decode(grey_jpeg_with('\x40', "", jpeg_segment('\xdb', '\x04' + steps))), "tables 0 to 3, got 4");
+  EXPECT_INPUT_ERROR(decode(grey_jpeg_with('\x40', "", jpeg_segment('\xc4', '\x04' + one_code + '\0'))), "got 4");
+  EXPECT_INPUT_ERROR(decode(grey_jpeg_with('\x40', "", jpeg_segment('\xc4', '\x20' + one_code + '\0'))), "Huffman");
+  // Between the frame and its scan, two tables in a segment: as good as before the frame.
+  const std::string late = jpeg_segment('\xdb', '\0' + steps) + jpeg_segment('\xc4', dc + ac);
+  EXPECT_EQ(decode(grey_jpeg_with('\x40', "\xc4\xdb", late)).rgb, decode(grey_jpeg()).rgb);
+  // A scan of another component than the frame's.
+  const std::string scan = std::string("\xda\x00\x08\x01\x01", 5);
+  EXPECT_INPUT_ERROR(decode(replaced(grey_jpeg(), scan, std::string("\xda\x00\x08\x01\x02", 5))), "does not have");
+}
+
+TEST(ImageTest, ProgressiveScansNeedOnlyTheTablesOfTheirFrequencies) {
+  // The mean alone, in one scan or refined by a second that has no tables: 0 101, then a bit.
+  const std::string only_mean = replaced(grey_jpeg_with('\x40', ""), "\xff\xc0", "\xff\xc2");
+  const std::string scan = std::string("\xda\x00\x08\x01\x01\x00\x00\x3f\x00", 9);
+  const auto with = [&](const char(&header)[10]) { return replaced(only_mean, scan, std::string(header, 9)); };
+  EXPECT_EQ(decode(with("\xda\x00\x08\x01\x01\x01\x00\x00\x00")).rgb, decode(grey_jpeg()).rgb);    // AC table 1: none
+  EXPECT_INPUT_ERROR(decode(with("\xda\x00\x08\x01\x01\x10\x00\x00\x00")), "without its tables");  // DC table 1
+  EXPECT_NO_THROW(decode(with("\xda\x00\x08\x01\x01\x10\x00\x00\x10")));                           // a refinement
+  EXPECT_INPUT_ERROR(decode(with("\xda\x00\x08\x01\x01\x01\x01\x3f\x00")), "without its tables");  // AC table 1
+}
+
+/// Memory of the sizes that the decoder asks for, full of `value` when it is given back; so is the stack.
+__attribute__((noinline)) void leave_behind(int value) {
+  std::vector<std::unique_ptr<char[]>> blocks;
+  for (int k = 0; k < 50; ++k) {
+    for (size_t size : {64, 207, 271, 512, 4111, 4112, 12288, 18000, 20000}) {
+      blocks.push_back(std::make_unique<char[]>(size));
+      std::memset(blocks.back().get(), value, size);
+    }
+  }
+  volatile char stack[40000];
+  for (volatile char& byte : stack) byte = static_cast<char>(value);
+}
+
+TEST(ImageTest, DamagedPicturesAreTheSameEveryTime) {
+  // 64 x 64, a restart after every block of 8 x 8, and the end after the first one.
+  std::string lost = replaced(grey_jpeg_with('\x40', "", jpeg_segment('\xdd', std::string("\x00\x01", 2))),
+                              std::string("\x00\x08\x00\x08", 4), std::string("\x00\x40\x00\x40", 4));
+  // A palette of one colour, and a pixel of colour 5.
+  std::string palette = png(1, 1, 3, "\x05");
+  palette.insert(33, png_chunk("PLTE", "abc"));
+  for (const std::string& picture : {lost, palette}) {
+    leave_behind(11);
+    const Image first = decode(picture);
+    leave_behind(222);
+    EXPECT_EQ(decode(picture).rgb, first.rgb);
+  }
 }
 
 /// Resizing as its definition reads: for each output pixel, the triangle-weighted mean of all input pixels.
