@@ -95,7 +95,11 @@ Dataset Dataset::first(int64_t count) const {
 Dataset Dataset::spread(int64_t count) const {
   count = std::min(count, size());
   std::vector<int64_t> positions;
-  for (int64_t i = 0; i < count; ++i) positions.push_back((2 * i + 1) * size() / (2 * count));
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t begin = i * size() / count, end = (i + 1) * size() / count;
+    Rng rng(0, Purpose::Split, {static_cast<uint64_t>(i)});
+    positions.push_back(begin + static_cast<int64_t>(rng.below(static_cast<uint64_t>(end - begin))));
+  }
   return subset(positions);
 }
 

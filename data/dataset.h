@@ -104,8 +104,9 @@ class Dataset {
   Dataset subset(const std::vector<int64_t>& positions) const;
   /// The first min(count, size()) images.
   Dataset first(int64_t count) const;
-  /// `count` images spread evenly over the set, the same for the same set: image i is number
-  /// floor((i + 1/2) size / count). All of them where it has fewer. Of sets sorted by class they are of all classes alike.
+  /// `count` images spread evenly over the set, the same for the same set: image i is drawn from numbers
+  /// floor(i size / count) to floor((i + 1) size / count) - 1, all where it has no more. They are of all classes alike
+  /// both of sets sorted by class and of those where classes take turns.
   Dataset spread(int64_t count) const;
 
  private:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <set>
 
 #include "data/open.h"
@@ -251,15 +252,35 @@ TEST(DatasetTest, SubsetsCompose) {
   EXPECT_EQ(some.label(1), 3);
 }
 
-TEST(DatasetTest, SpreadImagesAreEvenlyApart) {
+TEST(DatasetTest, SpreadImagesAreOneOfEachStretch) {
   const Splits splits = open("synthetic:200");
   const auto& all = splits.train.chosen();
   const size_t n = all.size();
-  EXPECT_EQ(splits.train.spread(4).chosen(),
-            (std::vector<int64_t>{all[n / 8], all[3 * n / 8], all[5 * n / 8], all[7 * n / 8]}));
+  const std::vector<int64_t> four = splits.train.spread(4).chosen();
+  EXPECT_EQ(splits.train.spread(4).chosen(), four);
+  ASSERT_EQ(four.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(i * n / 4);
+    const auto end = all.begin() + static_cast<std::ptrdiff_t>((i + 1) * n / 4);
+    EXPECT_EQ(std::count(begin, end, four[i]), 1) << i;
+  }
   EXPECT_EQ(splits.train.spread(0).size(), 0);
   EXPECT_EQ(splits.train.spread(splits.train.size()).chosen(), all);
   EXPECT_EQ(splits.train.spread(1000000).chosen(), all);
+}
+
+/// Classes take turns in the synthetic data set, as in lists of files that somebody has mixed by hand.
+TEST(DatasetTest, SpreadImagesAreOfAllClasses) {
+  const Splits whole = open("synthetic"), half = open("synthetic", {.validation = "test:1000"});
+  for (const Dataset& all : {whole.test, half.train}) {
+    for (int64_t count : {50, 80, 100, 200, 400}) {
+      std::map<int, int64_t> images;
+      const Dataset some = all.spread(count);
+      for (int64_t i = 0; i < count; ++i) ++images[some.label(i)];
+      EXPECT_EQ(images.size(), 10u) << count;
+      for (const auto& [label, n] : images) EXPECT_LE(n, count / 5) << count << " images, class " << label;
+    }
+  }
 }
 
 TEST(OpenTest, RefusesUnknownFormats) {
