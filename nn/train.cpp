@@ -180,6 +180,8 @@ void Trainer::save(const std::filesystem::path& path, const std::map<std::string
   }
   for (const Parameter& p : net_.parameters())
     if (!all_finite(p.var.value())) throw NumericalError(not_finite(step_, p.name));
+  for (const auto& [name, tensor] : state)
+    if (!all_finite(tensor)) throw NumericalError(not_finite(step_, "the optimiser's " + name));
   save_checkpoint(path, net_, state, meta);
 }
 

@@ -67,7 +67,8 @@ class Trainer {
   Tensor classify(const Tensor& images);
 
   /// Everything a run needs to go on from here, in one file, atomically; `notes` are kept beside it.
-  /// Throws: NumericalError naming the first parameter that is not finite; the file stays as it was.
+  /// Throws: NumericalError naming the first parameter, or number of the optimiser, that is not finite; the file stays
+  /// as it was.
   void save(const std::filesystem::path& path, const std::map<std::string, std::string>& notes = {}) const;
   /// Returns the notes. Throws: InputError if the file is damaged or was saved with other options, another network or
   /// length of run; then nothing is changed.

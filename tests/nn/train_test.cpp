@@ -56,6 +56,19 @@ Tensor& weight(Network& net, const std::string& name) {
   throw Error("no parameter " + name);
 }
 
+/// Without batch normalization: two convolutions and a linear layer, their first weights times these factors.
+Network plain_network(float conv1, float conv2, float linear) {
+  Builder b("plain", 16, 10);
+  const int x = b.conv("conv2", b.conv("conv1", kInput, {.channels = 8}), {.channels = 8});
+  b.linear("linear", b.global_avg_pool("pool", x), 10);
+  Network net = b.take();
+  net.initialize(1);
+  for (const auto& [name, factor] :
+       {std::pair("conv1.weight", conv1), {"conv2.weight", conv2}, {"linear.weight", linear}})
+    for (int64_t i = 0; i < weight(net, name).count(); ++i) weight(net, name).data<float>()[i] *= factor;
+  return net;
+}
+
 /// Of the trainable parameters alone: running statistics move with every forward pass.
 std::vector<float> weights_of(const Network& net) {
   std::vector<float> weights;
@@ -274,6 +287,22 @@ TEST_F(TrainerTest, WeightsThatAreNotFiniteAreNotSaved) {
   EXPECT_EQ(read_file(path_, 1 << 24), before);
 }
 
+TEST_F(TrainerTest, AnOptimiserThatIsNotFiniteIsNotSaved) {
+  Network net = plain_network(1e11f, 1e-21f, 1e20f);
+  TrainOptions options = kOptions;
+  options.optimiser = Adam{.lr = 1e-3};
+  options.clip_gradients = 0;
+  Trainer run = trainer(net, options);
+  run.save(path_);
+  const std::vector<std::byte> before = read_file(path_, 1 << 24);
+  run.advance();  // gradients of 1e30, finite squares of 1e60 in their norm, but not in the second moments
+  const std::vector<float> weights = weights_of(net);
+  EXPECT_TRUE(std::all_of(weights.begin(), weights.end(), [](float v) { return std::isfinite(v); }));
+  EXPECT_EQ(message_of<NumericalError>([&] { run.save(path_); }),
+            "[train] step 1: the optimiser's second_moment.conv2.weight is not finite; try a lower --lr, or --clip");
+  EXPECT_EQ(read_file(path_, 1 << 24), before);
+}
+
 TEST_F(TrainerTest, TheErrorNamesWhereItBegan) {
   const auto failure = [](const std::string& name, float value) {
     Network net = small_network();
@@ -293,15 +322,8 @@ TEST_F(TrainerTest, TheErrorNamesWhereItBegan) {
   EXPECT_EQ(failure("bn1.bias", std::numeric_limits<float>::infinity()), "[train] step 0: bn1.bias" + end);
   EXPECT_EQ(failure("bn2.weight", 3e38f), "[train] step 0: the output of bn2" + end);
 
-  // Without batch normalization: large, tiny and large weights make logits of 1e10 or so, but gradients of 1e40.
-  Builder b("plain", 16, 10);
-  const int x = b.conv("conv2", b.conv("conv1", kInput, {.channels = 8}), {.channels = 8});
-  b.linear("linear", b.global_avg_pool("pool", x), 10);
-  Network net = b.take();
-  net.initialize(1);
-  for (const auto& [name, factor] :
-       {std::pair("conv1.weight", 1e20f), {"conv2.weight", 1e-30f}, {"linear.weight", 1e20f}})
-    for (int64_t i = 0; i < weight(net, name).count(); ++i) weight(net, name).data<float>()[i] *= factor;
+  // Logits of 1e10 or so, but gradients of 1e40.
+  Network net = plain_network(1e20f, 1e-30f, 1e20f);
   Trainer run = trainer(net);
   const std::vector<float> before = weights_of(net);
   EXPECT_EQ(message_of<NumericalError>([&] { run.advance(); }), "[train] step 0: the gradient of conv2.weight" + end);
