@@ -139,11 +139,15 @@ void Network::initialize(uint64_t seed) {
   }
 }
 
-Var Network::forward(const Tensor& x, const RunContext& context) {
+void Network::check_input(const Tensor& x) const {
   const Shape& want = nodes_[0].shape;
   if (x.shape().rank() != 4 || x.height() != want[0] || x.width() != want[1] || x.channels() != want[3]) {
     input_error(name_, "input: wanted [{}, {}, N, {}], got {}", want[0], want[1], want[3], x.shape().text());
   }
+}
+
+Var Network::forward(const Tensor& x, const RunContext& context) {
+  check_input(x);
   // Someone who looks at every node's output needs every node to run by itself.
   const std::vector<Step> order = steps(*this, context.fused && !context.observe && x.dtype() != DType::F64);
   std::vector<int> last_reader(nodes_.size(), 0);

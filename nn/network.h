@@ -97,7 +97,10 @@ class Network {
   /// Weights: Kaiming normal, fan out (convolutions), uniform +-1/sqrt(fan in) (linear); scales and variances 1, the
   /// rest 0.
   void initialize(uint64_t seed);
-  /// x: [H][W][N][C] float (double runs too, unfused, for checks). Returns the logits [1][1][N][classes], float.
+  /// Throws: InputError unless x is [H][W][N][C] with the height, width and channels of input_shape().
+  void check_input(const Tensor& x) const;
+  /// x: [H][W][N][C] float (double runs too, unfused, for checks). Returns the logits [1][1][N][classes], float (of
+  /// double: double). Throws: InputError as check_input().
   Var forward(const Tensor& x, const RunContext& context);
   /// A copy with its own parameters (operators are shared; they are immutable).
   Network clone() const;

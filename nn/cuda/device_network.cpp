@@ -70,6 +70,7 @@ DeviceLoss DeviceNetwork::train(const data::Picks& picks, double label_smoothing
 
 DeviceLoss DeviceNetwork::train(const Tensor& images, const std::vector<int>& labels, double label_smoothing, double lr,
                                 double max_norm) {
+  net_.check_input(images);
   DevicePass& p = pass(images.images(), true);
   p.put(images);
   return finish_step(p, labels, label_smoothing, lr, max_norm);
@@ -93,6 +94,7 @@ void DeviceNetwork::repeat() {
 }
 
 Tensor DeviceNetwork::forward(const Tensor& images) {
+  net_.check_input(images);
   DevicePass& p = pass(images.images(), false);
   p.put(images);
   p.run({}, 0);

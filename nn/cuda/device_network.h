@@ -38,8 +38,9 @@ class DeviceNetwork {
   /// (0: not limited).
   /// Shapes:   images [H][W][N][C] f32; labels N
   /// Requires: a rule; labels below the number of classes
-  /// Throws:   InputError where a normalization has a single value per channel; NumericalError when the loss or a
-  ///           gradient is not finite: the parameters are then those before the step, running statistics may not be
+  /// Throws:   InputError for images of another size, and where a normalization has a single value per channel;
+  ///           NumericalError when the loss or a gradient is not finite: the parameters are then those before the step,
+  ///           running statistics may not be
   DeviceLoss train(const Tensor& images, const std::vector<int>& labels, double label_smoothing, double lr,
                    double max_norm);
   /// The same on images that lie on the device: keep_images() copies all of a source there.
@@ -47,7 +48,7 @@ class DeviceNetwork {
   void keep_images(const data::MemorySource& source, const data::Normalization& normalization);
   /// Begins the forward and backward passes of the last train() again, on the same images: for timing them alone.
   void repeat();
-  /// The logits [1][1][N][classes] f32 with the running statistics.
+  /// The logits [1][1][N][classes] f32 with the running statistics. Throws: InputError for images of another size.
   Tensor forward(const Tensor& images);
 
   /// Copies parameters and running statistics into the network.

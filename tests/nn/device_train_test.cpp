@@ -179,6 +179,18 @@ TEST(DeviceTraining, RefusesWhatItDoesNotDo) {
   for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 0.02);
 }
 
+TEST(DeviceTraining, RefusesImagesOfAnotherSizeAsTheProcessorDoes) {
+  const std::unique_ptr<Device> device = open_simulated_device();
+  Network net = initialized(branches());
+  DeviceNetwork there(net, *device, OptimiserOptions(Sgd{}));
+  for (const Tensor& x : {Tensor::activation(10, 12, 2, 3), Tensor::activation(12, 12, 2, 4), Tensor::zeros({12, 3})}) {
+    const std::string here = message_of<InputError>([&] { net.forward(x, {}); });
+    EXPECT_THAT(here, HasSubstr("[branches] input: wanted [12, 12, N, 3], got ["));
+    EXPECT_EQ(message_of<InputError>([&] { there.forward(x); }), here);
+    EXPECT_EQ(message_of<InputError>([&] { there.train(x, {1, 2}, 0, 0.1, 0); }), here);
+  }
+}
+
 TEST(DeviceTraining, RefusesToNormalizeASingleValuePerChannel) {
   const std::unique_ptr<Device> device = open_simulated_device();
   Builder b("one", 2, 4);
