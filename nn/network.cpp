@@ -45,6 +45,11 @@ Var run(const Network& net, const Step& step, std::span<const Var> inputs, std::
                    context);
 }
 
+/// bf16 as float, where the last operator is no linear layer, which sums in float.
+Var as_float(const Var& y) {
+  return record(y.value().to(DType::F32), {y}, [y](const Tensor& dy) { y.add_grad(dy.to(DType::BF16)); });
+}
+
 }  // namespace
 
 Network::Network(std::string name, int64_t height, int64_t width, int64_t channels, int classes)
@@ -170,7 +175,7 @@ Var Network::forward(const Tensor& x, const RunContext& context) {
     for (int k : read)
       if (last_reader[static_cast<size_t>(k)] == step.node) values[static_cast<size_t>(k)] = Var();
   }
-  return values.back();
+  return values.back().value().dtype() == DType::BF16 ? as_float(values.back()) : values.back();
 }
 
 Network Network::clone() const {

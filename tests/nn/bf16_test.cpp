@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 
+#include "nn/models/builder.h"
 #include "nn/ops/add.h"
 #include "nn/ops/avg_pool.h"
 #include "nn/ops/batch_norm.h"
@@ -17,9 +18,11 @@
 #include "nn/ops/max_pool.h"
 #include "nn/ops/relu.h"
 #include "nn/ops/shortcut_a.h"
+#include "nn/ops/softmax_cross_entropy.h"
 #include "nn/optim.h"
 #include "tensor/rows/rows.h"
 #include "tests/nn/gradcheck.h"
+#include "tests/tensor/distance.h"
 #include "tests/tensor/keep_threads.h"
 
 namespace kronbit::nn {
@@ -116,6 +119,27 @@ TEST(Bf16, OperatorsGiveTheFloatResultsRounded) {
       }
     }
   }
+}
+
+/// A network that ends with a mean over convolved pixels, not with a linear layer.
+TEST(Bf16, LogitsAndTheirGradientsAreFloatWhateverIsLast) {
+  Builder b("convolutions", 8, 10);
+  const int x = b.relu("relu", b.batch_norm("bn", b.conv("conv1", kInput, {.channels = 16})));
+  b.global_avg_pool("mean", b.conv("conv2", x, {.channels = 10}));
+  Network net = b.take();
+  net.initialize(1);
+  const Tensor images = numbers(8, 8, 4, 3, 2);
+  std::vector<std::vector<float>> logits, gradients;
+  for (const DType precision : {DType::F32, DType::BF16}) {
+    for (Parameter& p : net.parameters()) p.var.clear_grad();
+    const Var y = net.forward(images, {.training = true, .precision = precision});
+    ASSERT_EQ(y.value().dtype(), DType::F32);
+    backward(softmax_cross_entropy(y, {0, 3, 6, 9}, 0));
+    logits.push_back(y.value().values());
+    gradients.push_back(net.find_parameter("conv2.weight")->var.grad().values());
+  }
+  EXPECT_LT(distance(logits[1], logits[0]), 0.02);
+  EXPECT_LT(distance(gradients[1], gradients[0]), 0.02);
 }
 
 TEST(Normalize, IsNormalizationSumAndReluAtOnce) {
