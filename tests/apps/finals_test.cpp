@@ -187,7 +187,8 @@ std::string toy_weights() {
 
 TEST_F(FinalsOfARun, OfOtherWeightsOrDataAreNotBegun) {
   settings_.network.weights = toy_weights();
-  settings_.data = {.data = "synthetic:200", .validation = "train:20"};
+  settings_.data.data = "synthetic:200";
+  settings_.data.validation = "train:20";
   const auto refusal = [&] {
     return testing::Throws<Refusal>(testing::Property(
         &Refusal::what,
