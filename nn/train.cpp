@@ -108,11 +108,12 @@ StepReport Trainer::advance() {
   report.images = static_cast<int64_t>(batch.labels.size());
   report.correct = count_correct(logits.value(), batch.labels, 1);
   report.lr = lr;
-  if (!std::isfinite(report.loss)) throw NumericalError(describe_first_non_finite(batch.images));
+  if (!std::isfinite(report.loss)) throw NumericalError(describe_first_non_finite(batch.images, true));
 
   backward(loss);
   const double limit = options_.clip_gradients > 0 ? options_.clip_gradients : std::numeric_limits<double>::infinity();
-  if (!std::isfinite(optimiser_.clip_gradients(limit))) throw NumericalError(describe_first_non_finite(batch.images));
+  if (!std::isfinite(optimiser_.clip_gradients(limit)))
+    throw NumericalError(describe_first_non_finite(batch.images, true));
   optimiser_.step(report.lr);
   ++step_;
   return report;
@@ -131,7 +132,7 @@ StepReport Trainer::advance_on_device(int64_t epoch, int64_t index, double lr) {
     return {.loss = seen.loss, .correct = seen.correct, .images = seen.images, .lr = lr};
   } catch (const NumericalError&) {  // this processor finds out where
     fetch();
-    throw NumericalError(describe_first_non_finite(loader_.batch(epoch, index).images));
+    throw NumericalError(describe_first_non_finite(loader_.batch(epoch, index).images, true));
   }
 }
 
@@ -145,23 +146,35 @@ Tensor Trainer::classify(const Tensor& images) {
   return net_.forward(images, {.precision = options_.precision, .weights = kept_weights_.get()}).value();
 }
 
-std::string Trainer::describe_first_non_finite(const Tensor& images) {
+Accuracy Trainer::evaluate(const data::Dataset& dataset, const data::Normalization& normalization, int64_t batch) {
+  Tensor last;
+  try {
+    return nn::evaluate([&](const Tensor& images) { return classify(last = images); }, dataset, normalization, batch);
+  } catch (const NumericalError&) {
+    fetch();
+    throw NumericalError(describe_first_non_finite(last, false));
+  }
+}
+
+std::string Trainer::describe_first_non_finite(const Tensor& images, bool training) {
   std::string found;
   for (const Parameter& p : net_.parameters()) {
-    if (p.var.requires_grad() && !all_finite(p.var.value())) {
+    if ((p.var.requires_grad() || !training) && !all_finite(p.var.value())) {
       return not_finite(step_, p.name);
     }
   }
   Network copy = net_.clone();  // running statistics must not move again
-  RunContext context{
-      .training = true, .precision = options_.precision, .seed = options_.seed, .step = static_cast<uint64_t>(step_)};
+  RunContext context{.training = training,
+                     .precision = options_.precision,
+                     .seed = options_.seed,
+                     .step = static_cast<uint64_t>(step_)};
   context.observe = [&](const Node& node, const Tensor& output) {
     if (found.empty() && !all_finite(output)) found = node.name;
   };
   copy.forward(images, context);
   if (!found.empty()) return not_finite(step_, "the output of " + found);
   for (const Parameter& p : net_.parameters()) {
-    if (p.var.requires_grad() && p.var.grad().defined() && !all_finite(p.var.grad())) {
+    if (training && p.var.requires_grad() && p.var.grad().defined() && !all_finite(p.var.grad())) {
       return not_finite(step_, "the gradient of " + p.name);
     }
   }
@@ -228,8 +241,9 @@ Accuracy evaluate(const std::function<Tensor(const Tensor&)>& classify, const da
     const auto n = static_cast<int64_t>(b.labels.size());
     top1 += count_correct(logits, b.labels, 1);
     top5 += count_correct(logits, b.labels, 5);
-    loss +=
-        static_cast<double>(softmax_cross_entropy_forward(logits, b.labels).data<float>()[0]) * static_cast<double>(n);
+    const double of_batch = softmax_cross_entropy_forward(logits, b.labels).data<float>()[0];
+    if (!std::isfinite(of_batch)) throw NumericalError("[evaluate] the loss is not finite");
+    loss += of_batch * static_cast<double>(n);
     result.images += n;
     if (progress) progress(result.images, dataset.size());
   }
@@ -237,14 +251,18 @@ Accuracy evaluate(const std::function<Tensor(const Tensor&)>& classify, const da
   result.top1 = static_cast<double>(top1) / images;
   result.top5 = static_cast<double>(top5) / images;
   result.loss = loss / images;
-  if (!std::isfinite(result.loss)) throw NumericalError("[evaluate] the loss is not finite");
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }
 
 Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normalization& normalization, int64_t batch,
-                  const std::function<void(int64_t, int64_t)>& progress, const std::atomic<bool>* stop,
-                  DType precision) {
+                  const std::function<void(int64_t, int64_t)>& progress, const std::atomic<bool>* stop, DType precision,
+                  Device* device) {
+  if (device != nullptr) {
+    DeviceNetwork there(net, *device);
+    return evaluate([&](const Tensor& images) { return there.forward(images); }, dataset, normalization, batch,
+                    progress, stop);
+  }
   ConvWeightCache weights;
   const RunContext context{.precision = precision, .weights = &weights};
   return evaluate([&](const Tensor& images) { return net.forward(images, context).value(); }, dataset, normalization,

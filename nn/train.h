@@ -40,6 +40,14 @@ struct StepReport {
   double lr = 0;
 };
 
+/// What a network gets right on a data set.
+struct Accuracy {
+  double top1 = 0, top5 = 0;  ///< fractions of the images
+  double loss = 0;            ///< mean cross-entropy, nats
+  int64_t images = 0;
+  double seconds = 0;
+};
+
 class DeviceNetwork;
 
 class Trainer {
@@ -65,6 +73,9 @@ class Trainer {
   void fetch();
   /// The logits [1][1][N][classes] of images [H][W][N][3] with the running statistics, where the training runs.
   Tensor classify(const Tensor& images);
+  /// nn::evaluate() of the network as it is now, where the training runs.
+  /// Throws: NumericalError naming the first layer whose output is not finite.
+  Accuracy evaluate(const data::Dataset& dataset, const data::Normalization& normalization, int64_t batch);
 
   /// Everything a run needs to go on from here, in one file, atomically; `notes` are kept beside it.
   /// Throws: NumericalError naming the first parameter, or number of the optimiser, that is not finite; the file stays
@@ -75,7 +86,8 @@ class Trainer {
   std::map<std::string, std::string> restore(const std::filesystem::path& path);
 
  private:
-  std::string describe_first_non_finite(const Tensor& images);
+  /// What a pass over these images finds: as the next step of training, or with the running statistics.
+  std::string describe_first_non_finite(const Tensor& images, bool training);
   StepReport advance_on_device(int64_t epoch, int64_t index, double lr);
 
   Network& net_;
@@ -88,27 +100,20 @@ class Trainer {
   int64_t steps_ = 0, step_ = 0;
 };
 
-/// What a network gets right on a data set.
-struct Accuracy {
-  double top1 = 0, top5 = 0;  ///< fractions of the images
-  double loss = 0;            ///< mean cross-entropy, nats
-  int64_t images = 0;
-  double seconds = 0;
-};
-
 /// BF16 where this processor multiplies bf16 faster than f32, else F32.
 DType fastest_precision();
 
 /// Runs every image of `dataset` once, without augmentation, through `classify`: images [H][W][N][3] to logits
 /// [1][1][N][classes]. With fewer than 6 classes top5 is 1.
 /// `progress(done, total)` is called after every batch; a true `*stop` ends early with Stopped.
+/// Throws: NumericalError at the first batch whose loss is not finite.
 Accuracy evaluate(const std::function<Tensor(const Tensor& images)>& classify, const data::Dataset& dataset,
                   const data::Normalization& normalization, int64_t batch,
                   const std::function<void(int64_t done, int64_t total)>& progress = {},
                   const std::atomic<bool>* stop = nullptr);
-/// The same for a network.
+/// The same for a network: in this precision on this processor or, with a device, there in bf16.
 Accuracy evaluate(Network& net, const data::Dataset& dataset, const data::Normalization& normalization,
                   int64_t batch = 128, const std::function<void(int64_t done, int64_t total)>& progress = {},
-                  const std::atomic<bool>* stop = nullptr, DType precision = DType::F32);
+                  const std::atomic<bool>* stop = nullptr, DType precision = DType::F32, Device* device = nullptr);
 
 }  // namespace kronbit::nn

@@ -330,6 +330,23 @@ TEST_F(TrainerTest, TheErrorNamesWhereItBegan) {
   EXPECT_EQ(weights_of(net), before);
 }
 
+TEST_F(TrainerTest, TheErrorOfAnEvaluationNamesWhereItBegan) {
+  const std::string end = " is not finite; try a lower --lr, or --clip";
+  Network net = small_network();
+  Trainer run = trainer(net);
+  run.advance();
+  const auto failure = [&] {
+    return message_of<NumericalError>([&] { run.evaluate(random_images(40), data::kCifar10, 32); });
+  };
+  EXPECT_EQ(failure(), "nothing was thrown");
+  // Steps of training take the statistics of their batch: running ones that are far off show here only.
+  weight(net, "bn2.running_mean").data<float>()[5] = -3e38f;
+  weight(net, "bn2.running_var").data<float>()[5] = 1e-20f;
+  EXPECT_EQ(failure(), "[train] step 1: the output of bn2" + end);
+  weight(net, "bn2.running_var").data<float>()[5] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(failure(), "[train] step 1: bn2.running_var" + end);
+}
+
 TEST_F(TrainerTest, FractionsOfEpochs) {
   Network net = small_network();
   const std::vector<uint32_t> before = bits_of(net);

@@ -179,10 +179,7 @@ class TrainingRun {
     }
   }
 
-  nn::Accuracy validate() {
-    return nn::evaluate([&](const Tensor& images) { return trainer_.classify(images); }, splits_.validation,
-                        splits_.normalization, kEvaluationBatch);
-  }
+  nn::Accuracy validate() { return trainer_.evaluate(splits_.validation, splits_.normalization, kEvaluationBatch); }
 
   /// Of no epochs, best/ is the network as it is, quantized if there are bits.
   void keep_untrained() {
