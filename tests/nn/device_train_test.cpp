@@ -179,6 +179,20 @@ TEST(DeviceTraining, RefusesWhatItDoesNotDo) {
   for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 0.02);
 }
 
+TEST(DeviceTraining, EvaluationsRunThere) {
+  const data::Dataset images = random_images(20, 10, 10);
+  Network net = initialized(flat());
+  const auto loss_on = [&](Device* device) {
+    return evaluate(net, images, data::kCifar10, 8, {}, nullptr, DType::F32, device).loss;
+  };
+  for (const auto& device : devices()) {
+    DeviceNetwork there(net, *device);
+    EXPECT_EQ(loss_on(device.get()),
+              evaluate([&](const Tensor& x) { return there.forward(x); }, images, data::kCifar10, 8).loss);
+    EXPECT_NE(loss_on(device.get()), loss_on(nullptr)) << "bf16 there, float here";
+  }
+}
+
 TEST(DeviceTraining, RefusesImagesOfAnotherSizeAsTheProcessorDoes) {
   const std::unique_ptr<Device> device = open_simulated_device();
   Network net = initialized(branches());

@@ -6,7 +6,6 @@
 #include "apps/kronbit/options/packed_runner.h"
 #include "apps/kronbit/options/pictures.h"
 #include "apps/kronbit/progress.h"
-#include "nn/cuda/device_network.h"
 #include "nn/train.h"
 #include "quant/packed.h"
 #include "tensor/brgemm/brgemm.h"
@@ -120,13 +119,10 @@ int run(const Frame& frame, const Options& options) {
 
   Progress progress(frame, "eval", "images");
   const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
-  std::unique_ptr<nn::DeviceNetwork> there;
-  if (device) there = std::make_unique<nn::DeviceNetwork>(*subject.net, *device);
-  const auto classify = [&](const Tensor& x) { return packed ? subject.runner->classify(x) : there->forward(x); };
-  const nn::Accuracy a =
-      packed || there
-          ? nn::evaluate(classify, split, splits.normalization, batch, show, &stop_requested)
-          : nn::evaluate(*subject.net, split, splits.normalization, batch, show, &stop_requested, precision);
+  const auto classify = [&](const Tensor& x) { return subject.runner->classify(x); };
+  const nn::Accuracy a = packed ? nn::evaluate(classify, split, splits.normalization, batch, show, &stop_requested)
+                                : nn::evaluate(*subject.net, split, splits.normalization, batch, show, &stop_requested,
+                                               precision, device.get());
   progress.finish();
   const Arithmetic with = packed ? arithmetic_of(subject.runner->plans_that_ran())
                                  : Arithmetic{product_kernel(options.device, precision), precision_name(precision)};

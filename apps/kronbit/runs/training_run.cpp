@@ -102,7 +102,7 @@ class TrainingRun {
         splits_(std::move(splits)),
         journal_(std::move(journal)),
         device_(options.tune.device),
-        precision_(train.precision),
+        train_(train),
         trainer_(net_, splits_.train, splits_.normalization, train) {
     if (std::filesystem::exists(checkpoint())) restore();
     for (const Json& line : journal_.lines()) {
@@ -141,8 +141,8 @@ class TrainingRun {
     const int64_t step = trainer_.steps();
     if (!find_line(journal_, "test", step)) {
       nn::Network best = best_network();
-      const nn::Accuracy a =
-          nn::evaluate(best, splits_.test, splits_.normalization, kEvaluationBatch, {}, &stop_requested, precision_);
+      const nn::Accuracy a = nn::evaluate(best, splits_.test, splits_.normalization, kEvaluationBatch, {},
+                                          &stop_requested, train_.precision, train_.device);
       journal_.append({{"event", "test"},
                        {"step", step},
                        {"top1", a.top1},
@@ -157,8 +157,8 @@ class TrainingRun {
             {"test_top5", line["top5"]},
             {"test_loss", line["loss"]},
             {"steps", step},
-            {"precision", precision_name(precision_)},
-            {"kernel", product_kernel(device_, precision_)},
+            {"precision", precision_name(train_.precision)},
+            {"kernel", product_kernel(device_, train_.precision)},
             {"device", device_},
             {"weights", (folder_ / "best" / "weights.safetensors").string()},
             {"peak_bytes", peak_resident_bytes()}};
@@ -264,7 +264,7 @@ class TrainingRun {
   data::Splits splits_;
   search::Journal journal_;
   std::string device_;
-  DType precision_;
+  nn::TrainOptions train_;
   nn::Trainer trainer_;
   double best_ = 0;
   // Of the running epoch.
