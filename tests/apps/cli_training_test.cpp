@@ -102,6 +102,32 @@ TEST(Training, WeightsWithoutTheirJournalAreKept) {
 }
 
 // synthetic calls its classes disc, ring, square, triangle, cross, frame, crescent, stripes, checks and dots.
+TEST(Training, GoesOnWithTheKernelItBeganWith) {
+  const fs::path run = fresh("kernels");
+  const Words arguments = finetune(run, "4", "1", {"--precision", "fp32", "--kernel", "reference"});
+  const Json result = kronbit_json(arguments);
+  EXPECT_EQ(result["kernel"], "reference");
+  const Words resume = finetune(run, "4", "1", {"--precision", "fp32", "--resume"});
+  refused(with_flag(resume, "--kernel", "openblas"), "numerics.f32: \"reference\" in the run, \"openblas");
+  EXPECT_EQ(kronbit_json(resume)["kernel"], "reference");
+
+  // A run of before they were kept: its journal's first line without them, and with its own checksum.
+  const search::JournalContent content = search::read_journal(run);
+  Json first = content.lines[0];
+  EXPECT_EQ(first["settings"]["numerics"]["f32"], "reference");
+  fs::remove(run / search::kJournalName);
+  first["settings"].erase("numerics");
+  {
+    search::Journal journal(run, search::read_journal(run));
+    for (Json line : content.lines) {
+      if (line["n"] == 0) line = first;
+      for (const char* key : {"n", "crc"}) line.erase(key);
+      journal.append(line);
+    }
+  }
+  EXPECT_EQ(kronbit_json(with_flag(resume, "--kernel", "openblas"))["test_loss"], result["test_loss"]);
+}
+
 TEST(ClassNames, OfWeightsAndDataAreCompared) {
   const auto named = [](const std::string& file, const std::string& names) {
     return toy_file(file, {.classes = 10}, {{"normalization", "0.5,0.5,0.5/0.25,0.25,0.25"}, {"class_names", names}});

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "apps/kronbit/options/common.h"
+#include "search/journal.h"
 #include "tensor/brgemm/brgemm.h"
 #include "tensor/cpu.h"
 #include "tensor/io/crc32.h"
@@ -32,6 +33,15 @@ std::string lacking(const std::string& kernel) {
 Numerics numerics_here(const std::string& precision) {
   return {precision, kernel_of(DType::F32), precision == precision_name(DType::BF16) ? kernel_of(DType::BF16) : "",
           __builtin_cpu_supports("fma") ? "fma" : "no fma"};
+}
+
+Numerics numerics_of_run(const Frame& frame, const std::filesystem::path& run, const std::string& precision) {
+  const bool named = !frame.kernel.empty() && frame.kernel != "auto";
+  const search::JournalContent known = search::read_journal(run);
+  if (named || known.lines.empty()) return numerics_here(precision);
+  const Json& settings = get_object(known.lines[0], "settings", "journal");
+  if (!has(settings, "numerics")) return numerics_here(precision);
+  return numerics_from_json(get_object(settings, "numerics", "journal"), "journal");
 }
 
 Json to_json(const Numerics& n) {

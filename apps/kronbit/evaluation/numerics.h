@@ -1,11 +1,13 @@
 // What decides the last bits of an evaluation beyond its job: the kernels of its products of matrices, because each
 // adds in its own order, and the C library's exp and log. All other loops of training are bit-identical on every
-// processor. A search writes its numerics into its journal; every evaluation, here or on another machine, uses them or
-// refuses.
+// processor. Searches and trainings write their numerics into their journals; whoever goes on with them, here or on
+// another machine, uses these or refuses.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
+#include "apps/kronbit/command.h"
 #include "tensor/base/error.h"
 #include "tensor/io/json.h"
 
@@ -27,6 +29,9 @@ struct Numerics {
 
 /// What would be used now, with --kernel and KRONBIT_ISA as they are. precision: fp32 or bf16.
 Numerics numerics_here(const std::string& precision);
+/// Those that the run in a folder began with, unless --kernel names a kernel (if it is another, the comparison of
+/// settings refuses it); numerics_here() where there is no run, or one whose journal does not say.
+Numerics numerics_of_run(const Frame& frame, const std::filesystem::path& run, const std::string& precision);
 Json to_json(const Numerics& numerics);
 Numerics numerics_from_json(const Json& json, std::string_view where);
 

@@ -32,16 +32,6 @@ PoolOptions pool_options(const SearchOptions& options) {
   return pool;
 }
 
-/// What evaluations are calculated with: as the run began, where it is resumed and --kernel does not name another.
-Numerics numerics_of(const Frame& frame, const SearchOptions& options, const std::string& precision) {
-  const search::JournalContent known = search::read_journal(options.out);
-  if (known.lines.empty()) return numerics_here(precision);
-  const Json& settings = get_object(known.lines[0], "settings", "journal");
-  const bool named = !frame.kernel.empty() && frame.kernel != "auto";
-  if (named) return numerics_here(precision);  // if it is another, it will be refused
-  return numerics_from_json(get_object(settings, "numerics", "journal"), "journal");
-}
-
 FinalOptions final_options(const SearchOptions& options) {
   FinalOptions final;
   final.top = static_cast<int>(parse_int(options.final_top, 0, 100, "--final-top"));
@@ -60,7 +50,7 @@ class Session {
         space_(make_space(settings_)),
         pool_(pool_options(options)),
         final_(final_options(options)),
-        numerics_(numerics_of(frame, options, settings_.tune.precision)),
+        numerics_(numerics_of_run(frame, options.out, settings_.tune.precision)),
         run_(spec(options)),
         work_(run_.folder() / "work") {
     make_folder(work_);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "apps/kronbit/evaluation/numerics.h"
 #include "apps/kronbit/made_by.h"
 #include "apps/kronbit/options/device.h"
 #include "apps/kronbit/options/pictures.h"
@@ -29,7 +30,7 @@ const std::vector<std::string> kOwn = {"checkpoint.safetensors", "best"};  // wh
 
 /// What must be the same when a run is resumed.
 Json settings_of(const std::string& command, const TrainingOptions& o, const nn::Network& net,
-                 const data::Splits& splits, const std::string& fingerprint, DType precision) {
+                 const data::Splits& splits, const std::string& fingerprint, const Numerics& numerics) {
   std::string weights = "none";
   if (!o.network.weights.empty()) weights = "crc32:" + hex_of(crc32_of_file(o.network.weights));
   const std::optional<quant::Assignment> quantized = quant::assignment_of(net);
@@ -53,8 +54,12 @@ Json settings_of(const std::string& command, const TrainingOptions& o, const nn:
                    {"clip", o.clip},
                    {"smoothing", o.smoothing},
                    {"seed", o.seed},
-                   {"precision", precision_name(precision)}};
-  if (o.tune.device != "cpu") settings["device"] = o.tune.device;
+                   {"precision", numerics.precision}};
+  if (o.tune.device == "cpu") {
+    settings["numerics"] = to_json(numerics);
+  } else {
+    settings["device"] = o.tune.device;
+  }
   if (o.data.skip_bad) settings["skip_bad"] = splits.left_out;
   if (!how.activations) settings["activations"] = false;
   return settings;
@@ -70,8 +75,20 @@ void check_images(const nn::Network& net, const data::Dataset& images) {
                 width);
 }
 
+/// What the run is calculated with, from now on: as it began. Where this machine cannot, or --kernel names another
+/// kernel, the comparison of settings says so.
+Numerics choose_numerics(const Frame& frame, const std::filesystem::path& folder, const std::string& precision) {
+  const Numerics here = numerics_here(precision), wanted = numerics_of_run(frame, folder, precision);
+  try {
+    adopt(wanted);
+    return wanted;
+  } catch (const Refusal&) {
+    return here;
+  }
+}
+
 /// The journal of a run that is new, or is resumed with the same settings, perhaps by another program or machine.
-search::Journal open_journal(const std::filesystem::path& folder, bool resume, const Json& settings) {
+search::Journal open_journal(const std::filesystem::path& folder, bool resume, Json settings) {
   const search::JournalContent content = known_journal(folder, resume, kOwn);
   search::Journal journal(folder, content);
   if (content.lines.empty()) {
@@ -79,7 +96,9 @@ search::Journal open_journal(const std::filesystem::path& folder, bool resume, c
         {{"event", "settings"}, {"schema", search::kJournalSchema}, {"settings", settings}, {"made_by", made_by()}});
   } else {
     const std::string where = (folder / search::kJournalName).string();
-    search::check_same_settings(get_object(content.lines[0], "settings", where), settings, where);
+    const Json& began_with = get_object(content.lines[0], "settings", where);
+    if (!has(began_with, "numerics")) settings.erase("numerics");  // journals that do not say are gone on with by any
+    search::check_same_settings(began_with, settings, where);
     if (const auto line = search::resumed_line(content.lines, {{"made_by", made_by()}})) journal.append(*line);
   }
   return journal;
@@ -306,6 +325,8 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   train.seed = static_cast<uint64_t>(parse_int(options.seed, 0, INT64_MAX, "--seed"));
   train.precision = parse_precision(resolve_precision(options.tune.precision, options.tune.device, options.out));
 
+  const Numerics numerics = choose_numerics(frame, options.out, precision_name(train.precision));
+
   const std::unique_ptr<Device> device = open_device(options.tune.device);
   train.device = device.get();
 
@@ -329,8 +350,8 @@ int run_training(const Frame& frame, const std::string& command, const TrainingO
   make_folder(options.out);
   const FolderLock lock(options.out);
   remove_stale_temporaries(options.out);
-  search::Journal journal = open_journal(options.out, options.resume,
-                                         settings_of(command, options, net, splits, fingerprint, train.precision));
+  search::Journal journal =
+      open_journal(options.out, options.resume, settings_of(command, options, net, splits, fingerprint, numerics));
   TrainingRun run(frame, options, std::move(net), std::move(splits), train, std::move(journal));
   Json result;
   try {
