@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "tensor/base/error.h"
@@ -136,9 +138,11 @@ MemoryUse memory_use() { return pool().use(); }
 void trim_memory() { pool().trim(); }
 
 size_t peak_resident_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<size_t>(usage.ru_maxrss) * 1024;
+  // getrusage() would count what the process that started this one had: the system keeps its peak over execve().
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (size_t kilobytes = 0; word == "VmHWM:" && status >> kilobytes) return kilobytes * 1024;
+  throw Error("[memory] /proc/self/status: wanted a line VmHWM, found none");
 }
 
 }  // namespace kronbit
