@@ -56,6 +56,9 @@ TEST(Surroundings, OfLittleAddressSpace) {
   EXPECT_LT(end.seconds, 30) << "threads that got no memory kept it from ending";
 }
 
+/// Of what a dry run prints, the part that no clock has changed.
+std::string before_times(const std::string& text) { return text.substr(0, text.find("timed here")); }
+
 TEST(Surroundings, OfNumbersWithADecimalComma) {
   const fs::path folder = fresh("locale");
   fs::create_directories(folder);
@@ -69,7 +72,7 @@ TEST(Surroundings, OfNumbersWithADecimalComma) {
   for (const Words& numbers : {words("size --net resnet20 --bits 4 --layers"), with_flag(plan, "--probe", "0")}) {
     const Ended end = kronbit(numbers, comma);
     EXPECT_EQ(end.code, 0) << end.err;
-    EXPECT_EQ(end.out, kronbit(numbers).out);
+    EXPECT_EQ(before_times(end.out), before_times(kronbit(numbers).out));
   }
 }
 

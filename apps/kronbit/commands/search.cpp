@@ -1,13 +1,16 @@
 // kronbit search: explores bit assignments, ranks them, fine-tunes the best and writes the report.
-#include <algorithm>
+#include <chrono>
 
+#include "apps/kronbit/evaluation/numerics.h"
 #include "apps/kronbit/options/device.h"
 #include "apps/kronbit/options/pictures.h"
 #include "apps/kronbit/progress.h"
+#include "apps/kronbit/runs/dry_run.h"
 #include "apps/kronbit/runs/run_folder.h"
 #include "apps/kronbit/runs/search_session.h"
+#include "apps/kronbit/search/estimate.h"
 #include "apps/kronbit/search/search_space.h"
-#include "apps/kronbit/workers/job_pool.h"
+#include "apps/kronbit/workers/try_out.h"
 #include "nn/models/models.h"
 #include "nn/state_dict.h"
 #include "nn/train.h"
@@ -58,8 +61,9 @@ void make_absolute(SearchSettings& s, const search::JournalContent& known) {
   if (!as_in_run) s.data.data = with_absolute_folder(s.data.data);
 }
 
-/// Fills in what only the files can tell: fingerprints, numbers of images, the accuracy before quantization.
-void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path& out, bool dry_run) {
+/// Fills in what only the files can tell: fingerprints, numbers of images, the accuracy before quantization. Returns
+/// whether the run has begun before.
+bool examine(SearchSettings& s, const Frame& frame, const std::filesystem::path& out, bool dry_run) {
   const search::JournalContent known = out.empty() ? search::JournalContent{} : search::read_journal(out);
   s.weights_crc = "crc32:" + hex_of(crc32_of_file(s.network.weights));
   const int64_t size = input_size(s.network);  // settings keep one that is not the usual one: jobs and reports need it
@@ -91,53 +95,25 @@ void examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
     if (has(settings, "fp32_validation")) {
       s.fp32_validation = get_number(settings, "fp32_validation", 0, 1, "journal");
       if (has(settings, "errors")) s.errors = errors_from_json(settings, "journal");
-      return;
+      if (has(settings, "measured_costs")) s.measured_costs = measured_costs_from_json(settings, "journal");
+      return true;
     }
   }
   if (!dry_run) make_folder(out);
   examine_sensitivity(s, frame, net, splits);
-  if (dry_run) return;
+  if (dry_run) return false;
   s.fp32_validation = nn::evaluate(net, splits.validation, splits.normalization, 250, {}, &stop_requested,
                                    parse_precision(s.tune.precision))
                           .top1;
+  return false;
 }
 
-int print_plan(const Frame& frame, const SearchSettings& s, const SearchSpace& space, const search::Budget& budget) {
-  const search::Explorer explorer(space.candidates, space.tries, space.explorer);
-  const search::Plan plan = explorer.plan_round();
-  Json runs = Json::array();
-  for (const search::PlannedRun& run : plan.runs) {
-    runs.push_back(
-        {{"bits", space.candidates[run.candidate].bits}, {"task", run.task}, {"reason", search::name_of(run.reason)}});
-  }
-  if (frame.json) {
-    print_json({{"candidates", space.candidates.size()},
-                {"layers", space.layers.size()},
-                {"epochs", space.epochs},
-                {"costs", space.costs},
-                {"budget", budget.text()},
-                {"first_round", runs}});
-    return 0;
-  }
-  double least = 1e300, most = 0;
-  for (const search::Candidate& c : space.candidates) {
-    least = std::min(least, c.cost.bytes);
-    most = std::max(most, c.cost.bytes);
-  }
-  fmt::print("{}: {} layers, {} distinct configurations on {}, {:.3f} to {:.3f} MB\n", s.network.net,
-             space.layers.size(), space.candidates.size(), space.curve.text(), least / 1e6, most / 1e6);
-  fmt::print("data: {} training, {} validation, {} test images\n", s.train_images, s.validation_images, s.test_images);
-  for (size_t t = 0; t < space.epochs.size(); ++t) {
-    fmt::print("task {}: {} epochs, cost {:.4g} = {:.1f} % of the last\n", t, space.epochs[t], space.costs[t],
-               100 * space.costs[t] / space.costs.back());
-  }
-  fmt::print("budget: {}; the first round:\n", budget.text());
-  for (const search::PlannedRun& run : plan.runs) {
-    fmt::print("  {:<30} to task {} ({})\n", format_bits(space.candidates[run.candidate].bits), run.task,
-               search::name_of(run.reason));
-  }
-  fmt::print("nothing was written\n");
-  return 0;
+/// An evaluation tried on this machine. Throws: as try_out().
+Trial try_evaluation(const Frame& frame, const SearchOptions& options, const SearchSettings& settings) {
+  PoolOptions pool = pool_options(options);
+  pool.numerics = numerics_of_run(frame, options.out, settings.tune.precision);
+  const Job job = job_of(settings, frame, pool.workers);
+  return try_out(trial_job(job, make_space(settings), final_options(options)), pool);
 }
 
 /// OUT/seed-S, of one of several searches.
@@ -190,7 +166,7 @@ int run(const Frame& frame, const SearchOptions& options) {
   stop_gently();
   set_time_limit(options.time_limit);
   if (options.out.empty() && !options.dry_run) input_error("--out", "wanted a folder for the run, got nothing");
-  const search::Budget budget = search::Budget::parse(options.budget);
+  search::Budget::parse(options.budget);
   check_search(options);
   SearchSettings settings = options.settings;
   search::Curve::parse(settings.curve);
@@ -206,9 +182,19 @@ int run(const Frame& frame, const SearchOptions& options) {
   }
   const std::string first = first_folder(options);
   settings.tune.precision = resolve_precision(settings.tune.precision, settings.tune.device, first);
-  examine(settings, frame, first, options.dry_run);
-  if (replicates > 1 && !options.dry_run) return run_replicates(frame, options, settings, seed, replicates);
-  if (options.dry_run) return print_plan(frame, settings, make_space(settings), budget);
+  const auto start = std::chrono::steady_clock::now();
+  const bool begun = examine(settings, frame, first, options.dry_run);
+  const double examining = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const bool measure_costs = settings.cost == kMeasuredCost && !begun;
+  if (options.dry_run || measure_costs) {
+    const Trial trial = try_evaluation(frame, options, settings);
+    if (measure_costs) settings.measured_costs = task_seconds(trial, make_space(settings), settings.validation_images);
+    if (options.dry_run) {
+      print_plan(frame, options, settings, trial, examining);
+      return 0;
+    }
+  }
+  if (replicates > 1) return run_replicates(frame, options, settings, seed, replicates);
   return run_search(frame, options, std::move(settings)).code;
 }
 
@@ -225,7 +211,8 @@ void add_search(CLI::App& app, Frame& frame) {
       "\\\n"
       "                 --validation test:5000 --budget 2h --max-size 150KB --workers 2 --out runs/s2\n"
       "  kronbit search --resume --out runs/s2              goes on after any interruption, as the run was begun\n"
-      "--net and --weights are required but with --resume; --dry-run shows the plan and writes nothing.\n"
+      "--net and --weights are required but with --resume; --dry-run shows the plan and how long it takes, and writes "
+      "nothing.\n"
       "RUN/report.html is the answer, RUN/best/model.safetensors the packed network.",
       [&app, &frame, options] { return run(frame, of_run_or_given(*app.get_subcommand("search"), frame, *options)); });
   add_search_options(command, *options);

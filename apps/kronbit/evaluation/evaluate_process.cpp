@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "apps/kronbit/evaluation/protocol.h"
+#include "apps/kronbit/evaluation/trial.h"
 #include "apps/kronbit/options/pictures.h"
 #include "search/evaluator.h"
 #include "tensor/brgemm/brgemm.h"
@@ -31,7 +32,7 @@ void end_with_stdin() {
 Json calculate(const Job& job) {
   set_threads(job.threads);
   if (!job.kernel.empty()) force_brgemm_variant(job.kernel);
-  return run_job(job);
+  return job.trial ? run_trial(job) : run_job(job);
 }
 
 int run_attended(const Job& job, const Attendance& attendance) {

@@ -15,17 +15,6 @@
 namespace kronbit::app {
 namespace {
 
-/// All but the number of epochs.
-nn::TrainOptions training_options(const Job& job) {
-  nn::TrainOptions options;
-  options.batch = parse_int(job.tune.batch, 1, 1 << 20, "--batch");
-  options.optimiser = optimiser_options(job.tune);
-  options.schedule = nn::parse_schedule(job.schedule);
-  options.seed = job.seed;
-  options.precision = parse_precision(job.tune.precision, job.tune.device);
-  return options;
-}
-
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -71,7 +60,7 @@ void measure(nn::Trainer& trainer, const data::Splits& splits, const Tensor& ref
 
 nn::Accuracy test(nn::Trainer& trainer, const data::Splits& splits) {
   const nn::Accuracy a = nn::evaluate([&](const Tensor& images) { return trainer.classify(images); }, splits.test,
-                                      splits.normalization, 250, {}, &stop_requested);
+                                      splits.normalization, kImagesAtOnce, {}, &stop_requested);
   if (!std::isfinite(a.loss)) throw NumericalError("[evaluate] the test loss is not finite");
   return a;
 }
@@ -128,7 +117,8 @@ Json to_json(const Job& job) {
           {"keep", job.keep},
           {"kernel", job.kernel},
           {"threads", job.threads},
-          {"parent", job.parent}};
+          {"parent", job.parent},
+          {"trial", job.trial}};
 }
 
 Job job_from_json(const Json& j) {
@@ -159,6 +149,7 @@ Job job_from_json(const Json& j) {
   job.kernel = get_string(j, "kernel", where);
   job.threads = static_cast<int>(get_int(j, "threads", 1, 1024, where));
   job.parent = get_int(j, "parent", 0, INT32_MAX, where);
+  job.trial = has(j, "trial") && get_bool(j, "trial", where);
   return job;
 }
 
@@ -171,6 +162,16 @@ void check_inputs(const Job& job, const data::Splits& splits) {
   if (!job.weights_crc.empty())
     check("weights", job.weights_crc, "crc32:" + hex_of(crc32_of_file(job.network.weights)), job.network.weights);
   check("data", job.fingerprint, splits.fingerprint, job.data.data);
+}
+
+nn::TrainOptions training_options(const Job& job) {
+  nn::TrainOptions options;
+  options.batch = parse_int(job.tune.batch, 1, 1 << 20, "--batch");
+  options.optimiser = optimiser_options(job.tune);
+  options.schedule = nn::parse_schedule(job.schedule);
+  options.seed = job.seed;
+  options.precision = parse_precision(job.tune.precision, job.tune.device);
+  return options;
 }
 
 void check_job(const Job& job) {

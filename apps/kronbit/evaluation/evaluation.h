@@ -39,6 +39,7 @@ struct Job {
   std::string kernel;     ///< forced compute kernel
   int threads = 1;
   int64_t parent = 0;  ///< process to die with; 0 = none (another machine)
+  bool trial = false;  ///< run_trial() (trial.h) instead of run_job()
 };
 Json to_json(const Job& job);
 Job job_from_json(const Json& json);
@@ -47,6 +48,9 @@ Job job_from_json(const Json& json);
 void check_inputs(const Job& job, const data::Splits& splits);
 /// Reads every option of the job, so that mistakes show before anything runs. Throws: InputError.
 void check_job(const Job& job);
+
+/// All of it but the number of epochs. Throws: InputError.
+nn::TrainOptions training_options(const Job& job);
 
 /// {"accuracies": [..], "losses": [..], "kl": [..], "train_losses": [..], "train_seconds": [..],
 /// "evaluation_seconds": [..], "images": .., "seconds": .., "peak_bytes": ..}, one number per task. kl is mean_kl() of

@@ -13,8 +13,6 @@
 namespace kronbit::app {
 namespace {
 
-constexpr int64_t kImagesAtOnce = 250;
-
 /// ln softmax of one row, in place.
 void log_softmax(std::vector<double>& row) {
   const double top = *std::max_element(row.begin(), row.end());

@@ -14,6 +14,8 @@
 
 namespace kronbit::app {
 
+inline constexpr int64_t kImagesAtOnce = 250;  ///< of every pass that an evaluation makes over images
+
 /// Mean Kullback-Leibler divergence of the softmax of `logits` from the softmax of `reference`.
 /// Formula:  1/N sum_images sum_c p_c (ln p_c - ln q_c), p of reference, q of logits
 /// Shapes:   both [..][N][classes]

@@ -9,7 +9,6 @@
 #include "apps/kronbit/report/report.h"
 #include "apps/kronbit/search/best.h"
 #include "apps/kronbit/search/final_trainings.h"
-#include "apps/kronbit/workers/job_pool.h"
 #include "apps/kronbit/workers/words.h"
 #include "nn/train.h"
 #include "search/journal.h"
@@ -18,8 +17,6 @@
 #include "tensor/io/text.h"
 
 namespace kronbit::app {
-namespace {
-
 PoolOptions pool_options(const SearchOptions& options) {
   PoolOptions pool;
   pool.workers = static_cast<int>(parse_int(options.workers, 1, 1024, "--workers"));
@@ -41,6 +38,8 @@ FinalOptions final_options(const SearchOptions& options) {
   final.seeds = static_cast<int>(parse_int(options.final_seeds, 1, 100, "--final-seeds"));
   return final;
 }
+
+namespace {
 
 class Session {
  public:

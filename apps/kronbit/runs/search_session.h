@@ -6,13 +6,19 @@
 #include <string>
 
 #include "apps/kronbit/runs/replicates.h"
+#include "apps/kronbit/search/finals.h"
 #include "apps/kronbit/search/search_options.h"
+#include "apps/kronbit/workers/job_pool.h"
 
 namespace kronbit::app {
 
 /// Throws: InputError naming the option for workers, a launcher, a deadline or final trainings that make no sense, or for
 /// a path that evaluations could not be told.
 void check_search(const SearchOptions& options);
+
+/// What the options say of workers, without numerics, and of final trainings. Throws: InputError naming the option.
+PoolOptions pool_options(const SearchOptions& options);
+FinalOptions final_options(const SearchOptions& options);
 
 struct SearchEnd {
   int code = 0;                         ///< for exit: 0, or stop_exit_code() when it stopped early

@@ -66,7 +66,9 @@ void add_search_options(CLI::App* command, SearchOptions& o) {
   command->add_option("--out", o.out, "run folder");
   command->add_flag("--resume", o.resume,
                     "go on with the run in --out, if there is one; options that are not given are the run's");
-  command->add_flag("--dry-run", o.dry_run, "show space, costs and first round; write nothing");
+  command->add_flag("--dry-run", o.dry_run,
+                    "show space, costs, first round, and the time, memory and disk that the search takes here; write "
+                    "nothing");
   add_time_limit_option(command, o.time_limit);
   command->add_option("--workers", o.workers, "evaluations at the same time");
   command

@@ -89,10 +89,14 @@ void check_rules(const SearchSettings& s, const Bits& bits, const search::LayerR
                 format_bits(kept), format_bits(bits));
 }
 
-/// lambda of each task: forward passes (a training image counts three: forward, backward to data and to weights).
+/// lambda of each task: forward passes (a training image counts three: forward, backward to data and to weights), seconds
+/// or what the user says. Those to be measured are forward passes until they are.
 std::vector<double> parse_costs(const SearchSettings& s, const std::vector<double>& epochs) {
   std::vector<double> costs;
-  if (s.cost == "work") {
+  if (!s.measured_costs.empty() && s.measured_costs.size() != epochs.size())
+    input_error("measured_costs", "wanted {} numbers, one per task, got {}", epochs.size(), s.measured_costs.size());
+  if (s.cost == kMeasuredCost && !s.measured_costs.empty()) return s.measured_costs;
+  if (s.cost == "work" || s.cost == kMeasuredCost) {
     for (double e : epochs) {
       costs.push_back(static_cast<double>(s.validation_images) + 3 * e * static_cast<double>(s.train_images));
     }

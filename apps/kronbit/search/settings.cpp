@@ -118,7 +118,10 @@ void add_search_settings(CLI::App* command, SearchSettings& s) {
   command->add_flag("--refine", s.refine,
                     "also step single layers of the best, leaving the curve (not with halving and hyperband)");
   command->add_option("--probe", s.probe, "training images that the sensitivity of each layer is measured on; 0 = not");
-  command->add_option("--cost", s.cost, "of the tasks: work (forward passes) or numbers, one per task");
+  command->add_option(
+      "--cost", s.cost,
+      "of the tasks: work (forward passes), measured (seconds, timed when the search begins) or numbers, "
+      "one per task");
   command->add_option("--seed", s.seed, "of the search and of every evaluation");
   add_rule_options(command, s.rules);
   command->add_option(
@@ -154,6 +157,7 @@ Json to_json(const SearchSettings& settings) {
   json["classes"] = s.classes;
   json["fp32_validation"] = s.fp32_validation;
   if (!s.wish.max_latency.empty()) json["max_latency"] = s.wish.max_latency;
+  if (!s.measured_costs.empty()) json["measured_costs"] = s.measured_costs;
   if (!s.errors.empty()) json["errors"] = s.errors;
   if (s.latency.known()) json["latency"] = to_json(s.latency);
   return json;
@@ -168,6 +172,10 @@ search::ErrorTable errors_from_json(const Json& json, std::string_view where) {
       input_error(where, "errors: wanted 8 numbers of a layer, got {}", errors.back().size());
   }
   return errors;
+}
+
+std::vector<double> measured_costs_from_json(const Json& json, std::string_view where) {
+  return get_numbers(json, "measured_costs", 1e-9, 1e12, where);
 }
 
 int space_from_json(const Json& json, std::string_view where) {
@@ -201,6 +209,7 @@ SearchSettings settings_from_json(const Json& json, std::string_view where) {
   s.classes = static_cast<int>(get_int(json, "classes", 1, 65536, where));
   s.fp32_validation = get_number(json, "fp32_validation", 0, 1, where);
   if (has(json, "max_latency")) s.wish.max_latency = get_string(json, "max_latency", where);
+  if (has(json, "measured_costs")) s.measured_costs = measured_costs_from_json(json, where);
   if (has(json, "errors")) s.errors = errors_from_json(json, where);
   if (has(json, "latency")) s.latency = latency_from_json(get_object(json, "latency", where), where);
   return s;

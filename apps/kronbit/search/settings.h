@@ -33,6 +33,9 @@ void check_latency(const WishOptions& options, const LatencyModel& latency);
 /// within several limits at once no exact allocation; 3: see make_space().
 inline constexpr int kSpace = 3;
 
+/// SearchSettings::cost for costs that are seconds of the machine the search began on.
+inline constexpr const char* kMeasuredCost = "measured";
+
 struct SearchSettings {
   NetworkOptions network;
   DataOptions data;
@@ -52,6 +55,7 @@ struct SearchSettings {
   int64_t train_images = 0, validation_images = 0, test_images = 0;
   int classes = 0;
   double fp32_validation = 0;
+  std::vector<double> measured_costs = {};  ///< with cost kMeasuredCost: seconds of a run to each task, timed once
   search::ErrorTable errors = {};  ///< what quantizing each layer alone does to the logits; empty with --probe 0
   LatencyModel latency = {};       ///< what --profile said: the numbers, so that the file is not needed any more
 };
@@ -59,6 +63,8 @@ void add_search_settings(CLI::App* command, SearchSettings& settings);
 Json to_json(const SearchSettings& settings);
 /// The table under "errors". Throws: InputError.
 search::ErrorTable errors_from_json(const Json& json, std::string_view where);
+/// The numbers under "measured_costs". Throws: InputError.
+std::vector<double> measured_costs_from_json(const Json& json, std::string_view where);
 /// SearchSettings::space of a run with these settings.
 int space_from_json(const Json& json, std::string_view where);
 /// What the first line of a journal has under "settings". lines: the journal in `folder`, not empty.
