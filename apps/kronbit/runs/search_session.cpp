@@ -17,6 +17,7 @@
 #include "tensor/io/text.h"
 
 namespace kronbit::app {
+
 PoolOptions pool_options(const SearchOptions& options) {
   PoolOptions pool;
   pool.workers = static_cast<int>(parse_int(options.workers, 1, 1024, "--workers"));
