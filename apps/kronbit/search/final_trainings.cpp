@@ -246,9 +246,7 @@ FinalsEnd run_finals(search::SearchRun& run, const SearchSettings& settings, con
   FinalTrainings trainings(run, settings, space, frame, options, pool);
   if (!trainings.train()) return {.stopped = true};
   publish_champion(run, space);
-  return {.problem = trainings.problem(),
-          .peak_bytes = trainings.peak_bytes(),
-          .input = trainings.met_wrong_input()};
+  return {.problem = trainings.problem(), .peak_bytes = trainings.peak_bytes(), .input = trainings.met_wrong_input()};
 }
 
 bool publish_champion(const search::SearchRun& run, const SearchSpace& space) {
