@@ -15,7 +15,7 @@ inline SearchSettings fake_settings() {
   s.network.weights = "w.safetensors";
   s.data.data = "synthetic";
   s.weights_crc = "crc32:00000000";
-  s.fingerprint = "none";
+  s.fingerprint = s.fingerprint_now = "none";
   s.train_images = 45000;
   s.validation_images = 5000;
   s.test_images = 5000;

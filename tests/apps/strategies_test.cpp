@@ -219,7 +219,7 @@ TEST(Strategies, ATableOfSingleTrainingsSaysSo) {
                                          "effective", "--replays", "2", "--budget", "2", "--out", out.string()});
   ASSERT_EQ(ended.code, 0) << ended.err;
   const std::string page = file_text(out / "strategies.md");
-  EXPECT_THAT(page, HasSubstr("recorded in one training"));
+  EXPECT_THAT(page, HasSubstr("30 of 30 configurations were trained once only"));
   EXPECT_THAT(page, HasSubstr(" ± "));
   const Json json = read_json(out / "strategies.json");
   EXPECT_GT(json["cases"][0]["optimum"]["error"].get<double>(), 0.0);

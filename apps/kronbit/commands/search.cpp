@@ -25,9 +25,12 @@
 namespace kronbit::app {
 namespace {
 
-/// The times of --profile; without it those that the run began with.
+/// The times of --profile; without it, or where the run itself says which, those that the run began with.
 void examine_profile(SearchSettings& s, const nn::Network& net, const search::JournalContent& known) {
-  if (!s.wish.profile.empty()) s.latency = LatencyModel::read(s.wish.profile, net);
+  const Json* noted = search::find_note(known.lines, "options");
+  const std::string path = std::filesystem::absolute(s.wish.profile).lexically_normal().string();
+  const bool as_noted = noted && get_string(*noted, "profile", "journal") == path;
+  if (!s.wish.profile.empty() && !as_noted) s.latency = LatencyModel::read(s.wish.profile, net);
   if (known.lines.empty()) return;
   const Json& settings = get_object(known.lines[0], "settings", "journal");
   if (!has(settings, "latency")) return;
@@ -62,8 +65,9 @@ void make_absolute(SearchSettings& s, const search::JournalContent& known) {
 }
 
 /// Fills in what only the files can tell: fingerprints, numbers of images, the accuracy before quantization. Returns
-/// whether the run has begun before.
-bool examine(SearchSettings& s, const Frame& frame, const std::filesystem::path& out, bool dry_run) {
+/// whether the run has begun before. others: folders of searches that share the data, whose wrong inputs count too.
+bool examine(SearchSettings& s, const Frame& frame, const std::filesystem::path& out,
+             const std::vector<std::string>& others, bool dry_run) {
   const search::JournalContent known = out.empty() ? search::JournalContent{} : search::read_journal(out);
   s.weights_crc = "crc32:" + hex_of(crc32_of_file(s.network.weights));
   const int64_t size = input_size(s.network);  // settings keep one that is not the usual one: jobs and reports need it
@@ -73,7 +77,12 @@ bool examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
   const data::Splits splits = open_data(read, s.network);
   if (read.skip_bad) s.data.left_out = splits.left_out;
   make_absolute(s, known);
-  s.fingerprint = fingerprint_of(s.data, size, splits, known.lines, "fingerprint");
+  std::vector<Json> lines = known.lines;
+  for (const std::string& folder : others)
+    if (!lines.empty())
+      for (const Json& line : search::read_journal(folder).lines)
+        if (line["event"] == "input") lines.push_back(line);
+  s.fingerprint = fingerprint_of(s.data, size, splits, lines, "fingerprint");
   s.fingerprint_now = splits.fingerprint;
   s.normalization = splits.normalization.text();
   s.train_images = splits.train.size();
@@ -108,10 +117,12 @@ bool examine(SearchSettings& s, const Frame& frame, const std::filesystem::path&
   return false;
 }
 
-/// An evaluation tried on this machine. Throws: as try_out().
-Trial try_evaluation(const Frame& frame, const SearchOptions& options, const SearchSettings& settings) {
+/// An evaluation tried on this machine, as the search in `out` calculates, if there is one. Throws: as try_out().
+Trial try_evaluation(const Frame& frame, const SearchOptions& options, const std::string& out,
+                     const SearchSettings& settings) {
   PoolOptions pool = pool_options(options);
-  pool.numerics = numerics_of_run(frame, options.out, settings.tune.precision);
+  const std::string& precision = settings.tune.precision;
+  pool.numerics = out.empty() ? numerics_here(precision) : numerics_of_run(frame, out, precision);
   const Job job = job_of(settings, frame, pool.workers);
   return try_out(trial_job(job, make_space(settings), final_options(options)), pool);
 }
@@ -151,10 +162,16 @@ SearchOptions of_run_or_given(const CLI::App& command, const Frame& frame, const
   SearchOptions options = given;
   const search::JournalContent known =
       given.resume && !given.out.empty() ? search::read_journal(first_folder(given)) : search::JournalContent{};
-  if (!known.lines.empty()) options = given_over(command, options_of_run(known.lines, first_folder(given)));
+  if (!known.lines.empty()) {
+    options = given_over(command, options_of_run(known.lines, first_folder(given)));
+    options.settings.errors.clear();  // of the run's layers and tasks: taken from it once its settings are compared
+    options.settings.measured_costs.clear();
+  }
   if (!frame.kernel.empty()) options.kernel = frame.kernel == "auto" ? "" : frame.kernel;
-  const std::string none =
-      given.resume && !given.out.empty() ? "got none, and there is no run in " + given.out : "got none";
+  const std::string none = given.resume && !given.out.empty()
+                               ? fmt::format("got none, and there is no run in {}{}", first_folder(given),
+                                             given.replicates == "1" ? "" : " (--seed is that of the first)")
+                               : "got none";
   if (options.settings.network.net.empty())
     input_error("--net", "wanted a network (kronbit search --help lists them), {}", none);
   if (options.settings.network.weights.empty())
@@ -181,15 +198,18 @@ int run(const Frame& frame, const SearchOptions& options) {
       known_journal(replicate_folder(options.out, seed + r), options.resume, own);
   }
   const std::string first = first_folder(options);
+  std::vector<std::string> others;
+  for (int64_t r = 1; r < replicates && !first.empty(); ++r) others.push_back(replicate_folder(options.out, seed + r));
   settings.tune.precision = resolve_precision(settings.tune.precision, settings.tune.device, first);
   const auto start = std::chrono::steady_clock::now();
-  const bool begun = examine(settings, frame, first, options.dry_run);
+  const bool begun = examine(settings, frame, first, others, options.dry_run);
   const double examining = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const bool measure_costs = settings.cost == kMeasuredCost && !begun;
   if (options.dry_run || measure_costs) {
-    const Trial trial = try_evaluation(frame, options, settings);
+    const Trial trial = try_evaluation(frame, options, first, settings);
     if (measure_costs) settings.measured_costs = task_seconds(trial, make_space(settings), settings.validation_images);
     if (options.dry_run) {
+      if (begun) tell("{} has begun: this is the plan of all of it\n", first);
       print_plan(frame, options, settings, trial, examining);
       return 0;
     }

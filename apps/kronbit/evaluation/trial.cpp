@@ -28,7 +28,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 /// Once, then again for kSeconds, at least once.
 Repeated repeated(const std::function<void()>& work) {
   const auto stop_when_asked = [] {
-    if (stop_requested) throw Error("[evaluate] stopped");
+    if (stop_requested) throw Stopped("[evaluate] stopped");
   };
   Repeated times;
   Clock::time_point start = Clock::now();

@@ -150,7 +150,7 @@ data::Splits open_data(const DataOptions& options, int64_t input_size, const std
   open.sizes = options.sizes;
   data::Splits splits = data::open(options.data.empty() ? "synthetic" : options.data, open);
   if (!options.skip_bad || options.left_out) return splits;
-  const bool test_alone = options.test_only && options.validation.starts_with("train:");
+  const bool test_alone = options.test_only && !options.validation.starts_with("test:");
   open.leave_out =
       find_left_out(test_alone ? std::vector{splits.test} : std::vector{splits.train, splits.validation, splits.test});
   return open.leave_out.empty() ? splits : data::open(options.data, open);

@@ -84,8 +84,8 @@ std::string fingerprint_of(const DataOptions& options, int64_t input_size, const
   as_it_began.left_out = splits.left_out;
   for (const Json& line : journal) {
     if (line["event"] == "input" && has(line, "picture"))
-      as_it_began.sizes[get_string(line, "picture", "journal")] =
-          static_cast<uint64_t>(get_int(line, "bytes", 0, INT64_MAX, "journal"));
+      as_it_began.sizes.try_emplace(get_string(line, "picture", "journal"),  // the first: it may have been mended twice
+                                    static_cast<uint64_t>(get_int(line, "bytes", 0, INT64_MAX, "journal")));
   }
   const Json& settings = get_object(journal[0], "settings", "journal");
   if (as_it_began.sizes.empty() || !has(settings, key)) return splits.fingerprint;

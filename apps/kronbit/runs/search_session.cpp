@@ -83,10 +83,10 @@ class Session {
     }
     const auto ended = explore();
     space_.candidates = candidates();
-    if (ended == search::Ended::Stopped) return stopped();
+    if (ended == search::Ended::Stopped) return stopped(alone);
     FinalsEnd finals;
     if (final_.top > 0 && run_.state().evaluations() > 0) finals = train_finals();
-    if (finals.stopped) return stopped();
+    if (finals.stopped) return stopped(alone);
     peak_bytes_ = std::max(peak_bytes_, finals.peak_bytes);
     clear_work(run_.folder());
     write_report(run_.folder());
@@ -121,6 +121,11 @@ class Session {
   }
 
   FinalsEnd train_finals() {
+    try {
+      adopt(numerics_);  // floating point is tested in this process
+    } catch (const Refusal&) {
+      // On a machine that only hands out the work: its workers say whether they can.
+    }
     try {
       return run_finals(run_, settings_, space_, frame_, final_, pool_);
     } catch (const data::DamagedImage& e) {  // of the test split, which this process reads
@@ -179,10 +184,11 @@ class Session {
     best_packed_ = packed;
   }
 
-  int stopped() {
+  int stopped(bool alone) {
     write_report(run_.folder());
-    tell("{} after {} evaluations; kronbit search --resume --out {} goes on\n", stop_reason(),
-         run_.state().evaluations(), shell_word(run_.folder().string()));
+    const std::string command = alone ? "kronbit search --resume --out " + shell_word(run_.folder().string())
+                                      : "the same command with --resume";
+    tell("{} after {} evaluations; {} goes on\n", stop_reason(), run_.state().evaluations(), command);
     return stop_exit_code();
   }
 

@@ -65,7 +65,10 @@ class FinalTrainings {
       while (journalled < started && record(tasks_[journalled])) ++journalled;
     }
     progress.update(static_cast<int64_t>(journalled), total);
-    return true;
+    // What failed after the time was up and could be tried again is not done.
+    return !time_is_up() || no_further_ || std::none_of(failed_.begin(), failed_.end(), [](const Task* task) {
+      return task->failures < search::kAttempts;
+    });
   }
 
   int64_t peak_bytes() const { return pool_.peak_bytes(); }

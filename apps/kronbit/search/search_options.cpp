@@ -1,5 +1,7 @@
 #include "apps/kronbit/search/search_options.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -150,6 +152,9 @@ std::string command_of_run(const std::vector<Json>& lines, const std::string& fo
   SearchOptions o = options_of_run(lines, folder);
   o.out = folder.substr(0, folder.find_last_not_of('/') + 1) + "-again";
   if (o.settings.latency.known() && o.settings.wish.profile.empty()) o.settings.wish.profile = "profile.json";
+  // The same plans need the same costs, and not those that the clock tells this time.
+  if (!o.settings.measured_costs.empty())
+    o.settings.cost = fmt::format("{}", fmt::join(o.settings.measured_costs, ","));
   return command_text(o);
 }
 
@@ -160,6 +165,8 @@ std::vector<std::string> doubts_of_command(const std::vector<Json>& lines, const
     doubts.emplace_back("the run's candidates were chosen by an earlier rule: begun now, the command tries others");
   if (o.settings.latency.known() && o.settings.wish.profile.empty())
     doubts.emplace_back("the run does not say where its profile was: profile.json stands for it");
+  if (o.settings.data.skip_bad && !o.settings.data.left_out.value_or(std::vector<std::string>{}).empty())
+    doubts.emplace_back("the run left damaged pictures out: begun now, --skip-bad looks for them again");
   return doubts;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tensor/base/error.h"
+#include "tensor/base/stopped.h"
 
 namespace kronbit::app {
 namespace {
@@ -14,9 +15,10 @@ std::vector<Json> run_all(const Job& job, const PoolOptions& options, int count)
   for (int i = 0; i < count; ++i) pool.submit(job, i);
   std::vector<Json> results;
   while (static_cast<int>(results.size()) < count) {
-    if (stop_requested) throw Error("[search] stopped");
+    if (stop_requested) throw Stopped("[search] stopped");
     std::optional<JobPool::Outcome> outcome = pool.wait(0.2);
     if (!outcome) continue;
+    if (!outcome->ok && outcome->fault == search::Fault::Input) throw InputError(outcome->reason);
     if (!outcome->ok) throw Error(fmt::format("[search] the trial of an evaluation failed: {}", outcome->reason));
     results.push_back(std::move(outcome->result));
     if (Json& result = results.back(); has(result, "seconds"))  // the process lives longer than its work
