@@ -128,6 +128,10 @@ TEST(Pictures, DamagedOnesAreNamedBeforeAnythingBegins) {
   is_refused("train/cat/2.png", with(on_it("sensitivity"), {"--out", out.string()}));
   is_refused("val/dog/5.png", on_it("eval"));
   is_refused("train/dog/5.png", on_it("eval --split train --validation test:2"));
+  write_file(folder / "train/dog/5.png", "");
+  const Ended of_val = kronbit(with(on_it("eval"), {"--skip-bad"}));
+  EXPECT_EQ(of_val.code, 0) << of_val.err;
+  EXPECT_THAT(of_val.err, Not(HasSubstr("left out"))) << "what is not read may be damaged";
   const fs::path model = scratch() / "pets4.safetensors";
   kronbit_json({"export", "--net", "toy10", "--bits", "4", "--weights", pet_weights(), "--out", model});
   is_refused("val/cat/1.png", with(words("verify", {model.string()}), data_of(folder)));

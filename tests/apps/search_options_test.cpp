@@ -18,6 +18,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// A command line as the subcommand sees it.
 struct Parsed {
@@ -99,6 +100,14 @@ TEST(OptionsOfARun, AreThoseOfItsJournal) {
                 options_of_run({{{"settings", {{"epochs", "1"}}}}}, "x");
               }),
               HasSubstr("that of a training"));
+}
+
+TEST(OptionsOfARun, AreMadeAgainWithItsCostsAndNotThoseOfAnotherClock) {
+  SearchOptions o = Parsed(words("--net resnet20 --weights /w --cost measured --tasks 0,1 --out x")).options;
+  o.settings.measured_costs = {1.5, 20};
+  const std::string again = command_of_run({first_line(o)}, "x");
+  EXPECT_THAT(again, HasSubstr(" --cost 1.5,20 "));
+  EXPECT_THAT(again, Not(HasSubstr("measured")));
 }
 
 TEST(OptionsOfARun, GiveWayToThoseThatAreGiven) {

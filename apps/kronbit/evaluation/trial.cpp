@@ -13,6 +13,7 @@
 #include "nn/train.h"
 #include "quant/packed.h"
 #include "tensor/available_memory.h"
+#include "tensor/base/stopped.h"
 #include "tensor/memory.h"
 
 namespace kronbit::app {
