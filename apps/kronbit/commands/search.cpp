@@ -27,10 +27,11 @@ namespace {
 
 /// The times of --profile; without it, or where the run itself says which, those that the run began with.
 void examine_profile(SearchSettings& s, const nn::Network& net, const search::JournalContent& known) {
-  const Json* noted = search::find_note(known.lines, "options");
-  const std::string path = std::filesystem::absolute(s.wish.profile).lexically_normal().string();
-  const bool as_noted = noted && get_string(*noted, "profile", "journal") == path;
-  if (!s.wish.profile.empty() && !as_noted) s.latency = LatencyModel::read(s.wish.profile, net);
+  if (!s.wish.profile.empty()) {
+    const Json* noted = search::find_note(known.lines, "options");
+    const std::string path = std::filesystem::absolute(s.wish.profile).lexically_normal().string();
+    if (!noted || get_string(*noted, "profile", "journal") != path) s.latency = LatencyModel::read(path, net);
+  }
   if (known.lines.empty()) return;
   const Json& settings = get_object(known.lines[0], "settings", "journal");
   if (!has(settings, "latency")) return;
