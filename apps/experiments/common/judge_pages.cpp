@@ -216,7 +216,7 @@ std::string panel(const Json& json, const std::string& what, size_t number) {
   app::Script s;
   s.line("set title {} offset 0,-0.4 tc rgb '{}'", app::in_quotes(name_of(json)), app::ink::kText);
   const auto grid = values(json["grid"]);
-  s.line("unset logscale x\nset xrange [{}:{}]\nset logscale x", *grid.front(), *grid.back());
+  s.line("set xrange [*:{}]", *grid.back());
   const bool regret = what == "regret";
   for (size_t k = 0; k < json["strategies"].size(); ++k) {
     const Json& of = json["strategies"][k][what];
