@@ -155,11 +155,13 @@ def main():
              f"{machine['cpu']}, {machine['processors']} processors, {arithmetic(settings)}.")
     rows_text = table(args.kronbit, settings, rows, fp32)
     below = explanation(settings, fp32, (folder / "report.html").read_text())
+    if "space" not in settings:
+        below += (" An earlier version made this run: its candidates were chosen by another rule, and the best that it had "
+                  "measured was not trained again for a row of its own; the same command, begun now, tries others.")
     page = [f"# {settings['net']}: a search on {data}", "", "    " + command_line(folder, args.kronbit), "", facts, "",
             *rows_text, "", below, "",
             "The [journal](journal.jsonl) and the [report](report.html) are those of the run; this page is written by "
-            "`docs/results/update.py` from them." + ("" if "space" in settings else " Its candidates were chosen by an "
-            "earlier rule: the same command, begun now, tries others.")]
+            "`docs/results/update.py` from them."]
     (folder / "README.md").write_text("\n".join(page) + "\n")
 
     readme = pathlib.Path("README.md")
