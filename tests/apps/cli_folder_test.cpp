@@ -31,11 +31,8 @@ TEST(SearchFolder, OfAReplicateWithSomebodysFilesIsRefused) {
 }
 
 Words sensitivity(const fs::path& weights, const Words& more) {
-  Words all = words("sensitivity --net resnet20 --probe 1 --images 1", {"--weights", weights.string()});
-  const Words data = tiny_data();
-  all.insert(all.end(), data.begin(), data.end());
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
+  const Words command = words("sensitivity --net resnet20 --probe 1 --images 1", {"--weights", weights.string()});
+  return with(with(command, tiny_data()), more);
 }
 
 TEST(OutputFile, IsNoInput) {

@@ -56,11 +56,6 @@ fs::path pet_weights() {
 
 Words data_of(const fs::path& folder) { return {"--data", "folder:" + folder.string(), "--threads", "1"}; }
 
-Words with(Words first, const Words& more) {
-  first.insert(first.end(), more.begin(), more.end());
-  return first;
-}
-
 Words train_on(const fs::path& folder, const fs::path& out, const Words& more = {}) {
   return with(with(words("train --net toy10 --epochs 2 --batch 4"), data_of(folder)),
               with({"--out", out.string()}, more));

@@ -82,6 +82,11 @@ Words words(const std::string& text, const Words& more) {
   return all;
 }
 
+Words with(Words first, const Words& more) {
+  first.insert(first.end(), more.begin(), more.end());
+  return first;
+}
+
 Words with_flag(Words arguments, const std::string& flag, const std::string& value) {
   const auto given = std::find(arguments.begin(), arguments.end(), flag);
   if (given != arguments.end()) arguments.erase(given, given + 2);
@@ -243,11 +248,7 @@ Words tiny_data() {
 }
 
 Words eval_arguments(const fs::path& weights, const Words& more) {
-  Words all = words("eval --net resnet20", {"--weights", weights.string()});
-  const Words data = tiny_data();
-  all.insert(all.end(), data.begin(), data.end());
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
+  return with(with(words("eval --net resnet20", {"--weights", weights.string()}), tiny_data()), more);
 }
 
 Words search_arguments(const fs::path& out, const Words& more) {

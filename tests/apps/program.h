@@ -18,6 +18,8 @@ using Words = std::vector<std::string>;
 
 /// Words at blanks; then `more`.
 Words words(const std::string& text, const Words& more = {});
+/// Both lists, one behind the other.
+Words with(Words first, const Words& more);
 /// The arguments with `flag` set to `value`, whether it was given before or not.
 Words with_flag(Words arguments, const std::string& flag, const std::string& value);
 

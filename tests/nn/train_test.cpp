@@ -1,4 +1,4 @@
-// Training against PyTorch's loss curve, exact resume, refused checkpoints, runs that diverge, and evaluation.
+// Training against PyTorch's loss curve, exact resume, refused checkpoints, and runs that diverge.
 #include "nn/train.h"
 
 #include <gmock/gmock.h>
@@ -13,6 +13,7 @@
 #include "nn/models/builder.h"
 #include "tensor/io/file.h"
 #include "tests/nn/random_images.h"
+#include "tests/nn/small_network.h"
 #include "tests/nn/train_curve.h"
 #include "tests/tensor/keep_threads.h"
 #include "tests/tensor/message_of.h"
@@ -29,31 +30,6 @@ TEST(TrainingCurve, FollowsPyTorch) {
 TEST(TrainingCurve, FollowsPyTorchInBf16) {
   Network net = curve_start();
   expect_curve(net, KRONBIT_SOURCE_DIR "/tests/nn/golden/train_curve.txt", std::vector<double>(21, 3e-3), DType::BF16);
-}
-
-/// For 16x16 images: a convolution, a residual block that halves the map, dropout, a linear layer.
-Network small_network(uint64_t seed = 4, int classes = 10, const std::string& name = "small") {
-  Builder b(name, 16, classes);
-  const int x = b.relu("relu1", b.batch_norm("bn1", b.conv("conv1", kInput, {.channels = 16})));
-  const int y = b.batch_norm("bn2", b.conv("conv2", x, {.channels = 32, .stride = 2}));
-  const int z = b.relu("relu2", b.add("add", y, b.shortcut_a("shortcut", x, 32, 2)));
-  b.linear("linear", b.global_avg_pool("pool", b.dropout("dropout", z, 0.2)), classes);
-  Network net = b.take();
-  net.initialize(seed);
-  return net;
-}
-
-std::vector<uint32_t> bits_of(const Network& net) {
-  std::vector<uint32_t> bits;
-  for (const Parameter& p : net.parameters())
-    for (const float v : p.var.value().values()) bits.push_back(std::bit_cast<uint32_t>(v));
-  return bits;
-}
-
-Tensor& weight(Network& net, const std::string& name) {
-  for (Parameter& p : net.parameters())
-    if (p.name == name) return p.var.value();
-  throw Error("no parameter " + name);
 }
 
 /// Without batch normalization: two convolutions and a linear layer, their first weights times these factors.
@@ -412,63 +388,6 @@ TEST_F(TrainerTest, OptionsAndDataOutOfRangeAreRefused) {
 }
 
 // ---- evaluate() ----
-
-TEST(Evaluation, CountsEveryImageOnce) {
-  Network net = small_network();
-  for (int64_t i = 0; i < 320; ++i) weight(net, "linear.weight").data<float>()[i] *= 100;  // opinions that differ
-  const std::vector<uint32_t> before = bits_of(net);
-  const data::Dataset images = random_images(50);
-  int64_t top1 = 0, top5 = 0;
-  double loss = 0;
-  for (int64_t i = 0; i < 50; ++i) {
-    data::Image image{16, 16, std::vector<uint8_t>(16 * 16 * 3)};
-    images.source().read(i, image.rgb.data());
-    const std::vector<float> logits = net.forward(data::to_tensor(image, data::kCifar10), {}).value().values();
-    const double own = double{logits[static_cast<size_t>(images.label(i))]};
-    int64_t larger = 0;
-    double sum = 0;
-    for (const float v : logits) {
-      larger += v > own;
-      sum += std::exp(v - own);
-    }
-    top1 += larger < 1;
-    top5 += larger < 5;
-    loss += std::log(sum);
-  }
-  EXPECT_TRUE(top1 > 0 && top1 < top5 && top5 < 50) << top1 << ' ' << top5;
-
-  std::vector<std::pair<int64_t, int64_t>> calls;
-  const auto progress = [&](int64_t done, int64_t total) { calls.emplace_back(done, total); };
-  const Accuracy a = evaluate(net, images, data::kCifar10, 20, progress);  // batches of 20, 20 and 10
-  EXPECT_EQ(a.images, 50);
-  EXPECT_EQ(a.top1, static_cast<double>(top1) / 50);
-  EXPECT_EQ(a.top5, static_cast<double>(top5) / 50);
-  EXPECT_NEAR(a.loss, loss / 50, 1e-5 * (1 + loss / 50));
-  EXPECT_GT(a.seconds, 0);
-  EXPECT_EQ(calls, (std::vector<std::pair<int64_t, int64_t>>{{20, 50}, {40, 50}, {50, 50}}));
-  EXPECT_EQ(bits_of(net), before);
-}
-
-TEST(Evaluation, WithFewClassesTop5IsAll) {
-  Network net = small_network(4, 3);
-  const Accuracy a = evaluate(net, random_images(20, 3), data::kCifar10, 7);
-  EXPECT_EQ(a.top5, 1);
-  EXPECT_LT(a.top1, 1);
-}
-
-TEST(Evaluation, StopsWhenToldAndRefusesOtherLabels) {
-  Network net = small_network();
-  std::atomic<bool> stop = false;
-  int64_t batches = 0;
-  const auto progress = [&](int64_t, int64_t) {
-    ++batches;
-    stop = true;
-  };
-  EXPECT_EQ(message_of<Error>([&] { evaluate(net, random_images(30), data::kCifar10, 10, progress, &stop); }),
-            "[evaluate] stopped");
-  EXPECT_EQ(batches, 1);
-  EXPECT_THROW(evaluate(net, random_images(30, 12), data::kCifar10), InputError);
-}
 
 }  // namespace
 }  // namespace kronbit::nn
